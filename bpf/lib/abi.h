@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel programs and user space share: every struct in a map, a ring or read-only data, with its rules beside it.
+ * bpf/ts/abi.ts mirrors this file; a test compares both through BTF, field by field. Fixed-width types, explicit padding, no
+ * implicit holes. A change of layout or meaning raises RF_ABI_VERSION, which is part of the pin path.
+ *
+ * Addresses are 16 bytes, IPv4 mapped into IPv6 (::ffff:a.b.c.d). Names ending in _be are network order, all else is host order.
+ */
+#ifndef RF_ABI_H
+#define RF_ABI_H
+
+#define RF_ABI_VERSION 1
+
+struct rf_addr {
+	__u8 bytes[16];
+};
+
+/* How an endpoint is found: TC programs by interface index, cgroup programs by cgroup v2 id. */
+enum rf_endpoint_kind {
+	RF_ENDPOINT_IFINDEX = 1,
+	RF_ENDPOINT_CGROUP = 2,
+};
+
+struct rf_endpoint_key {
+	__u64 id;
+	__u32 kind; /* enum rf_endpoint_kind */
+	__u32 pad;
+};
+
+enum rf_endpoint_flags {
+	RF_EP_ISOLATED = 1 << 0, /* failsafe table only, whatever the modes say; reason ISOLATED */
+	RF_EP_REJECT = 1 << 1,   /* refuse with RST / ICMP unreachable; otherwise drop silently */
+	RF_EP_HOST = 1 << 2,     /* the host itself: the endpoint of sockets that no deeper cgroup endpoint claims */
+	RF_EP_SKIP = 1 << 3,     /* a container's cgroup: it is decided at its interface, cgroup programs pass it */
+};
+
+/*
+ * A local workload as the kernel sees it. One update of this value is the atomic flip to a new policy: sets are complete
+ * before their numbers appear here. generation grows with every flip; flows decided under another one are decided again.
+ */
+struct rf_endpoint {
+	__u32 number; /* agent-local, never 0, not reused while flows of it may live; in flow keys and events */
+	__u32 identity;
+	__u32 space;
+	__u32 set_in;  /* 0: nothing is allowed in */
+	__u32 set_out; /* 0: nothing is allowed out */
+	__u32 generation;
+	__u32 policy_version;
+	__u16 flags;   /* enum rf_endpoint_flags */
+	__u8 mode_in;  /* enum rf_mode */
+	__u8 mode_out; /* enum rf_mode */
+};
+
+/* Exact peer addresses. */
+struct rf_peer_key {
+	__u32 space;
+	struct rf_addr addr;
+};
+
+enum rf_peer_flags {
+	RF_PEER_SHARED = 1 << 0,    /* identity is a number in rf_shared, not an identity */
+	RF_PEER_UNMANAGED = 1 << 1, /* no agent at that end */
+	RF_PEER_MAPPED = 1 << 2,    /* found through rf_nat */
+};
+
+struct rf_peer {
+	__u32 identity;
+	__u32 flags; /* enum rf_peer_flags */
+};
+
+/* Identities behind one translated address: index 0, 1, 2 … until a miss, at most RF_SHARED_MAX. */
+struct rf_shared_key {
+	__u32 shared;
+	__u32 index;
+};
+
+/* IP lists: the longest prefix names the class, that is the set of lists that hold there. Class 0: none (an exclusion). */
+struct rf_cidr_key {
+	__u32 prefixlen; /* 0 to 128, of the mapped address */
+	struct rf_addr addr;
+};
+
+struct rf_cidr {
+	__u32 class_id;
+};
+
+/* Translated address and port to who is behind it. Looked up before rf_peers. */
+struct rf_nat_key {
+	__u32 space;
+	__u16 port_be;
+	__u8 proto;
+	__u8 pad;
+	struct rf_addr addr;
+};
+
+struct rf_nat {
+	__u32 identity;
+	__u16 port_be; /* at the workload: policy is asked about this one */
+	__u16 pad;
+};
+
+enum rf_group_kind {
+	RF_GROUP_IDENTITY = 1, /* peer is an identity; peer 0 is the set's default group: anyone not listed */
+	RF_GROUP_CLASS = 2,    /* peer is a CIDR class */
+};
+
+/* {policy set, peer} to port group. A peer with a class is decided by both groups together: deny over allow, then lowest rule. */
+struct rf_group_key {
+	__u32 set;
+	__u32 peer;
+	__u32 kind; /* enum rf_group_kind */
+};
+
+struct rf_group {
+	__u32 group;
+};
+
+/*
+ * Ports of a group, most specific first by prefix: group alone (32 bits) is any protocol, group and proto (40) a whole
+ * protocol, then the port's leading bits (48 to 64 with the pad byte counted). ICMP: port is type * 256 + code.
+ */
+struct rf_port_key {
+	__u32 prefixlen;
+	__u32 group;
+	__u8 proto;
+	__u8 pad;
+	__u16 port_be;
+};
+
+enum rf_action {
+	RF_ACTION_ALLOW = 1,
+	RF_ACTION_DENY = 2,
+};
+
+enum rf_constraint {
+	RF_CONSTRAINT_ENCRYPTED = 1 << 0,
+	RF_CONSTRAINT_AUTHENTICATED = 1 << 1,
+};
+
+struct rf_port {
+	__u32 rule;
+	__u8 action;      /* enum rf_action */
+	__u8 constraints; /* enum rf_constraint */
+	__u16 pad;
+};
+
+/* Checked before policy, after conntrack. port_be is the server's, 0 for any; a second lookup asks with 0. */
+struct rf_failsafe_key {
+	__u32 prefixlen; /* 32 + prefix of the mapped address */
+	__u8 direction;  /* enum rf_direction */
+	__u8 proto;
+	__u16 port_be;
+	struct rf_addr remote;
+};
+
+/* Conntrack: one entry per connection and local endpoint, the same for both directions of its packets. */
+struct rf_flow_key {
+	struct rf_addr local;
+	struct rf_addr remote;
+	__u16 local_port_be;
+	__u16 remote_port_be;
+	__u32 endpoint; /* rf_endpoint.number */
+	__u8 proto;
+	__u8 pad[3];
+};
+
+enum rf_flow_flags {
+	RF_FLOW_CUT = 1 << 0,        /* revoked: packets are dropped, TCP was reset */
+	RF_FLOW_FIN_IN = 1 << 1,
+	RF_FLOW_FIN_OUT = 1 << 2,
+	RF_FLOW_ESTABLISHED = 1 << 3, /* packets both ways */
+	RF_FLOW_ENDED = 1 << 4,       /* END was reported */
+	RF_FLOW_SHARED = 1 << 5,      /* the peer's address is shared */
+	RF_FLOW_MAPPED = 1 << 6,      /* the peer was found through rf_nat */
+};
+
+struct rf_flow {
+	__u32 generation;        /* of the endpoint when it was decided */
+	__u32 global_generation; /* rf_state.generation when it was decided */
+	__u32 rule;
+	__u32 peer_identity;
+	__u32 policy_version;
+	__u32 pid;
+	__u8 verdict;   /* enum rf_verdict */
+	__u8 reason;    /* enum rf_reason */
+	__u8 mode;      /* enum rf_mode */
+	__u8 direction; /* enum rf_direction: who opened it */
+	__u8 tcp_flags; /* all seen */
+	__u8 pad;
+	__u16 flags; /* enum rf_flow_flags */
+	__u64 first_seen_ns;
+	__u64 last_seen_ns;
+	__u64 last_report_ns;
+	__u64 packets_in;
+	__u64 bytes_in;
+	__u64 packets_out;
+	__u64 bytes_out;
+	__u16 service_port_be; /* the port policy was asked about; ICMP: type * 256 + code */
+	__u16 pad2[3];
+	char comm[16];
+};
+
+/* Denies are reported once per flow and second; what was folded is counted here. */
+struct rf_denied {
+	__u64 last_report_ns;
+	__u32 suppressed;
+	__u32 pad;
+};
+
+/* Ports of a first fragment, for the later ones. */
+struct rf_frag_key {
+	struct rf_addr src;
+	struct rf_addr dst;
+	__u32 id;
+	__u32 endpoint;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct rf_frag {
+	__u16 sport_be;
+	__u16 dport_be;
+};
+
+/* Who opened or listens on a socket; in socket storage. */
+struct rf_owner {
+	__u64 cgroup; /* of the process that made the socket */
+	__u64 netns_cookie;
+	__u32 pid;
+	__u32 pad;
+	char comm[16];
+};
+
+/* One entry: what user space tells all programs at once. */
+struct rf_state {
+	__u32 generation; /* grows when peers, CIDR classes, NAT or failsafes change */
+	__u32 flags;
+};
+
+enum rf_event_flags {
+	RF_EVENT_SHARED = 1 << 0,
+	RF_EVENT_MAPPED = 1 << 1,
+	RF_EVENT_FROM_CONNECT = 1 << 2, /* a refused connect() or sendmsg(): no packet existed */
+	RF_EVENT_CUT = 1 << 3,          /* an open connection was cut: user space closes the local socket */
+};
+
+/* What the rings carry. Counters are cumulative for the flow and wrap (packets). */
+struct rf_event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u64 first_seen_ns;
+	__u64 bytes_in;
+	__u64 bytes_out;
+	struct rf_addr local;
+	struct rf_addr remote;
+	__u32 packets_in;
+	__u32 packets_out;
+	__u16 local_port_be;
+	__u16 remote_port_be;
+	__u32 endpoint;
+	__u32 peer_identity;
+	__u32 rule;
+	__u32 policy_version;
+	__u32 pid;
+	__u32 sequence; /* per CPU and lane: 1, 2, 3 …; counted also when the ring was full, so that a gap is visible */
+	__u8 kind;      /* enum rf_event_kind */
+	__u8 verdict;   /* enum rf_verdict */
+	__u8 reason;    /* enum rf_reason */
+	__u8 mode;      /* enum rf_mode */
+	__u8 direction; /* enum rf_direction */
+	__u8 proto;
+	__u8 tcp_flags;
+	__u8 flags; /* enum rf_event_flags */
+	__u16 service_port_be;
+	__u16 attempts; /* denies folded into this one, 1 otherwise */
+	char comm[16];
+};
+
+enum rf_lane {
+	RF_LANE_FLOWS = 0,
+	RF_LANE_DENIES = 1,
+	RF_LANE_COUNT = 2,
+};
+
+/* Per CPU and lane: produced = delivered + dropped, exactly. */
+struct rf_lane_stats {
+	__u64 produced;
+	__u64 delivered;
+	__u64 dropped;
+};
+
+/* Per CPU, index reason * RF_DIRECTIONS + direction (as packets go, 1 in, 2 out). */
+struct rf_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+#define RF_DIRECTIONS 3
+
+_Static_assert(sizeof(struct rf_addr) == 16, "rf_addr");
+_Static_assert(sizeof(struct rf_endpoint_key) == 16, "rf_endpoint_key");
+_Static_assert(sizeof(struct rf_endpoint) == 32, "rf_endpoint");
+_Static_assert(sizeof(struct rf_peer_key) == 20, "rf_peer_key");
+_Static_assert(sizeof(struct rf_peer) == 8, "rf_peer");
+_Static_assert(sizeof(struct rf_cidr_key) == 20, "rf_cidr_key");
+_Static_assert(sizeof(struct rf_nat_key) == 24, "rf_nat_key");
+_Static_assert(sizeof(struct rf_nat) == 8, "rf_nat");
+_Static_assert(sizeof(struct rf_group_key) == 12, "rf_group_key");
+_Static_assert(sizeof(struct rf_port_key) == 12, "rf_port_key");
+_Static_assert(sizeof(struct rf_port) == 8, "rf_port");
+_Static_assert(sizeof(struct rf_failsafe_key) == 24, "rf_failsafe_key");
+_Static_assert(sizeof(struct rf_flow_key) == 44, "rf_flow_key");
+_Static_assert(sizeof(struct rf_flow) == 112, "rf_flow");
+_Static_assert(sizeof(struct rf_denied) == 16, "rf_denied");
+_Static_assert(sizeof(struct rf_frag_key) == 44, "rf_frag_key");
+_Static_assert(sizeof(struct rf_owner) == 40, "rf_owner");
+_Static_assert(sizeof(struct rf_event) == 128, "rf_event");
+_Static_assert(sizeof(struct rf_lane_stats) == 24, "rf_lane_stats");
+
+#endif

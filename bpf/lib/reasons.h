@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Numbers that stand in BPF, TypeScript, proto, metrics and pages alike (proto/ringfence/v1/common.proto has the prose for
+ * each). Append-only. A test compares them with the proto enums through BTF.
+ */
+#ifndef RF_REASONS_H
+#define RF_REASONS_H
+
+enum rf_verdict {
+	RF_VERDICT_UNSPECIFIED = 0,
+	RF_VERDICT_ALLOWED = 1,
+	RF_VERDICT_BLOCKED = 2,
+	RF_VERDICT_WOULD_BLOCK = 3,
+};
+
+enum rf_mode {
+	RF_MODE_VISIBILITY = 0,
+	RF_MODE_TEST = 1,
+	RF_MODE_ENFORCE = 2,
+};
+
+enum rf_direction {
+	RF_DIRECTION_UNSPECIFIED = 0,
+	RF_DIRECTION_INBOUND = 1,
+	RF_DIRECTION_OUTBOUND = 2,
+};
+
+enum rf_event_kind {
+	RF_EVENT_KIND_UNSPECIFIED = 0,
+	RF_EVENT_KIND_NEW = 1,
+	RF_EVENT_KIND_VERDICT = 2,
+	RF_EVENT_KIND_UPDATE = 3,
+	RF_EVENT_KIND_END = 4,
+	RF_EVENT_KIND_DENY = 5,
+};
+
+enum rf_reason {
+	RF_REASON_UNSPECIFIED = 0,
+	RF_REASON_RULE_ALLOW = 1,
+	RF_REASON_RULE_DENY = 2,
+	RF_REASON_IMPLICIT_DENY = 3,
+	RF_REASON_FAILSAFE = 4,
+	RF_REASON_LOOPBACK = 5,
+	RF_REASON_ISOLATED = 6,
+	RF_REASON_RELATED = 7,
+	RF_REASON_READMITTED = 8,
+	RF_REASON_REVOKED = 9,
+	RF_REASON_UNPARSABLE = 10,
+	RF_REASON_FRAGMENT_ORPHAN = 11,
+	RF_REASON_NON_IP = 12,
+	RF_REASON_NEIGHBOUR = 13,
+	RF_REASON_CONSTRAINT_UNMET = 14,
+	RF_REASON_ICMP_UNRELATED = 15,
+	RF_REASON_NO_ENDPOINT = 16,
+	RF_REASON_COUNT = 17,
+};
+
+#endif

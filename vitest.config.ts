@@ -1,0 +1,32 @@
+import { defineConfig } from 'vitest/config';
+
+// Two projects: `unit` needs nothing, `root` needs root and a real kernel and runs one file at a time, since its files share
+// the machine's cgroup tree, bpffs and network namespaces.
+const shared = {
+  resolve: { conditions: ['ringfence-src'] },
+  ssr: { resolve: { conditions: ['ringfence-src'], externalConditions: ['ringfence-src'] } },
+};
+const exclude = ['**/node_modules/**', '**/dist/**', '.tools/**'];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: { name: 'unit', include: ['**/*.test.ts'], exclude: [...exclude, '**/*.root.test.ts', '**/*.vm.test.ts'] },
+      },
+      {
+        ...shared,
+        test: {
+          name: 'root',
+          include: ['**/*.root.test.ts'],
+          exclude,
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          pool: 'forks',
+        },
+      },
+    ],
+  },
+});
