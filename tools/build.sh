@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Compiles BPF objects, the native addon and TypeScript; each step does nothing when its sources have not changed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+quiet() { # name command…: shows the output only when the command fails or V=1
+  local name=$1 log
+  shift
+  log=$(mktemp)
+  if [ -n "${V:-}" ]; then "$@"; else
+    if ! "$@" > "$log" 2>&1; then
+      cat "$log" >&2
+      printf 'build: %s failed: %s\n' "$name" "$*" >&2
+      exit 1
+    fi
+  fi
+  rm -f "$log"
+}
+quiet bpf bpf/build.sh
+quiet native native/build.sh
+quiet typescript npx --no-install tsc -b
