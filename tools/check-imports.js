@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
-const pure = ['controller/src/policy', 'controller/src/compile', 'controller/src/topology', 'agent/src/desired'];
+const pure = ['controller/src/policy', 'controller/src/compile', 'controller/src/topology', 'controller/src/pairing', 'agent/src/desired'];
 const pureLibraries = new Set(['yaml', 'zod', 'fastbitset', 'tinyqueue', 'lru-cache', 'ipaddr.js']);
 const nativeUsers = ['native/', 'bpf/', 'lab/', 'bench/', 'vm-tests/', 'agent/src/datapath/', 'agent/src/flows/', 'agent/src/health/', 'agent/src/main.ts'];
 const impure = [

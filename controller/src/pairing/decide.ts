@@ -1,0 +1,100 @@
+import type { PairingKeyRecord, PairingProfile, StartingMode } from './profile.js';
+
+/** Why a pairing request was denied. Append-only: these stand in the audit log, the API and metrics. */
+export type PairingDenial =
+  | 'missing' // no key was presented
+  | 'malformed' // the text is no key: wrong prefix, length, character or checksum
+  | 'unknown' // well formed, but never issued here, or its secret is wrong
+  | 'revoked'
+  | 'profile-disabled'
+  | 'expired'
+  | 'exhausted'
+  | 'wrong-source'
+  | 'dimension-locked' // asked for a value on a locked dimension, and the profile denies that
+  | 'value-not-permitted'; // asked for a value outside the permitted ones, and the profile denies that
+
+/** What an operator is told for each denial, with the next step. */
+export const denialText: Readonly<Record<PairingDenial, string>> = {
+  missing: 'no pairing key in its metadata; add the label ringfence.pairing-key',
+  malformed: 'the pairing key is mistyped or cut short; copy it again',
+  unknown: 'no such pairing key; create one with `ringfence key create`',
+  revoked: 'the pairing key was revoked; use a live key of its profile',
+  'profile-disabled': 'the profile is disabled; enable it, or use another profile',
+  expired: 'the pairing key has expired; create a new one',
+  exhausted: 'the pairing key has no uses left; create a new one, or raise the profile’s maximum',
+  'wrong-source': 'the request came from an address that the profile does not permit',
+  'dimension-locked': 'it asks for a label on a dimension that the profile locks',
+  'value-not-permitted': 'it asks for a label value that the profile does not permit',
+};
+
+export interface PairingRequest {
+  /** What the workload asks to be, by dimension. */
+  requested: Readonly<Record<string, string>>;
+  /** Whether the address that the request came from lies in a prefix. */
+  fromPrefix: (prefix: string) => boolean;
+  nowMs: number;
+}
+
+/** What is known of the key that was presented. */
+export type PresentedKey =
+  | { found: 'missing' }
+  | { found: 'malformed' }
+  | { found: 'unknown' }
+  | { found: 'key'; key: PairingKeyRecord; profile: PairingProfile };
+
+export type PairingDecision =
+  | {
+      paired: true;
+      labels: Readonly<Record<string, string>>;
+      startingMode: StartingMode;
+      /** Requests that the profile overrode (onConflict: profile-value), for the report. */
+      overridden: readonly { dimension: string; requested: string; given: string | undefined }[];
+    }
+  | { paired: false; denial: PairingDenial; detail: string };
+
+/**
+ * Decides one pairing request. Total and pure; the caller counts the use in the same transaction as it stores the outcome, so
+ * that uses and expiry hold exactly under concurrency.
+ *
+ * The order is fixed and part of the contract: what is wrong with the key comes before what is wrong with the request, so that
+ * nobody learns about a profile's labels without a live key of it.
+ */
+export function decidePairing(presented: PresentedKey, request: PairingRequest): PairingDecision {
+  if (presented.found !== 'key') return deny(presented.found);
+  const { key, profile } = presented;
+  if (key.revokedAtMs !== undefined) return deny('revoked');
+  if (!profile.enabled) return deny('profile-disabled', `profile ${profile.name}`);
+  if (key.expiresAtMs !== undefined && request.nowMs >= key.expiresAtMs) return deny('expired');
+  if (key.usesMax !== undefined && key.uses >= key.usesMax)
+    return deny('exhausted', `${key.uses} of ${key.usesMax} used`);
+  if (profile.sources.length > 0 && !profile.sources.some((prefix) => request.fromPrefix(prefix))) {
+    return deny('wrong-source', `wanted ${profile.sources.join(' or ')}`);
+  }
+
+  const labels: Record<string, string> = {};
+  const overridden: { dimension: string; requested: string; given: string | undefined }[] = [];
+  const rules = new Map(profile.dimensions.map((entry) => [entry.dimension, entry]));
+  for (const entry of profile.dimensions) if (entry.value !== undefined) labels[entry.dimension] = entry.value;
+  for (const dimension of Object.keys(request.requested).sort()) {
+    const value = request.requested[dimension] as string;
+    const rule = rules.get(dimension);
+    if (rule?.value === value) continue;
+    const locked = rule === undefined || rule.locked;
+    if (!locked && (rule.permitted === undefined || rule.permitted.includes(value))) {
+      labels[dimension] = value;
+      continue;
+    }
+    if (profile.onConflict === 'deny') {
+      const asked = `asked for ${dimension}=${value}`;
+      return locked
+        ? deny('dimension-locked', asked)
+        : deny('value-not-permitted', `${asked}, wanted one of ${(rule.permitted ?? []).join(', ')}`);
+    }
+    overridden.push({ dimension, requested: value, given: rule?.value });
+  }
+  return { paired: true, labels, startingMode: profile.startingMode, overridden };
+}
+
+function deny(denial: PairingDenial, detail = ''): PairingDecision {
+  return { paired: false, denial, detail };
+}
