@@ -15,6 +15,5 @@ quiet() { # name command…: shows the output only when the command fails or V=1
   fi
   rm -f "$log"
 }
-quiet bpf bpf/build.sh
-quiet native native/build.sh
+for part in bpf native; do [ ! -x $part/build.sh ] || quiet "$part" "$part/build.sh"; done
 quiet typescript npx --no-install tsc -b

@@ -54,6 +54,8 @@ stamp=.tools/npm-stamp
 now=$(cat package-lock.json package.json ./*/package.json | sha256sum; node -v)
 if [ ! -d node_modules ] || [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then
   say "installing npm packages"
-  npm ci --no-audit --no-fund --loglevel=error >&2
+  # Not `npm ci`: it refuses a lock file that lacks optional packages of foreign platforms, and the registry this lock file was
+  # made against serves only Linux ones. Versions still come from the lock file, and it is not rewritten.
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2
   printf '%s' "$now" > "$stamp"
 fi
