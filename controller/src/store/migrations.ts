@@ -1,0 +1,32 @@
+// Schema of the embedded database. Append-only: a migration that has shipped never changes.
+
+/** Steps from schema n (index) to n + 1. */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE records (
+    kind     TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    value    TEXT    NOT NULL,
+    revision INTEGER NOT NULL,
+    PRIMARY KEY (kind, key)
+  ) WITHOUT ROWID;
+  CREATE TABLE changes (
+    revision INTEGER NOT NULL,
+    kind     TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    op       TEXT    NOT NULL CHECK (op IN ('set', 'delete'))
+  );
+  CREATE INDEX changes_revision ON changes (revision);
+  CREATE TABLE head (
+    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    revision INTEGER NOT NULL
+  );
+  INSERT INTO head VALUES (1, 0);
+  `,
+];
+
+/** Marks the file as ours (SQLite's application_id): "RFCT". */
+export const APPLICATION_ID = 0x52464354;
+
+/** Change lines that are kept; older ones are dropped in passing. A watcher that lags more loads everything again. */
+export const CHANGES_KEPT = 100_000;
