@@ -9,13 +9,14 @@ import { AgentError, messageOf } from './errors.js';
 const absolutePath = z.string().regex(/^\/[^\0]*$/, 'an absolute path');
 const hostPort = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/, 'host:port, IPv6 hosts in brackets')
+  .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/, { error: 'host:port, IPv6 hosts in brackets', abort: true })
   .refine((text) => portOf(text) >= 1 && portOf(text) <= 65535, 'a port between 1 and 65535');
 const cidr = z.string().refine(isCidr, 'an address or prefix such as 10.0.0.0/8 or fd00::/8');
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9@._:\\-]{0,127}$/, 'a name of at most 128 letters, digits and @._:\\-');
-const bytes = (low: number, high: number) => z.int().min(low).max(high);
+const bytes = (low: number, high: number) =>
+  z.int({ abort: true }).min(low, { abort: true }).max(high, { abort: true });
 
 const adminSource = z
   .strictObject({
@@ -31,7 +32,12 @@ const cgroupWorkload = z.strictObject({
   /** The name operators know it by. */
   name,
   /** cgroup v2 path below cgroupRoot, without a leading slash. */
-  path: z.string().regex(/^[^/\0]+(\/[^/\0]+)*$/, 'a path below cgroupRoot without a leading slash'),
+  path: z
+    .string()
+    .regex(
+      /^(?!\.{1,2}(\/|$))[^/\0]+(\/(?!\.{1,2}(\/|$))[^/\0]+)*$/,
+      'a path below cgroupRoot without a leading slash',
+    ),
   metadata: z.record(z.string().max(128), z.string().max(1024)).default({}),
 });
 
@@ -180,6 +186,11 @@ function problemsOf(issue: z.core.$ZodIssue, doc: Document): LocatedProblem[] {
       found: `unknown key ${show(key)}`,
       wanted: 'a known key',
     }));
+  }
+  if (issue.code === 'invalid_key') {
+    const key = String(path.at(-1));
+    const wanted = issue.issues[0]?.message ?? 'another key';
+    return [{ offset: keyOffset(doc, path.slice(0, -1), key), found: show(key), wanted }];
   }
   // A union reports once for all; the branch that got furthest into the value says what is really wrong.
   if (issue.code === 'invalid_union') {

@@ -83,7 +83,7 @@ beforeAll(async () => {
         );
     },
   });
-  const chain = Buffer.from(serverCertificate.toString('pem') + '\n' + authority.pem);
+  const chain = Buffer.from(`${serverCertificate.toString('pem')}\n${authority.pem}`);
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync(
       '127.0.0.1:0',

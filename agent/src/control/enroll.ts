@@ -123,6 +123,7 @@ function callEnroll(
     const deadline = new Date(Date.now() + timeoutMs);
     client.enroll(
       { token: token.text, csrDer, facts: options.facts },
+      new Metadata(),
       { deadline },
       (error: ServiceError | null, response) => {
         client.close();
