@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel programs and user space share: every struct in a map, a ring or read-only data, with its rules beside it.
- * bpf/ts/abi.ts mirrors this file; a test compares both through BTF, field by field. Fixed-width types, explicit padding, no
- * implicit holes. A change of layout or meaning raises RF_ABI_VERSION, which is part of the pin path.
+ * What the kernel programs and user space share: every struct in a map, a ring or read-only data, with its rules beside
+ * it. bpf/ts/abi.ts mirrors this file; a test compares both through BTF, field by field. Fixed-width types, explicit
+ * padding, no implicit holes. A change of layout or meaning raises RF_ABI_VERSION, which is part of the pin path.
  *
- * Addresses are 16 bytes, IPv4 mapped into IPv6 (::ffff:a.b.c.d). Names ending in _be are network order, all else is host order.
+ * Addresses are 16 bytes, IPv4 mapped into IPv6 (::ffff:a.b.c.d). Names ending in _be are network order, all else is
+ * host order.
  */
 #ifndef RF_ABI_H
 #define RF_ABI_H
@@ -29,14 +30,15 @@ struct rf_endpoint_key {
 
 enum rf_endpoint_flags {
 	RF_EP_ISOLATED = 1 << 0, /* failsafe table only, whatever the modes say; reason ISOLATED */
-	RF_EP_REJECT = 1 << 1,   /* refuse with RST / ICMP unreachable; otherwise drop silently */
-	RF_EP_HOST = 1 << 2,     /* the host itself: the endpoint of sockets that no deeper cgroup endpoint claims */
-	RF_EP_SKIP = 1 << 3,     /* a container's cgroup: it is decided at its interface, cgroup programs pass it */
+	RF_EP_REJECT = 1 << 1,	 /* refuse with RST / ICMP unreachable; otherwise drop silently */
+	RF_EP_HOST = 1 << 2,	 /* the host itself: the endpoint of sockets that no deeper cgroup endpoint claims */
+	RF_EP_SKIP = 1 << 3,	 /* a container's cgroup: it is decided at its interface, cgroup programs pass it */
 };
 
 /*
- * A local workload as the kernel sees it. One update of this value is the atomic flip to a new policy: sets are complete
- * before their numbers appear here. generation grows with every flip; flows decided under another one are decided again.
+ * A local workload as the kernel sees it. One update of this value is the atomic flip to a new policy: sets are
+ * complete before their numbers appear here. generation grows with every flip; flows decided under another one are
+ * decided again.
  */
 struct rf_endpoint {
 	__u32 number; /* agent-local, never 0, not reused while flows of it may live; in flow keys and events */
@@ -60,7 +62,8 @@ struct rf_peer_key {
 enum rf_peer_flags {
 	RF_PEER_SHARED = 1 << 0,    /* identity is a number in rf_shared, not an identity */
 	RF_PEER_UNMANAGED = 1 << 1, /* no agent at that end */
-	RF_PEER_MAPPED = 1 << 2,    /* found through rf_nat */
+	RF_PEER_MAPPED = 1 << 2,    /* found through rf_nat; never in the map */
+	RF_PEER_HOST = 1 << 3,	    /* an address of this host: loopback for its own cgroup endpoints */
 };
 
 struct rf_peer {
@@ -74,7 +77,8 @@ struct rf_shared_key {
 	__u32 index;
 };
 
-/* IP lists: the longest prefix names the class, that is the set of lists that hold there. Class 0: none (an exclusion). */
+/* IP lists: the longest prefix names the class, that is the set of lists that hold there. Class 0: none (an exclusion).
+ */
 struct rf_cidr_key {
 	__u32 prefixlen; /* 0 to 128, of the mapped address */
 	struct rf_addr addr;
@@ -104,7 +108,8 @@ enum rf_group_kind {
 	RF_GROUP_CLASS = 2,    /* peer is a CIDR class */
 };
 
-/* {policy set, peer} to port group. A peer with a class is decided by both groups together: deny over allow, then lowest rule. */
+/* {policy set, peer} to port group. A peer with a class is decided by both groups together: deny over allow, then
+ * lowest rule. */
 struct rf_group_key {
 	__u32 set;
 	__u32 peer;
@@ -139,7 +144,7 @@ enum rf_constraint {
 
 struct rf_port {
 	__u32 rule;
-	__u8 action;      /* enum rf_action */
+	__u8 action;	  /* enum rf_action */
 	__u8 constraints; /* enum rf_constraint */
 	__u16 pad;
 };
@@ -147,13 +152,16 @@ struct rf_port {
 /* Checked before policy, after conntrack. port_be is the server's, 0 for any; a second lookup asks with 0. */
 struct rf_failsafe_key {
 	__u32 prefixlen; /* 32 + prefix of the mapped address */
-	__u8 direction;  /* enum rf_direction */
+	__u8 direction;	 /* enum rf_direction */
 	__u8 proto;
 	__u16 port_be;
 	struct rf_addr remote;
 };
 
-/* Conntrack: one entry per connection and local endpoint, the same for both directions of its packets. */
+/*
+ * Conntrack: one entry per connection and local endpoint, the same for both directions of its packets. ICMP: local_port
+ * is the echo id (0 where there is none), remote_port type * 256 + code of the message that opened the flow.
+ */
 struct rf_flow_key {
 	struct rf_addr local;
 	struct rf_addr remote;
@@ -161,32 +169,35 @@ struct rf_flow_key {
 	__u16 remote_port_be;
 	__u32 endpoint; /* rf_endpoint.number */
 	__u8 proto;
-	__u8 pad[3];
+	__u8 opened; /* ICMP: enum rf_direction of the message that opened it; 0 for other protocols */
+	__u8 pad[2];
 };
 
 enum rf_flow_flags {
-	RF_FLOW_CUT = 1 << 0,        /* revoked: packets are dropped, TCP was reset */
-	RF_FLOW_FIN_IN = 1 << 1,
-	RF_FLOW_FIN_OUT = 1 << 2,
-	RF_FLOW_ESTABLISHED = 1 << 3, /* packets both ways */
-	RF_FLOW_ENDED = 1 << 4,       /* END was reported */
-	RF_FLOW_SHARED = 1 << 5,      /* the peer's address is shared */
-	RF_FLOW_MAPPED = 1 << 6,      /* the peer was found through rf_nat */
+	RF_FLOW_CUT = 1 << 0,	 /* revoked: packets are dropped, TCP was reset */
+	RF_FLOW_ENDED = 1 << 1,	 /* END (or the cut) was reported; the next opening packet starts a new flow */
+	RF_FLOW_SHARED = 1 << 2, /* the peer's address is shared */
+	RF_FLOW_MAPPED = 1 << 3, /* the peer was found through rf_nat */
 };
 
+/*
+ * Both directions write one entry without a lock: counters by atomic adds, everything else by plain stores that any
+ * later packet may repeat. What two CPUs can race for is kept apart (tcp_flags_in, tcp_flags_out).
+ */
+
 struct rf_flow {
-	__u32 generation;        /* of the endpoint when it was decided */
+	__u32 generation;	 /* of the endpoint when it was decided */
 	__u32 global_generation; /* rf_state.generation when it was decided */
 	__u32 rule;
 	__u32 peer_identity;
 	__u32 policy_version;
 	__u32 pid;
-	__u8 verdict;   /* enum rf_verdict */
-	__u8 reason;    /* enum rf_reason */
-	__u8 mode;      /* enum rf_mode */
+	__u8 verdict;	/* enum rf_verdict */
+	__u8 reason;	/* enum rf_reason */
+	__u8 mode;	/* enum rf_mode */
 	__u8 direction; /* enum rf_direction: who opened it */
-	__u8 tcp_flags; /* all seen */
-	__u8 pad;
+	__u8 tcp_flags_in;
+	__u8 tcp_flags_out;
 	__u16 flags; /* enum rf_flow_flags */
 	__u64 first_seen_ns;
 	__u64 last_seen_ns;
@@ -195,8 +206,11 @@ struct rf_flow {
 	__u64 bytes_in;
 	__u64 packets_out;
 	__u64 bytes_out;
+	__u64 endpoint_id; /* with endpoint_kind: the key in rf_endpoints, for the sweep */
+	__u8 endpoint_kind;
+	__u8 pad;
 	__u16 service_port_be; /* the port policy was asked about; ICMP: type * 256 + code */
-	__u16 pad2[3];
+	__u32 pad2;
 	char comm[16];
 };
 
@@ -222,29 +236,40 @@ struct rf_frag {
 	__u16 dport_be;
 };
 
-/* Who opened or listens on a socket; in socket storage. */
+/* Who opened or listens on a socket, and which endpoint it belongs to; in socket storage, inherited by accepted
+ * sockets. */
 struct rf_owner {
 	__u64 cgroup; /* of the process that made the socket */
 	__u64 netns_cookie;
+	__u64 endpoint_id; /* resolved cgroup endpoint, 0: none; valid while endpoint_generation is the global one */
+	__u32 endpoint_generation; /* rf_state.generation when it was resolved */
 	__u32 pid;
-	__u32 pad;
 	char comm[16];
 };
 
-/* One entry: what user space tells all programs at once. */
+/*
+ * One entry: what user space tells all programs at once. generation starts at 1 and grows after peers, shared sets,
+ * CIDR classes, NAT or failsafes changed, and after an endpoint was added or removed (sockets cache theirs).
+ */
 struct rf_state {
-	__u32 generation; /* grows when peers, CIDR classes, NAT or failsafes change */
-	__u32 flags;
+	__u32 generation;
+	__u32 flags; /* 0 */
 };
 
 enum rf_event_flags {
 	RF_EVENT_SHARED = 1 << 0,
 	RF_EVENT_MAPPED = 1 << 1,
 	RF_EVENT_FROM_CONNECT = 1 << 2, /* a refused connect() or sendmsg(): no packet existed */
-	RF_EVENT_CUT = 1 << 3,          /* an open connection was cut: user space closes the local socket */
+	RF_EVENT_CUT = 1 << 3,		/* an open connection was cut: user space closes the local socket */
+	RF_EVENT_SWEPT = 1 << 4,	/* from the sweep, not from a ring: no sequence number */
 };
 
-/* What the rings carry. Counters are cumulative for the flow and wrap (packets). */
+/*
+ * What the rings and the sweep carry. Counters are cumulative for the flow and wrap (packets). Lane of denies: kind
+ * DENY, and kind VERDICT with RF_EVENT_CUT (verdict BLOCKED, reason REVOKED), which also ends its flow: no END follows.
+ * Problems without a flow (unparsable, orphan fragment, unrelated ICMP error) are DENY too, with verdict WOULD_BLOCK
+ * when the mode let them pass.
+ */
 struct rf_event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
 	__u64 first_seen_ns;
@@ -262,10 +287,10 @@ struct rf_event {
 	__u32 policy_version;
 	__u32 pid;
 	__u32 sequence; /* per CPU and lane: 1, 2, 3 …; counted also when the ring was full, so that a gap is visible */
-	__u8 kind;      /* enum rf_event_kind */
-	__u8 verdict;   /* enum rf_verdict */
-	__u8 reason;    /* enum rf_reason */
-	__u8 mode;      /* enum rf_mode */
+	__u8 kind;	/* enum rf_event_kind */
+	__u8 verdict;	/* enum rf_verdict */
+	__u8 reason;	/* enum rf_reason */
+	__u8 mode;	/* enum rf_mode */
 	__u8 direction; /* enum rf_direction */
 	__u8 proto;
 	__u8 tcp_flags;
@@ -281,20 +306,44 @@ enum rf_lane {
 	RF_LANE_COUNT = 2,
 };
 
-/* Per CPU and lane: produced = delivered + dropped, exactly. */
+/*
+ * Index cpu * RF_LANE_COUNT + lane: produced = delivered + dropped, exactly, once the writer has left. The lock makes
+ * produced (it numbers the events) exact where the hook can be preempted; a fetching atomic would need 5.12.
+ */
 struct rf_lane_stats {
 	__u64 produced;
 	__u64 delivered;
 	__u64 dropped;
+	struct bpf_spin_lock lock;
+	__u32 pad;
 };
 
-/* Per CPU, index reason * RF_DIRECTIONS + direction (as packets go, 1 in, 2 out). */
+/* Per CPU, index (verdict * RF_REASON_COUNT + reason) * RF_DIRECTIONS + direction (as packets go, 1 in, 2 out). */
 struct rf_counter {
 	__u64 packets;
 	__u64 bytes;
 };
 
+#define RF_VERDICTS 4
 #define RF_DIRECTIONS 3
+
+/* Where a helper failed that should not have; rf_errors counts per CPU by this index. */
+enum rf_error {
+	RF_ERROR_STATE = 0,	    /* rf_state could not be read */
+	RF_ERROR_FLOW_INSERT = 1,   /* rf_flows took no entry: the packet was decided, its connection is not tracked */
+	RF_ERROR_FRAG_INSERT = 2,   /* rf_frags took no entry: later fragments become orphans */
+	RF_ERROR_DENIED_INSERT = 3, /* rf_denied took no entry: denies of this flow are not folded */
+	RF_ERROR_OWNER = 4,	    /* no socket storage: process unknown */
+	RF_ERROR_RING = 5,	    /* rf_events or rf_denies holds no ring for this CPU */
+	RF_ERROR_LANE = 6,	    /* rf_lanes is too short for this CPU */
+	RF_ERROR_REJECT_RESIZE = 7, /* a refusal could not be built: dropped silently instead */
+	RF_ERROR_REJECT_WRITE = 8,
+	RF_ERROR_REJECT_SEND = 9,
+	RF_ERROR_SEQ_WRITE = 10, /* the sweep could not write a record */
+	RF_ERROR_COMM = 11,	 /* process name could not be read */
+	RF_ERROR_COUNTER = 12,	 /* a counter's index was out of range */
+	RF_ERROR_COUNT = 13,
+};
 
 _Static_assert(sizeof(struct rf_addr) == 16, "rf_addr");
 _Static_assert(sizeof(struct rf_endpoint_key) == 16, "rf_endpoint_key");
@@ -304,16 +353,21 @@ _Static_assert(sizeof(struct rf_peer) == 8, "rf_peer");
 _Static_assert(sizeof(struct rf_cidr_key) == 20, "rf_cidr_key");
 _Static_assert(sizeof(struct rf_nat_key) == 24, "rf_nat_key");
 _Static_assert(sizeof(struct rf_nat) == 8, "rf_nat");
-_Static_assert(sizeof(struct rf_group_key) == 12, "rf_group_key");
 _Static_assert(sizeof(struct rf_port_key) == 12, "rf_port_key");
 _Static_assert(sizeof(struct rf_port) == 8, "rf_port");
 _Static_assert(sizeof(struct rf_failsafe_key) == 24, "rf_failsafe_key");
 _Static_assert(sizeof(struct rf_flow_key) == 44, "rf_flow_key");
-_Static_assert(sizeof(struct rf_flow) == 112, "rf_flow");
+_Static_assert(sizeof(struct rf_flow) == 120, "rf_flow");
 _Static_assert(sizeof(struct rf_denied) == 16, "rf_denied");
 _Static_assert(sizeof(struct rf_frag_key) == 44, "rf_frag_key");
-_Static_assert(sizeof(struct rf_owner) == 40, "rf_owner");
+_Static_assert(sizeof(struct rf_owner) == 48, "rf_owner");
 _Static_assert(sizeof(struct rf_event) == 128, "rf_event");
-_Static_assert(sizeof(struct rf_lane_stats) == 24, "rf_lane_stats");
+_Static_assert(sizeof(struct rf_lane_stats) == 32, "rf_lane_stats");
+_Static_assert(sizeof(struct rf_state) == 8, "rf_state");
+_Static_assert(sizeof(struct rf_counter) == 16, "rf_counter");
+_Static_assert(sizeof(struct rf_cidr) == 4, "rf_cidr");
+_Static_assert(sizeof(struct rf_shared_key) == 8, "rf_shared_key");
+_Static_assert(sizeof(struct rf_group_key) == 12 && sizeof(struct rf_group) == 4, "rf_group");
+_Static_assert(sizeof(struct rf_frag) == 4, "rf_frag");
 
 #endif

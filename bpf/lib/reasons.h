@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Numbers that stand in BPF, TypeScript, proto, metrics and pages alike (proto/ringfence/v1/common.proto has the prose for
- * each). Append-only. A test compares them with the proto enums through BTF.
+ * Numbers that stand in BPF, TypeScript, proto, metrics and pages alike (proto/ringfence/v1/common.proto has the prose
+ * for each). Append-only. A test compares them with the proto enums through BTF.
  */
 #ifndef RF_REASONS_H
 #define RF_REASONS_H
