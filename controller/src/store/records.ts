@@ -59,6 +59,8 @@ const token = z.object({
   author: z.string(),
   createdMs: time,
   expiresMs: time,
+  /** 0: not used yet. A used token stays until it expires, so that its second use can be told as such. */
+  usedMs: time,
 });
 
 /** A workload, managed or not; key is its id. */
@@ -90,11 +92,8 @@ const workload = z.object({
 /** Labels kept for a later workload of the same host, kind and name; key is `${hostId}|${kind}|${name}`. */
 const sticky = z.object({ labels });
 
-/** A label set's number; key is the number. */
-const identity = z.object({ labels, /** When the last workload left it; 0 while in use. */ unusedMs: time });
-
-/** A rule id's number; key is the id. */
-const rule = z.object({ number: z.number().int().positive() });
+/** A number given once and for all. Of a label set (key: the compiler's), of a set of IP lists, of a rule id. */
+const number = z.object({ number: z.number().int().positive() });
 
 /** One file of the draft; key is its name. */
 const draftFile = z.object({ content: z.string() });
@@ -122,6 +121,54 @@ const nat = z.object({
   source: z.string(),
 });
 
+/** What a pairing key's holder may become; key is its id. Fields as in pairing/profile.ts. */
+const pairingProfile = z.object({
+  id: z.string(),
+  name: z.string(),
+  dimensions: z.array(
+    z.object({
+      dimension: z.string(),
+      value: z.string().optional(),
+      locked: z.boolean(),
+      permitted: z.array(z.string()).optional(),
+    }),
+  ),
+  startingMode: z.enum(['visibility', 'test', 'enforce']),
+  lifespanMs: time.optional(),
+  usesMax: count.optional(),
+  onConflict: z.enum(['profile-value', 'deny']),
+  sources: z.array(z.string()),
+  enabled: z.boolean(),
+  owner: z.string(),
+  note: z.string(),
+});
+
+/** A pairing key without its secret; key is its id. */
+const pairingKey = z.object({
+  id: z.string(),
+  profileId: z.string(),
+  /** HMAC-SHA256 of the secret under the controller's own key, hex. */
+  secretMac: z.string().regex(/^[0-9a-f]{64}$/),
+  note: z.string(),
+  author: z.string(),
+  createdAtMs: time,
+  expiresAtMs: time.optional(),
+  usesMax: count.optional(),
+  uses: count,
+  revokedAtMs: time.optional(),
+});
+
+/** A workload that a key paired; key is the workload's id. */
+const pairing = z.object({
+  workloadId: z.string(),
+  hostId: z.string(),
+  keyId: z.string(),
+  profileId: z.string(),
+  labels,
+  startingMode: z.enum(['visibility', 'test', 'enforce']),
+  pairedMs: time,
+});
+
 /** Every kind of record and its schema. */
 export const SCHEMAS = {
   system,
@@ -131,11 +178,15 @@ export const SCHEMAS = {
   token,
   workload,
   sticky,
-  identity,
-  rule,
+  identity: number,
+  ipClass: number,
+  rule: number,
   draftFile,
   policyVersion,
   nat,
+  pairingProfile,
+  pairingKey,
+  pairing,
 };
 
 /** Name of a kind of record. */
@@ -150,4 +201,5 @@ export type WorkloadRecord = Records['workload'];
 export type AddressRecord = WorkloadRecord['addresses'][number];
 export type PolicyVersionRecord = Records['policyVersion'];
 export type NatRecord = Records['nat'];
+export type PairingRecord = Records['pairing'];
 export type PolicyFileRecord = PolicyVersionRecord['files'][number];
