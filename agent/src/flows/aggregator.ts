@@ -1,0 +1,336 @@
+// Events of the kernel become one record per connection and interval. Counters in events are cumulative for the connection;
+// records carry what was added since the last record, so that they can be summed. No object is made per event: rows are columns
+// of typed arrays, found through ConnectionIndex.
+//
+// A connection's row lives from its first event to one flush after its END (its events come from several CPUs' rings and may
+// overtake each other by milliseconds). Rows that are idle go only when room is short. A row for denies lives for one interval.
+import { Confidence, EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { ConnectionIndex, KEY_WORDS } from './connection-index.js';
+import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, WORD } from './event-layout.js';
+import { type RecordBatch, RecordBatchBuilder } from './record-batch.js';
+import { RowColumns, RowState } from './row-columns.js';
+
+/** The local workload of an endpoint number, also when the endpoint is gone by now. */
+export type ResolveEndpoint = (endpoint: number) => { workloadId: string; identity: number } | undefined;
+
+/** An open connection that the kernel cut: its local socket should be closed. Addresses are 16 bytes, ports host order. */
+export interface CutConnection {
+  readonly protocol: number;
+  readonly localAddress: Uint8Array;
+  readonly localPort: number;
+  readonly remoteAddress: Uint8Array;
+  readonly remotePort: number;
+  readonly endpoint: number;
+}
+
+export interface AggregatorOptions {
+  /** Connections held at once. */
+  readonly tableEntries: number;
+  /** Records in one batch at most. */
+  readonly batchRecords: number;
+  /** Rows that only saw UPDATE events leave every so many milliseconds; all others with every flush. */
+  readonly updateMs: number;
+  /** When this run began, CLOCK_MONOTONIC: what an older connection had counted before is not known to this run. */
+  readonly startedNs: number;
+}
+
+export interface AggregatorPorts {
+  readonly resolve: ResolveEndpoint;
+  /** Unix microseconds of a monotonic time. */
+  readonly toWallUs: (monotonicNs: number) => number;
+  /** Takes each batch as it is complete. */
+  readonly onBatch: (batch: RecordBatch) => void;
+  readonly onCut: (cut: CutConnection) => void;
+}
+
+/** What the aggregator saw and could not keep. */
+export interface AggregatorCounters {
+  events: number;
+  records: number;
+  /** Events that found no room, or told of a connection that was already replaced by another with the same ports. */
+  dropped: number;
+  /** Connections taken up in the middle: traffic before is not in the records. */
+  baselineUnknown: number;
+}
+
+const HIGH_WORD = 0x1_0000_0000;
+
+export class FlowAggregator {
+  readonly counters: AggregatorCounters = { events: 0, records: 0, dropped: 0, baselineUnknown: 0 };
+  readonly #options: AggregatorOptions;
+  readonly #ports: AggregatorPorts;
+  readonly #index: ConnectionIndex;
+  readonly #rows: RowColumns;
+  readonly #key = new Uint32Array(KEY_WORDS);
+  readonly #allows: RecordBatchBuilder;
+  readonly #denies: RecordBatchBuilder;
+  readonly #comm = Buffer.alloc(16);
+  /** Connections first seen up to here may have counted before they got their present row. */
+  #baselineFloorNs: number;
+  #dirty: number[] = [];
+  #ended: number[] = [];
+  #lastUpdateNs: number;
+  #reclaimed = false;
+
+  constructor(options: AggregatorOptions, ports: AggregatorPorts) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#index = new ConnectionIndex(options.tableEntries);
+    this.#rows = new RowColumns(options.tableEntries);
+    this.#allows = new RecordBatchBuilder('allow', options.batchRecords);
+    this.#denies = new RecordBatchBuilder('deny', options.batchRecords);
+    this.#baselineFloorNs = options.startedNs;
+    this.#lastUpdateNs = options.startedNs;
+  }
+
+  /** Connections held. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** Takes count packed events. The buffer is not kept. */
+  ingest(buffer: ArrayBuffer, count: number): void {
+    const words = new Uint32Array(buffer, 0, count * EVENT_WORDS);
+    const bytes = new Uint8Array(buffer, 0, count * EVENT_BYTES);
+    this.counters.events += count;
+    for (let i = 0; i < count; i++) this.#ingestOne(words, bytes, i * EVENT_WORDS, i * EVENT_BYTES);
+  }
+
+  /** Ends the interval: records leave. nowNs is CLOCK_MONOTONIC. With all, those waiting for their UPDATE interval leave too. */
+  flush(nowNs: number, all = false): void {
+    const updatesDue = all || nowNs - this.#lastUpdateNs >= this.#options.updateMs * 1e6;
+    if (updatesDue) this.#lastUpdateNs = nowNs;
+    this.#removeEnded();
+    const waiting: number[] = [];
+    for (const row of this.#dirty) {
+      const state = this.#rows.state[row] as number;
+      if ((state & RowState.urgent) === 0 && !updatesDue) {
+        waiting.push(row);
+        continue;
+      }
+      this.#emit(row);
+      if (state & RowState.transient) this.#removeRow(row);
+      else {
+        this.#rows.state[row] = state & ~(RowState.dirty | RowState.urgent);
+        if (state & RowState.ended) this.#ended.push(row);
+      }
+    }
+    this.#dirty = waiting;
+    this.#reclaimed = false;
+    for (const builder of [this.#denies, this.#allows]) this.#pass(builder);
+  }
+
+  #ingestOne(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
+    const kind = bytes[b + BYTE.kind] as number;
+    const flags = bytes[b + BYTE.flags] as number;
+    if (flags & EVENT_FLAG.cut) this.#reportCut(words, bytes, w, b);
+    const deny = kind === EventKind.EVENT_KIND_DENY;
+    const key = this.#key;
+    for (let i = 0; i < 8; i++) key[i] = words[w + WORD.local + i] as number;
+    key[8] = words[w + WORD.ports] as number;
+    key[9] = words[w + WORD.endpoint] as number;
+    key[10] = (bytes[b + BYTE.proto] as number) | (deny ? 0x100 : 0);
+    let row = this.#index.find(key);
+    const fresh = row < 0;
+    if (fresh) {
+      row = this.#insert(key);
+      if (row < 0) {
+        this.counters.dropped += 1;
+        return;
+      }
+    }
+    const timeNs = u64(words, w + WORD.time_ns);
+    const firstSeenNs = u64(words, w + WORD.first_seen_ns) || timeNs;
+    if (deny) this.#addDeny(row, fresh, timeNs, words, bytes, w, b);
+    else this.#addFlow(row, fresh, kind, firstSeenNs, timeNs, words, bytes, w, b);
+  }
+
+  #addDeny(
+    row: number,
+    fresh: boolean,
+    timeNs: number,
+    words: Uint32Array,
+    bytes: Uint8Array,
+    w: number,
+    b: number,
+  ): void {
+    const rows = this.#rows;
+    if (fresh) {
+      rows.clear(row);
+      rows.firstSeenUs[row] = this.#ports.toWallUs(timeNs);
+    } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#split(row, timeNs);
+    this.#markDirty(row, RowState.urgent | RowState.transient);
+    rows.attempts[row] = (rows.attempts[row] as number) + Math.max(1, u16le(bytes, b + BYTE.attempts));
+    addTo(rows.bytesIn, row, u64(words, w + WORD.bytes_in));
+    addTo(rows.bytesOut, row, u64(words, w + WORD.bytes_out));
+    addTo(rows.packetsIn, row, words[w + WORD.packets_in] as number);
+    addTo(rows.packetsOut, row, words[w + WORD.packets_out] as number);
+    rows.takeDecision(row, words, bytes, w, b);
+    rows.lastNs[row] = Math.max(rows.lastNs[row] as number, timeNs);
+  }
+
+  #addFlow(
+    row: number,
+    fresh: boolean,
+    kind: number,
+    firstSeenNs: number,
+    timeNs: number,
+    words: Uint32Array,
+    bytes: Uint8Array,
+    w: number,
+    b: number,
+  ): void {
+    const rows = this.#rows;
+    if (fresh) this.#open(row, kind, firstSeenNs, words, w);
+    else if (firstSeenNs > (rows.firstSeenNs[row] as number)) {
+      // The ports were used again: what the former connection still had goes out as its own record.
+      if ((rows.state[row] as number) & RowState.dirty) this.#emit(row);
+      this.#open(row, kind, firstSeenNs, words, w);
+    } else if (firstSeenNs < (rows.firstSeenNs[row] as number)) {
+      this.counters.dropped += 1; // the last word of a connection whose ports are in use again
+      return;
+    } else if (timeNs < (rows.lastNs[row] as number)) {
+      // Overtaken on another CPU's ring: newer counters are here already.
+      rows.tcpFlags[row] = (rows.tcpFlags[row] as number) | (bytes[b + BYTE.tcp_flags] as number);
+      return;
+    } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#split(row, timeNs);
+    rows.addCounters(row, words, w);
+    rows.takeDecision(row, words, bytes, w, b);
+    rows.attempts[row] = 1;
+    rows.lastNs[row] = timeNs;
+    const ended = kind === EventKind.EVENT_KIND_END ? RowState.ended : 0;
+    this.#markDirty(row, ended | (kind === EventKind.EVENT_KIND_UPDATE ? 0 : RowState.urgent));
+  }
+
+  /** Begins a connection's row. Its counters start where this run can vouch for them. */
+  #open(row: number, kind: number, firstSeenNs: number, words: Uint32Array, w: number): void {
+    const rows = this.#rows;
+    const keep = (rows.state[row] as number) & RowState.dirty;
+    rows.clear(row);
+    rows.state[row] = keep | RowState.used;
+    rows.firstSeenNs[row] = firstSeenNs;
+    rows.firstSeenUs[row] = this.#ports.toWallUs(firstSeenNs);
+    if (kind === EventKind.EVENT_KIND_NEW || firstSeenNs > this.#baselineFloorNs) return;
+    this.counters.baselineUnknown += 1;
+    rows.setBaseline(row, words, w);
+  }
+
+  /** A record tells one decision: a changed one begins another record. */
+  #decidedOtherwise(row: number, words: Uint32Array, bytes: Uint8Array, w: number, b: number): boolean {
+    return ((this.#rows.state[row] as number) & RowState.dirty) !== 0 && this.#rows.differs(row, words, bytes, w, b);
+  }
+
+  #split(row: number, timeNs: number): void {
+    this.#emit(row);
+    if ((this.#rows.state[row] as number) & RowState.transient) {
+      this.#rows.firstSeenUs[row] = this.#ports.toWallUs(timeNs);
+    }
+  }
+
+  #markDirty(row: number, bits: number): void {
+    const state = this.#rows.state[row] as number;
+    if ((state & RowState.dirty) === 0) this.#dirty.push(row);
+    this.#rows.state[row] = state | RowState.used | RowState.dirty | bits;
+  }
+
+  #insert(key: Uint32Array): number {
+    const row = this.#index.insert(key);
+    if (row >= 0 || this.#reclaimed) return row;
+    this.#reclaimed = true; // once per interval: it walks the table
+    this.#reclaim();
+    return this.#index.insert(key);
+  }
+
+  /** Makes room: ended connections now, then the quarter of the rest that was silent longest. */
+  #reclaim(): void {
+    this.#removeEnded();
+    const rows = this.#rows;
+    const idle: number[] = [];
+    for (let row = 0; row < this.#index.capacity; row++) {
+      if (((rows.state[row] as number) & (RowState.used | RowState.dirty)) === RowState.used) idle.push(row);
+    }
+    idle.sort((a, b) => (rows.lastNs[a] as number) - (rows.lastNs[b] as number));
+    for (const row of idle.slice(0, Math.ceil(idle.length / 4))) {
+      this.#baselineFloorNs = Math.max(this.#baselineFloorNs, rows.firstSeenNs[row] as number);
+      this.#removeRow(row);
+    }
+  }
+
+  #removeEnded(): void {
+    for (const row of this.#ended) {
+      // Dirty again: its ports were taken by a new connection, or a late event came; the next flush sees to it.
+      const state = this.#rows.state[row] as number;
+      if ((state & (RowState.ended | RowState.dirty)) === RowState.ended) this.#removeRow(row);
+    }
+    this.#ended = [];
+  }
+
+  #removeRow(row: number): void {
+    this.#rows.state[row] = 0;
+    this.#index.remove(row);
+  }
+
+  #emit(row: number): void {
+    const rows = this.#rows;
+    const verdict = rows.verdict[row] as number;
+    const denied = verdict === Verdict.VERDICT_BLOCKED || verdict === Verdict.VERDICT_WOULD_BLOCK;
+    const builder = denied ? this.#denies : this.#allows;
+    const keys = this.#index.keys;
+    const key = row * KEY_WORDS;
+    const keyBytes = new Uint8Array(keys.buffer, key * 4, KEY_WORDS * 4);
+    const owner = this.#ports.resolve(keys[key + 9] as number);
+    builder.begin();
+    builder.setAddress('localIp', keyBytes, 0);
+    builder.setAddress('remoteIp', keyBytes, 16);
+    builder.set('localPort', u16be(keyBytes, 32));
+    builder.set('remotePort', u16be(keyBytes, 34));
+    builder.set('protocol', (keys[key + 10] as number) & 0xff);
+    builder.set('workloadRef', builder.ref(owner?.workloadId ?? ''));
+    builder.set('localIdentity', owner?.identity ?? 0);
+    builder.set('processRef', builder.ref(rows.processName(row, this.#comm)));
+    builder.set('lastSeenUs', this.#ports.toWallUs(rows.lastNs[row] as number));
+    builder.set('confidence', confidenceOf(rows.identity[row] as number, rows.flags[row] as number));
+    rows.writeTo(row, builder);
+    rows.clearDeltas(row);
+    this.counters.records += 1;
+    if (builder.full) this.#pass(builder);
+  }
+
+  #pass(builder: RecordBatchBuilder): void {
+    const batch = builder.take();
+    if (batch) this.#ports.onBatch(batch);
+  }
+
+  #reportCut(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
+    this.#ports.onCut({
+      protocol: bytes[b + BYTE.proto] as number,
+      localAddress: bytes.slice(b + BYTE.local, b + BYTE.local + 16),
+      localPort: u16be(bytes, b + BYTE.local_port_be),
+      remoteAddress: bytes.slice(b + BYTE.remote, b + BYTE.remote + 16),
+      remotePort: u16be(bytes, b + BYTE.remote_port_be),
+      endpoint: words[w + WORD.endpoint] as number,
+    });
+  }
+}
+
+function confidenceOf(identity: number, flags: number): Confidence {
+  if (identity === 0) return Confidence.CONFIDENCE_UNKNOWN;
+  if (flags & EVENT_FLAG.mapped) return Confidence.CONFIDENCE_MAPPED;
+  return flags & EVENT_FLAG.shared ? Confidence.CONFIDENCE_SHARED : Confidence.CONFIDENCE_EXACT;
+}
+
+function u64(words: Uint32Array, at: number): number {
+  return (words[at + 1] as number) * HIGH_WORD + (words[at] as number);
+}
+
+function u16be(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+function u16le(bytes: Uint8Array, at: number): number {
+  return ((bytes[at + 1] as number) << 8) | (bytes[at] as number);
+}
+
+function addTo(column: Float64Array, row: number, amount: number): void {
+  column[row] = (column[row] as number) + amount;
+}

@@ -1,0 +1,180 @@
+// The rows of the aggregation table, one typed array per field: what a connection's next record will say, and the cumulative
+// counters its next event is compared with.
+import { BYTE, WORD } from './event-layout.js';
+import type { RecordBatchBuilder } from './record-batch.js';
+
+/** Bits of a row's state. A row without used is free. */
+export const RowState = {
+  used: 1,
+  /** Has something to report; it is in the dirty list exactly then. */
+  dirty: 2,
+  /** Leaves with the next flush instead of the next UPDATE interval. */
+  urgent: 4,
+  /** END was seen: goes one flush later. */
+  ended: 8,
+  /** Lives for one interval (denies). */
+  transient: 16,
+} as const;
+
+const HIGH_WORD = 0x1_0000_0000;
+
+export class RowColumns {
+  readonly state: Uint8Array;
+  readonly firstSeenNs: Float64Array;
+  readonly firstSeenUs: Float64Array;
+  readonly lastNs: Float64Array;
+  /** Added since the last record. */
+  readonly bytesIn: Float64Array;
+  readonly bytesOut: Float64Array;
+  readonly packetsIn: Float64Array;
+  readonly packetsOut: Float64Array;
+  readonly attempts: Uint32Array;
+  readonly identity: Uint32Array;
+  readonly flags: Uint8Array;
+  readonly verdict: Uint8Array;
+  readonly tcpFlags: Uint8Array;
+  // Cumulative, as the last event said.
+  readonly #bytesInTotal: Float64Array;
+  readonly #bytesOutTotal: Float64Array;
+  readonly #packetsInTotal: Uint32Array;
+  readonly #packetsOutTotal: Uint32Array;
+  readonly #rule: Uint32Array;
+  readonly #policyVersion: Uint32Array;
+  readonly #pid: Uint32Array;
+  readonly #kind: Uint8Array;
+  readonly #reason: Uint8Array;
+  readonly #mode: Uint8Array;
+  readonly #direction: Uint8Array;
+  readonly #servicePort: Uint16Array;
+  readonly #comm: Uint32Array;
+
+  constructor(capacity: number) {
+    const f64 = () => new Float64Array(capacity);
+    const u32 = () => new Uint32Array(capacity);
+    const u8 = () => new Uint8Array(capacity);
+    [this.state, this.flags, this.verdict, this.tcpFlags] = [u8(), u8(), u8(), u8()];
+    [this.#kind, this.#reason, this.#mode, this.#direction] = [u8(), u8(), u8(), u8()];
+    [this.firstSeenNs, this.firstSeenUs, this.lastNs] = [f64(), f64(), f64()];
+    [this.bytesIn, this.bytesOut, this.packetsIn, this.packetsOut] = [f64(), f64(), f64(), f64()];
+    [this.#bytesInTotal, this.#bytesOutTotal] = [f64(), f64()];
+    [this.#packetsInTotal, this.#packetsOutTotal] = [u32(), u32()];
+    [this.attempts, this.identity] = [u32(), u32()];
+    [this.#rule, this.#policyVersion, this.#pid] = [u32(), u32(), u32()];
+    this.#servicePort = new Uint16Array(capacity);
+    this.#comm = new Uint32Array(capacity * 4);
+  }
+
+  /** Forgets what stood in the row; its state too. */
+  clear(row: number): void {
+    this.state[row] = 0;
+    this.lastNs[row] = 0;
+    this.tcpFlags[row] = 0;
+    this.#bytesInTotal[row] = 0;
+    this.#bytesOutTotal[row] = 0;
+    this.#packetsInTotal[row] = 0;
+    this.#packetsOutTotal[row] = 0;
+    this.#pid[row] = 0;
+    this.#comm.fill(0, row * 4, row * 4 + 4);
+    this.clearDeltas(row);
+  }
+
+  /** After a record left. */
+  clearDeltas(row: number): void {
+    this.bytesIn[row] = 0;
+    this.bytesOut[row] = 0;
+    this.packetsIn[row] = 0;
+    this.packetsOut[row] = 0;
+    this.attempts[row] = 0;
+  }
+
+  /** What the event says was counted before this row. */
+  setBaseline(row: number, words: Uint32Array, w: number): void {
+    this.#bytesInTotal[row] = u64(words, w + WORD.bytes_in);
+    this.#bytesOutTotal[row] = u64(words, w + WORD.bytes_out);
+    this.#packetsInTotal[row] = words[w + WORD.packets_in] as number;
+    this.#packetsOutTotal[row] = words[w + WORD.packets_out] as number;
+  }
+
+  /** Adds what the event counted more than the one before. Packet counters wrap at 2^32. */
+  addCounters(row: number, words: Uint32Array, w: number): void {
+    const bytesIn = u64(words, w + WORD.bytes_in);
+    const bytesOut = u64(words, w + WORD.bytes_out);
+    const packetsIn = words[w + WORD.packets_in] as number;
+    const packetsOut = words[w + WORD.packets_out] as number;
+    add(this.bytesIn, row, Math.max(0, bytesIn - (this.#bytesInTotal[row] as number)));
+    add(this.bytesOut, row, Math.max(0, bytesOut - (this.#bytesOutTotal[row] as number)));
+    add(this.packetsIn, row, (packetsIn - (this.#packetsInTotal[row] as number)) >>> 0);
+    add(this.packetsOut, row, (packetsOut - (this.#packetsOutTotal[row] as number)) >>> 0);
+    this.setBaseline(row, words, w);
+  }
+
+  /** Whether the event was decided otherwise than what the row holds. */
+  differs(row: number, words: Uint32Array, bytes: Uint8Array, w: number, b: number): boolean {
+    return (
+      this.verdict[row] !== bytes[b + BYTE.verdict] ||
+      this.#reason[row] !== bytes[b + BYTE.reason] ||
+      this.#mode[row] !== bytes[b + BYTE.mode] ||
+      this.#rule[row] !== words[w + WORD.rule] ||
+      this.#policyVersion[row] !== words[w + WORD.policy_version]
+    );
+  }
+
+  /** Takes over everything of the event that is not a counter. */
+  takeDecision(row: number, words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
+    this.#kind[row] = bytes[b + BYTE.kind] as number;
+    this.verdict[row] = bytes[b + BYTE.verdict] as number;
+    this.#reason[row] = bytes[b + BYTE.reason] as number;
+    this.#mode[row] = bytes[b + BYTE.mode] as number;
+    this.#direction[row] = bytes[b + BYTE.direction] as number;
+    this.tcpFlags[row] = (this.tcpFlags[row] as number) | (bytes[b + BYTE.tcp_flags] as number);
+    this.flags[row] = bytes[b + BYTE.flags] as number;
+    this.identity[row] = words[w + WORD.peer_identity] as number;
+    this.#rule[row] = words[w + WORD.rule] as number;
+    this.#policyVersion[row] = words[w + WORD.policy_version] as number;
+    const port = b + BYTE.service_port_be;
+    this.#servicePort[row] = ((bytes[port] as number) << 8) | (bytes[port + 1] as number);
+    // The process is often known only after the first packet; a later event without one does not unname it.
+    if (words[w + WORD.pid] !== 0) this.#pid[row] = words[w + WORD.pid] as number;
+    if (bytes[b + BYTE.comm] !== 0) {
+      for (let i = 0; i < 4; i++) this.#comm[row * 4 + i] = words[w + WORD.comm + i] as number;
+    }
+  }
+
+  /** The process's name up to its first NUL, replacing what is no UTF-8. */
+  processName(row: number, scratch: Buffer): string {
+    const bytes = new Uint8Array(this.#comm.buffer, row * 16, 16);
+    if (bytes[0] === 0) return '';
+    scratch.set(bytes);
+    const end = scratch.indexOf(0);
+    return scratch.toString('utf8', 0, end < 0 ? 16 : end);
+  }
+
+  /** Writes the columns that need nothing but the row into the builder's newest record. */
+  writeTo(row: number, builder: RecordBatchBuilder): void {
+    builder.set('firstSeenUs', this.firstSeenUs[row] as number);
+    builder.set('direction', this.#direction[row] as number);
+    builder.set('verdict', this.verdict[row] as number);
+    builder.set('reason', this.#reason[row] as number);
+    builder.set('mode', this.#mode[row] as number);
+    builder.set('kind', this.#kind[row] as number);
+    builder.set('tcpFlags', this.tcpFlags[row] as number);
+    builder.set('rule', this.#rule[row] as number);
+    builder.set('policyVersion', this.#policyVersion[row] as number);
+    builder.set('remoteIdentity', this.identity[row] as number);
+    builder.set('bytesIn', this.bytesIn[row] as number);
+    builder.set('bytesOut', this.bytesOut[row] as number);
+    builder.set('packetsIn', this.packetsIn[row] as number);
+    builder.set('packetsOut', this.packetsOut[row] as number);
+    builder.set('attempts', Math.max(1, this.attempts[row] as number));
+    builder.set('pid', this.#pid[row] as number);
+    builder.set('servicePort', this.#servicePort[row] as number);
+  }
+}
+
+function u64(words: Uint32Array, at: number): number {
+  return (words[at + 1] as number) * HIGH_WORD + (words[at] as number);
+}
+
+function add(column: Float64Array, row: number, amount: number): void {
+  column[row] = (column[row] as number) + amount;
+}
