@@ -1,0 +1,206 @@
+// How a host gets its certificates: the first by a one-time token, the next by its present certificate.
+import type { webcrypto } from 'node:crypto';
+import type { HostFacts } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import type { HostRecord } from '../store/records.js';
+import type { StateStore, StateTransaction } from '../store/state-store.js';
+import { type Authority, HOST_LIFETIME_MS } from './authority.js';
+import { newSerial, readSigningRequest } from './certificates.js';
+import { factsRecord } from './host-facts.js';
+import { FailureLimit } from './rate-limit.js';
+import { type NewToken, newToken, parseToken, secretMatches } from './token.js';
+
+/** Why a request was refused, with a stable code. */
+export class EnrolmentError extends Error {
+  override readonly name = 'EnrolmentError';
+  constructor(
+    readonly code:
+      | 'RF_ENROLL_TOKEN'
+      | 'RF_ENROLL_TOKEN_USED'
+      | 'RF_ENROLL_TOKEN_EXPIRED'
+      | 'RF_ENROLL_REQUEST'
+      | 'RF_ENROLL_RATE'
+      | 'RF_HOST_UNKNOWN',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** What an agent gets. */
+export interface SignedHost {
+  readonly hostId: string;
+  readonly certificatePem: string;
+}
+
+export interface TokenRequest {
+  readonly ttlMs: number;
+  /** Id that the host must get; empty: made from its name. */
+  readonly hostId: string;
+  readonly note: string;
+  readonly author: string;
+}
+
+const HOST_ID = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
+/** Tokens that can be outstanding at once. */
+export const TOKENS_MAX = 10_000;
+
+/** Whether a text can be a host's id: 1 to 63 of a-z, 0-9, ".", "_", "-", beginning and ending with a letter or digit. */
+export function isHostId(text: string): boolean {
+  return HOST_ID.test(text);
+}
+
+export class Enrolment {
+  readonly #store: StateStore;
+  readonly #authority: Authority;
+  readonly #now: () => number;
+  readonly #failures = new FailureLimit(10, 3000);
+
+  constructor(store: StateStore, authority: Authority, now: () => number) {
+    this.#store = store;
+    this.#authority = authority;
+    this.#now = now;
+  }
+
+  /** Makes a token. The text is not kept. Throws EnrolmentError RF_ENROLL_REQUEST when there are too many. */
+  async createToken(request: TokenRequest): Promise<NewToken & { readonly expiresMs: number }> {
+    const token = newToken(this.#authority.fingerprint);
+    const createdMs = this.#now();
+    const expiresMs = createdMs + request.ttlMs;
+    await this.#store.update((tx) => {
+      let live = 0;
+      for (const [id, kept] of tx.entries('token')) {
+        if (kept.expiresMs <= createdMs) tx.delete('token', id);
+        else live += 1;
+      }
+      if (live >= TOKENS_MAX) {
+        throw new EnrolmentError(
+          'RF_ENROLL_REQUEST',
+          `Cannot create token: found ${live} that are not expired, wanted fewer than ${TOKENS_MAX}`,
+        );
+      }
+      const { hostId, note, author } = request;
+      const { id, secretHash } = token;
+      tx.set('token', id, { id, secretHash, hostId, note, author, createdMs, expiresMs, usedMs: 0 });
+    });
+    return { ...token, expiresMs };
+  }
+
+  /**
+   * Exchanges a token and a signing request for a certificate. A token is used up before its certificate is signed: of many
+   * requests at once one succeeds. `source` is the caller's address. Throws EnrolmentError.
+   */
+  async enroll(
+    tokenText: string,
+    csrDer: Uint8Array,
+    facts: HostFacts | undefined,
+    source: string,
+  ): Promise<SignedHost> {
+    if (this.#failures.exceeded(source, this.#now())) {
+      throw new EnrolmentError(
+        'RF_ENROLL_RATE',
+        'Cannot enrol: too many failed requests from this address; try again in a minute',
+      );
+    }
+    try {
+      return await this.#enroll(tokenText, csrDer, facts);
+    } catch (error) {
+      if (error instanceof EnrolmentError) this.#failures.failed(source, this.#now());
+      throw error;
+    }
+  }
+
+  async #enroll(tokenText: string, csrDer: Uint8Array, facts: HostFacts | undefined): Promise<SignedHost> {
+    const parsed = parseToken(tokenText);
+    const token = parsed === undefined ? undefined : this.#store.get('token', parsed.id);
+    // The comparison runs for unknown ids too, so that time does not tell an id that exists.
+    if (!secretMatches(parsed?.secret ?? '', token?.secretHash ?? '00'.repeat(32)) || token === undefined) {
+      throw new EnrolmentError(
+        'RF_ENROLL_TOKEN',
+        'Cannot enrol: found no such token, wanted one made by `ringfence enroll token`',
+      );
+    }
+    const key = await this.#readRequest(csrDer, 'enrol');
+    const serial = newSerial();
+    const hostId = await this.#store.update((tx) => this.#consume(tx, token.id, serial, facts));
+    return { hostId, certificatePem: await this.#authority.signHost(key, serial, hostId) };
+  }
+
+  /** Signs a new key for the host whose certificate the caller showed. Its older certificates stay good until they expire. */
+  async renew(hostId: string, csrDer: Uint8Array): Promise<SignedHost> {
+    const key = await this.#readRequest(csrDer, 'renew');
+    const serial = newSerial();
+    await this.#store.update((tx) => {
+      const host = tx.get('host', hostId);
+      if (host === undefined)
+        throw new EnrolmentError('RF_HOST_UNKNOWN', `Cannot renew: found no host ${hostId}, wanted an enrolled one`);
+      tx.set('host', hostId, withCertificate(host, serial, this.#now()));
+    });
+    return { hostId, certificatePem: await this.#authority.signHost(key, serial, hostId) };
+  }
+
+  #consume(tx: StateTransaction, tokenId: string, serial: string, facts: HostFacts | undefined): string {
+    const now = this.#now();
+    const token = tx.get('token', tokenId);
+    if (token === undefined || token.usedMs !== 0) {
+      throw new EnrolmentError(
+        'RF_ENROLL_TOKEN_USED',
+        'Cannot enrol: found a token that was used or revoked, wanted a fresh one',
+      );
+    }
+    if (token.expiresMs <= now) {
+      throw new EnrolmentError(
+        'RF_ENROLL_TOKEN_EXPIRED',
+        'Cannot enrol: found a token that has expired, wanted a fresh one',
+      );
+    }
+    tx.set('token', tokenId, { ...token, usedMs: now });
+    const name = (facts?.hostname ?? '').slice(0, 255);
+    const hostId = token.hostId === '' ? freeHostId(tx, name) : token.hostId;
+    const known = tx.get('host', hostId);
+    const revoked = (known?.certificates ?? []).map((c) =>
+      c.revokedMs === 0 ? { ...c, revokedMs: now, reason: 'enrolled again' } : c,
+    );
+    const host: HostRecord = {
+      id: hostId,
+      name: name === '' ? hostId : name,
+      enrolledMs: now,
+      certificates: revoked,
+      facts: factsRecord(facts),
+    };
+    tx.set('host', hostId, withCertificate(host, serial, now));
+    return hostId;
+  }
+
+  async #readRequest(der: Uint8Array, action: string): Promise<webcrypto.CryptoKey> {
+    const key = await readSigningRequest(der);
+    if ('problem' in key) {
+      throw new EnrolmentError(
+        'RF_ENROLL_REQUEST',
+        `Cannot ${action}: found ${key.problem}, wanted a signing request over a P-256 key`,
+      );
+    }
+    return key;
+  }
+}
+
+/** The record with one more certificate, without those that have expired. */
+function withCertificate(host: HostRecord, serial: string, nowMs: number): HostRecord {
+  const kept = host.certificates.filter((c) => c.notAfterMs > nowMs);
+  const made = { serial, notAfterMs: nowMs + HOST_LIFETIME_MS, issuedMs: nowMs, revokedMs: 0, reason: '' };
+  return { ...host, certificates: [...kept, made] };
+}
+
+/** An id made from a host's name that no host has: an enrolling host can never take the id of another. */
+function freeHostId(tx: StateTransaction, name: string): string {
+  const short = name.toLowerCase().split('.')[0] ?? '';
+  const base =
+    short
+      .replace(/[^a-z0-9-]+/g, '-')
+      .replace(/^-+|-+$/g, '')
+      .slice(0, 50)
+      .replace(/-+$/, '') || 'host';
+  for (let n = 1; ; n += 1) {
+    const id = n === 1 ? base : `${base}-${n}`;
+    if (tx.get('host', id) === undefined) return id;
+  }
+}
