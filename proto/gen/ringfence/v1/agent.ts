@@ -135,6 +135,11 @@ export interface Hello {
   revision: bigint;
   /** Entries each kernel table can hold. */
   capacities: TableCapacity[];
+  /**
+   * Identifies the agent process run (random, 16 bytes; the same as in FlowUploadMessage). An earlier run that comes back while a
+   * later one lives tells two machines with one certificate.
+   */
+  run: Buffer;
 }
 
 /** Room in one kernel table. */
@@ -1115,7 +1120,7 @@ export const AgentMessage: MessageFns<AgentMessage> = {
 };
 
 function createBaseHello(): Hello {
-  return { protocol: 0, facts: undefined, epoch: "", revision: 0n, capacities: [] };
+  return { protocol: 0, facts: undefined, epoch: "", revision: 0n, capacities: [], run: Buffer.alloc(0) };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -1137,6 +1142,9 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.capacities) {
       TableCapacity.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.run.length !== 0) {
+      writer.uint32(50).bytes(message.run);
     }
     return writer;
   },
@@ -1194,6 +1202,14 @@ export const Hello: MessageFns<Hello> = {
             message.capacities.push(TableCapacity.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.run = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1223,6 +1239,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.capacities?.length) {
       obj.capacities = message.capacities.map((e) => TableCapacity.toJSON(e));
     }
+    if (message.run.length !== 0) {
+      obj.run = base64FromBytes(message.run);
+    }
     return obj;
   },
 
@@ -1238,6 +1257,7 @@ export const Hello: MessageFns<Hello> = {
     message.epoch = object.epoch ?? "";
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.capacities = object.capacities?.map((e) => TableCapacity.fromPartial(e)) || [];
+    message.run = object.run ?? Buffer.alloc(0);
     return message;
   },
 };
