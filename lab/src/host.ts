@@ -59,6 +59,10 @@ export class TestHost extends LabNode {
     return { ip4: `10.201.${index}.0/24`, ip6: `fd77:201:${index}::/64`, bip: `10.201.${index}.1/24` };
   }
 
+  get hasDocker(): boolean {
+    return this.engine !== undefined;
+  }
+
   get docker(): DockerEngine {
     if (!this.engine)
       throw new Error(`Cannot use Docker on ${this.name}: not started, wanted addHost(…, { docker: true })`);

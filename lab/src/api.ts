@@ -1,0 +1,136 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import { type FlowFilter, type FlowStreamMessage, FlowsClient } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { type CreateTokenResponse, type Host, HostsClient } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
+import {
+  type ApplyPolicyResponse,
+  PolicyClient,
+  type PolicyFile,
+} from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { StatusClient, type SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { type Workload, WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+
+interface ContextFile {
+  caFile: string;
+  certFile: string;
+  keyFile: string;
+  serverName: string;
+}
+
+type Callback<R> = (error: ServiceError | null, response: R) => void;
+
+function call<R>(start: (callback: Callback<R>) => unknown): Promise<R> {
+  return new Promise((resolveCall, reject) => {
+    start((error, response) => (error ? reject(error) : resolveCall(response)));
+  });
+}
+
+/** The admin API as an operator has it, over the operator certificate that the controller made. */
+export class AdminApi {
+  private readonly workloads: WorkloadsClient;
+  private readonly hosts: HostsClient;
+  private readonly policy: PolicyClient;
+  private readonly flowClient: FlowsClient;
+  private readonly statusClient: StatusClient;
+
+  /** `target` as gRPC wants it; `contextFile` is the controller's operator/context.json. */
+  constructor(target: string, contextFile: string) {
+    const context = JSON.parse(readFileSync(contextFile, 'utf8')) as ContextFile;
+    const file = (path: string) => readFileSync(resolve(dirname(contextFile), path));
+    const tls = credentials.createSsl(file(context.caFile), file(context.keyFile), file(context.certFile));
+    const options = {
+      'grpc.ssl_target_name_override': context.serverName,
+      'grpc.default_authority': context.serverName,
+      'grpc.max_receive_message_length': 64 << 20,
+      'grpc.max_send_message_length': 64 << 20,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 500,
+    };
+    this.workloads = new WorkloadsClient(target, tls, options);
+    this.hosts = new HostsClient(target, tls, options);
+    this.policy = new PolicyClient(target, tls, options);
+    this.flowClient = new FlowsClient(target, tls, options);
+    this.statusClient = new StatusClient(target, tls, options);
+  }
+
+  status(): Promise<SystemStatus> {
+    return call((done) => this.statusClient.get({}, done));
+  }
+
+  createToken(hostId: string): Promise<CreateTokenResponse> {
+    return call((done) => this.hosts.createToken({ ttlSeconds: 600, hostId, note: 'lab' }, done));
+  }
+
+  async listHosts(): Promise<Host[]> {
+    return (await call<{ hosts: Host[] }>((done) => this.hosts.list({}, done))).hosts;
+  }
+
+  async listWorkloads(): Promise<Workload[]> {
+    const request = { filter: undefined, page: undefined };
+    return (await call<{ workloads: Workload[] }>((done) => this.workloads.list(request, done))).workloads;
+  }
+
+  setLabels(workload: string, labels: Record<string, string>): Promise<Workload> {
+    const request = {
+      workload,
+      set: Object.entries(labels).map(([dimension, value]) => ({ dimension, value })),
+      remove: [],
+      replace: true,
+      expectedVersion: 0n,
+      sticky: true,
+    };
+    return call((done) => this.workloads.setLabels(request, done));
+  }
+
+  /** A workload without an agent. Addresses are 4 or 16 bytes. */
+  createUnmanaged(name: string, addresses: Uint8Array[], labels: Record<string, string>): Promise<Workload> {
+    const workload = {
+      id: name,
+      name,
+      addresses: addresses.map((ip) => ({ ip: Buffer.from(ip), space: '' })),
+      labels: Object.entries(labels).map(([dimension, value]) => ({ dimension, value })),
+      metadata: {},
+    };
+    return call((done) => this.workloads.create({ workload, source: 'lab' }, done));
+  }
+
+  /** Pushes many workloads without an agent at once. */
+  pushUnmanaged(
+    workloads: { id: string; addresses: Uint8Array[]; labels: Record<string, string> }[],
+  ): Promise<{ created: number }> {
+    const request = {
+      source: 'lab',
+      prune: false,
+      workloads: workloads.map((w) => ({
+        id: w.id,
+        name: w.id,
+        addresses: w.addresses.map((ip) => ({ ip: Buffer.from(ip), space: '' })),
+        labels: Object.entries(w.labels).map(([dimension, value]) => ({ dimension, value })),
+        metadata: {},
+      })),
+    };
+    return call((done) => this.workloads.push(request, done));
+  }
+
+  /** Makes the files the whole policy and provisions it. Problems come back in the response. */
+  apply(files: PolicyFile[], note = 'lab'): Promise<ApplyPolicyResponse> {
+    const request = { files, prune: true, remove: [], draftOnly: false, note, expectedVersion: 0 };
+    return call((done) => this.policy.apply(request, done));
+  }
+
+  /** Kept flow records that match, oldest first. */
+  async flows(filter?: FlowFilter): Promise<Flow[]> {
+    const stream: ClientReadableStream<FlowStreamMessage> = this.flowClient.query({ filter, limit: 100_000 });
+    const flows: Flow[] = [];
+    for await (const message of stream as AsyncIterable<FlowStreamMessage>) {
+      if (message.body?.$case === 'rows') flows.push(...message.body.value.flows);
+    }
+    return flows;
+  }
+
+  close(): void {
+    for (const client of [this.workloads, this.hosts, this.policy, this.flowClient, this.statusClient]) client.close();
+  }
+}
