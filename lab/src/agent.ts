@@ -48,7 +48,7 @@ export class AgentProcess {
       cgroupRoot: host.cgroupRoot,
       dockerSockets: host.hasDocker ? [host.docker.socket] : [],
       cgroups: this.services.map((name) => ({ name, path: `services/${name}` })),
-      host: { enabled: true, interfaces: ['eth0'], name: host.name },
+      host: { enabled: true, name: host.name },
       rejectMode: 'reject',
       flows: { flushMs: 200 },
       ...overrides,
