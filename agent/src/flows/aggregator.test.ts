@@ -119,7 +119,7 @@ describe('FlowAggregator', () => {
     const { aggregator, ingest, take, cuts } = rig();
     ingest(
       { bytesIn: 10 },
-      { kind: KIND.verdict, timeNs: 2e9, verdict: 2, reason: 9, policyVersion: 2, bytesIn: 15, flags: EVENT_FLAG.cut },
+      { kind: KIND.verdict, timeNs: 2e9, verdict: 2, reason: 9, policyVersion: 2, bytesIn: 15, flags: EVENT_FLAG.CUT },
     );
     aggregator.flush(3e9);
     expect(take().map((r) => [r.lane, r.verdict, r.policyVersion, r.bytesIn])).toEqual([
@@ -166,8 +166,8 @@ describe('FlowAggregator', () => {
     const { aggregator, ingest, take } = rig();
     ingest(
       { localPort: 1, identity: 0 },
-      { localPort: 2, flags: EVENT_FLAG.shared },
-      { localPort: 3, flags: EVENT_FLAG.mapped },
+      { localPort: 2, flags: EVENT_FLAG.SHARED },
+      { localPort: 3, flags: EVENT_FLAG.MAPPED },
     );
     aggregator.flush(2e9);
     expect(take().map((r) => r.confidence)).toEqual([0, 4, 3]);

@@ -123,7 +123,7 @@ export class FlowAggregator {
   #ingestOne(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
     const kind = bytes[b + BYTE.kind] as number;
     const flags = bytes[b + BYTE.flags] as number;
-    if (flags & EVENT_FLAG.cut) this.#reportCut(words, bytes, w, b);
+    if (flags & EVENT_FLAG.CUT) this.#reportCut(words, bytes, w, b);
     const deny = kind === EventKind.EVENT_KIND_DENY;
     const key = this.#key;
     for (let i = 0; i < 8; i++) key[i] = words[w + WORD.local + i] as number;
@@ -139,8 +139,8 @@ export class FlowAggregator {
         return;
       }
     }
-    const timeNs = u64(words, w + WORD.time_ns);
-    const firstSeenNs = u64(words, w + WORD.first_seen_ns) || timeNs;
+    const timeNs = u64(words, w + WORD.timeNs);
+    const firstSeenNs = u64(words, w + WORD.firstSeenNs) || timeNs;
     if (deny) this.#addDeny(row, fresh, timeNs, words, bytes, w, b);
     else this.#addFlow(row, fresh, kind, firstSeenNs, timeNs, words, bytes, w, b);
   }
@@ -161,10 +161,10 @@ export class FlowAggregator {
     } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#split(row, timeNs);
     this.#markDirty(row, RowState.urgent | RowState.transient);
     rows.attempts[row] = (rows.attempts[row] as number) + Math.max(1, u16le(bytes, b + BYTE.attempts));
-    addTo(rows.bytesIn, row, u64(words, w + WORD.bytes_in));
-    addTo(rows.bytesOut, row, u64(words, w + WORD.bytes_out));
-    addTo(rows.packetsIn, row, words[w + WORD.packets_in] as number);
-    addTo(rows.packetsOut, row, words[w + WORD.packets_out] as number);
+    addTo(rows.bytesIn, row, u64(words, w + WORD.bytesIn));
+    addTo(rows.bytesOut, row, u64(words, w + WORD.bytesOut));
+    addTo(rows.packetsIn, row, words[w + WORD.packetsIn] as number);
+    addTo(rows.packetsOut, row, words[w + WORD.packetsOut] as number);
     rows.takeDecision(row, words, bytes, w, b);
     rows.lastNs[row] = Math.max(rows.lastNs[row] as number, timeNs);
   }
@@ -191,7 +191,7 @@ export class FlowAggregator {
       return;
     } else if (timeNs < (rows.lastNs[row] as number)) {
       // Overtaken on another CPU's ring: newer counters are here already.
-      rows.tcpFlags[row] = (rows.tcpFlags[row] as number) | (bytes[b + BYTE.tcp_flags] as number);
+      rows.tcpFlags[row] = (rows.tcpFlags[row] as number) | (bytes[b + BYTE.tcpFlags] as number);
       return;
     } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#split(row, timeNs);
     rows.addCounters(row, words, w);
@@ -305,9 +305,9 @@ export class FlowAggregator {
     this.#ports.onCut({
       protocol: bytes[b + BYTE.proto] as number,
       localAddress: bytes.slice(b + BYTE.local, b + BYTE.local + 16),
-      localPort: u16be(bytes, b + BYTE.local_port_be),
+      localPort: u16be(bytes, b + BYTE.localPort),
       remoteAddress: bytes.slice(b + BYTE.remote, b + BYTE.remote + 16),
-      remotePort: u16be(bytes, b + BYTE.remote_port_be),
+      remotePort: u16be(bytes, b + BYTE.remotePort),
       endpoint: words[w + WORD.endpoint] as number,
     });
   }
@@ -315,8 +315,8 @@ export class FlowAggregator {
 
 function confidenceOf(identity: number, flags: number): Confidence {
   if (identity === 0) return Confidence.CONFIDENCE_UNKNOWN;
-  if (flags & EVENT_FLAG.mapped) return Confidence.CONFIDENCE_MAPPED;
-  return flags & EVENT_FLAG.shared ? Confidence.CONFIDENCE_SHARED : Confidence.CONFIDENCE_EXACT;
+  if (flags & EVENT_FLAG.MAPPED) return Confidence.CONFIDENCE_MAPPED;
+  return flags & EVENT_FLAG.SHARED ? Confidence.CONFIDENCE_SHARED : Confidence.CONFIDENCE_EXACT;
 }
 
 function u64(words: Uint32Array, at: number): number {

@@ -1,49 +1,43 @@
-// Where the fields of struct rf_event stand, as indices into views of a packed batch: event i begins at byte i * EVENT_BYTES. A
-// test compares each with bpf's published ABI; the arithmetic on columns in this folder reads no other description.
+// Where the fields of struct rf_event stand, as indices into views of a packed batch: event i begins at byte i * EVENT_BYTES. The
+// offsets are bpf's published ones, which a test there compares with BTF; here they only become indices of 32-bit words.
+import { EventFlag, EVENT_BYTES as eventBytes, EVENT_COLUMNS as offset } from '@ringfence/bpf';
 
 /** Bytes of one event. */
-export const EVENT_BYTES = 128;
+export const EVENT_BYTES = eventBytes;
 /** 32-bit words of one event. */
 export const EVENT_WORDS = EVENT_BYTES / 4;
 
-/** Offsets in 32-bit words; 64-bit fields have their low word first. */
+/** Offsets in 32-bit words; 64-bit fields have their low word first, addresses and names take four. */
 export const WORD = {
-  time_ns: 0,
-  first_seen_ns: 2,
-  bytes_in: 4,
-  bytes_out: 6,
-  local: 8,
-  remote: 12,
-  packets_in: 16,
-  packets_out: 17,
-  ports: 18,
-  endpoint: 19,
-  peer_identity: 20,
-  rule: 21,
-  policy_version: 22,
-  pid: 23,
-  sequence: 24,
-  comm: 28,
+  timeNs: offset.timeNs / 4,
+  firstSeenNs: offset.firstSeenNs / 4,
+  bytesIn: offset.bytesIn / 4,
+  bytesOut: offset.bytesOut / 4,
+  local: offset.local / 4,
+  remote: offset.remote / 4,
+  packetsIn: offset.packetsIn / 4,
+  packetsOut: offset.packetsOut / 4,
+  /** Both ports in one word. */
+  ports: offset.localPort / 4,
+  endpoint: offset.endpoint / 4,
+  peerIdentity: offset.peerIdentity / 4,
+  rule: offset.rule / 4,
+  policyVersion: offset.policyVersion / 4,
+  pid: offset.pid / 4,
+  comm: offset.comm / 4,
 } as const;
 
 /** Offsets in bytes. */
-export const BYTE = {
-  local: 32,
-  remote: 48,
-  local_port_be: 72,
-  remote_port_be: 74,
-  kind: 100,
-  verdict: 101,
-  reason: 102,
-  mode: 103,
-  direction: 104,
-  proto: 105,
-  tcp_flags: 106,
-  flags: 107,
-  service_port_be: 108,
-  attempts: 110,
-  comm: 112,
-} as const;
+export const BYTE = offset;
 
-/** enum rf_event_flags. */
-export const EVENT_FLAG = { shared: 1, mapped: 2, fromConnect: 4, cut: 8 } as const;
+/** Bits of the flags byte. */
+export const EVENT_FLAG = EventFlag;
+
+// The aggregator's key takes local and remote address as eight words in a row and both ports as one.
+if (
+  WORD.remote !== WORD.local + 4 ||
+  offset.remotePort !== offset.localPort + 2 ||
+  Object.values(WORD).some((w) => w % 1)
+) {
+  throw new Error('Cannot read events: the layout of rf_event does not let its keys be compared by words');
+}

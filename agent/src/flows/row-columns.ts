@@ -89,18 +89,18 @@ export class RowColumns {
 
   /** What the event says was counted before this row. */
   setBaseline(row: number, words: Uint32Array, w: number): void {
-    this.#bytesInTotal[row] = u64(words, w + WORD.bytes_in);
-    this.#bytesOutTotal[row] = u64(words, w + WORD.bytes_out);
-    this.#packetsInTotal[row] = words[w + WORD.packets_in] as number;
-    this.#packetsOutTotal[row] = words[w + WORD.packets_out] as number;
+    this.#bytesInTotal[row] = u64(words, w + WORD.bytesIn);
+    this.#bytesOutTotal[row] = u64(words, w + WORD.bytesOut);
+    this.#packetsInTotal[row] = words[w + WORD.packetsIn] as number;
+    this.#packetsOutTotal[row] = words[w + WORD.packetsOut] as number;
   }
 
   /** Adds what the event counted more than the one before. Packet counters wrap at 2^32. */
   addCounters(row: number, words: Uint32Array, w: number): void {
-    const bytesIn = u64(words, w + WORD.bytes_in);
-    const bytesOut = u64(words, w + WORD.bytes_out);
-    const packetsIn = words[w + WORD.packets_in] as number;
-    const packetsOut = words[w + WORD.packets_out] as number;
+    const bytesIn = u64(words, w + WORD.bytesIn);
+    const bytesOut = u64(words, w + WORD.bytesOut);
+    const packetsIn = words[w + WORD.packetsIn] as number;
+    const packetsOut = words[w + WORD.packetsOut] as number;
     add(this.bytesIn, row, Math.max(0, bytesIn - (this.#bytesInTotal[row] as number)));
     add(this.bytesOut, row, Math.max(0, bytesOut - (this.#bytesOutTotal[row] as number)));
     add(this.packetsIn, row, (packetsIn - (this.#packetsInTotal[row] as number)) >>> 0);
@@ -115,7 +115,7 @@ export class RowColumns {
       this.#reason[row] !== bytes[b + BYTE.reason] ||
       this.#mode[row] !== bytes[b + BYTE.mode] ||
       this.#rule[row] !== words[w + WORD.rule] ||
-      this.#policyVersion[row] !== words[w + WORD.policy_version]
+      this.#policyVersion[row] !== words[w + WORD.policyVersion]
     );
   }
 
@@ -126,12 +126,12 @@ export class RowColumns {
     this.#reason[row] = bytes[b + BYTE.reason] as number;
     this.#mode[row] = bytes[b + BYTE.mode] as number;
     this.#direction[row] = bytes[b + BYTE.direction] as number;
-    this.tcpFlags[row] = (this.tcpFlags[row] as number) | (bytes[b + BYTE.tcp_flags] as number);
+    this.tcpFlags[row] = (this.tcpFlags[row] as number) | (bytes[b + BYTE.tcpFlags] as number);
     this.flags[row] = bytes[b + BYTE.flags] as number;
-    this.identity[row] = words[w + WORD.peer_identity] as number;
+    this.identity[row] = words[w + WORD.peerIdentity] as number;
     this.#rule[row] = words[w + WORD.rule] as number;
-    this.#policyVersion[row] = words[w + WORD.policy_version] as number;
-    const port = b + BYTE.service_port_be;
+    this.#policyVersion[row] = words[w + WORD.policyVersion] as number;
+    const port = b + BYTE.servicePort;
     this.#servicePort[row] = ((bytes[port] as number) << 8) | (bytes[port + 1] as number);
     // The process is often known only after the first packet; a later event without one does not unname it.
     if (words[w + WORD.pid] !== 0) this.#pid[row] = words[w + WORD.pid] as number;
