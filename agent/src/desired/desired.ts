@@ -1,5 +1,6 @@
 // The exact content of every kernel map and every attachment that instructions, local workloads and configuration call for.
 // Pure: the result depends on the inputs and on the numbers already given out, not on how the inputs came to be.
+import type { HighWater } from './numbers.js';
 import type { FailsafeState } from './update.js';
 import type { VersionedMap } from './versioned-map.js';
 
@@ -52,6 +53,8 @@ export interface DesiredState {
   readonly interfaces: readonly DesiredInterface[];
   /** cgroup programs are attached, once, at the agent's cgroup root. */
   readonly cgroupHooks: boolean;
+  /** Numbers given out so far: kept beside the maps before any of them is written. */
+  readonly highWater: HighWater;
 }
 
 /** What configuration says about rendering. */

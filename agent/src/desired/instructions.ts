@@ -1,5 +1,6 @@
 // What the controller told this host, as one immutable value. Each table is a VersionedMap, so the value before a revision stays
 // whole while the revision is tried, and costs only what the revision changes.
+import { SHARED_MAX } from '@ringfence/bpf';
 import { addressHex, prefixKey } from '@ringfence/proto/address.js';
 import { type AssignmentState, type BindingState, bindingKey, type CidrState } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
@@ -197,9 +198,6 @@ function referenceProblem(state: Instructions): string | undefined {
   }
   return undefined;
 }
-
-/** Identities behind one address at most: the kernel's loop bound (RF_SHARED_MAX). */
-const SHARED_MAX = 16;
 
 /** A table with adds, then removes. An add that changes nothing is dropped, so that repeated updates cost nothing later. */
 function edited<V, R>(

@@ -27,6 +27,11 @@ export interface LocalWorkload {
   readonly kind: WorkloadKind;
   readonly interfaces: readonly LocalInterface[];
   readonly cgroup: LocalCgroup | undefined;
+  /**
+   * host: the machine's own addresses, mapped bytes. A connection of a host workload to one of them never leaves the machine and
+   * is loopback to the kernel. Others: empty.
+   */
+  readonly addresses: readonly Uint8Array[];
   /** Path of the container's network namespace, so that its revoked sockets can be closed too; undefined: the agent's own. */
   readonly netns: string | undefined;
 }

@@ -1,0 +1,135 @@
+// Local workloads and their assignments → rf_endpoints, and the list of endpoints by number. Recomputed whole: a host has at most
+// some thousand workloads, and each of them may be touched by any assignment.
+import { EndpointFlag } from '@ringfence/bpf';
+import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { AssignmentState } from '@ringfence/proto/instructions.js';
+import type { DesiredEndpoint, RenderConfig, Table } from './desired.js';
+import { Edits } from './edits.js';
+import type { Instructions } from './instructions.js';
+import type { LocalWorkload } from './local.js';
+import { NumberPool } from './numbers.js';
+import { cgroupKey, endpointValue, ifindexKey } from './pack.js';
+import type { PolicyTables } from './policy-tables.js';
+import type { RecoveredNumbers } from './recovered.js';
+import type { SpaceNumbers } from './spaces.js';
+import { VersionedMap } from './versioned-map.js';
+
+export class EndpointTable {
+  table: Table = VersionedMap.of();
+  endpoints: readonly DesiredEndpoint[] = [];
+  readonly #numbers: NumberPool;
+  readonly #recovered: Map<string, number>;
+  readonly #byLocalId = new Map<string, number>();
+
+  constructor(recovered: RecoveredNumbers) {
+    this.#numbers = new NumberPool(recovered.highWater.endpoint, new Map());
+    this.#recovered = new Map(recovered.endpoints);
+  }
+
+  get nextEndpoint(): number {
+    return this.#numbers.next;
+  }
+
+  update(
+    locals: readonly LocalWorkload[],
+    instructions: Instructions,
+    config: RenderConfig,
+    policy: PolicyTables,
+    spaces: SpaceNumbers,
+  ): void {
+    const edits = new Edits();
+    for (const key of this.table.keys()) edits.remove(key);
+    const present = new Set(locals.map((local) => local.localId));
+    for (const localId of this.#byLocalId.keys()) if (!present.has(localId)) this.#byLocalId.delete(localId);
+    // Containers first: a cgroup named in the configuration wins over a container's own.
+    const ordered = [...locals].sort((a, b) => rank(a) - rank(b));
+    this.endpoints = ordered.map((local) => {
+      const keys = keysOf(local);
+      const number = this.#numberOf(local.localId, keys);
+      const assignment = instructions.assignments.get(local.localId);
+      const endpoint = treatmentOf(local, keys, number, assignment, config);
+      const reject = config.rejectMode === 'policy' ? (assignment?.reject ?? false) : config.rejectMode === 'reject';
+      const value = endpointValue({
+        number,
+        identity: endpoint.identity,
+        space: spaces.numberOf(assignment?.space ?? ''),
+        setIn: policy.numberOf(assignment?.setIn ?? ''),
+        setOut: policy.numberOf(assignment?.setOut ?? ''),
+        generation: 0,
+        policyVersion: assignment === undefined ? 0 : instructions.policyVersion,
+        flags:
+          (endpoint.isolated ? EndpointFlag.ISOLATED : 0) |
+          (reject ? EndpointFlag.REJECT : 0) |
+          (local.kind === WorkloadKind.WORKLOAD_KIND_HOST ? EndpointFlag.HOST : 0),
+        modeIn: endpoint.modeIn,
+        modeOut: endpoint.modeOut,
+      });
+      if (local.kind === WorkloadKind.WORKLOAD_KIND_CONTAINER && local.cgroup !== undefined) {
+        edits.put(cgroupKey(local.cgroup.id), endpointValue({ ...SKIPPED, number }));
+      }
+      for (const key of keys) edits.put(key, value);
+      return endpoint;
+    });
+    this.#recovered.clear();
+    this.table = edits.appliedTo(this.table);
+  }
+
+  /** By what the kernel knew it under, else a fresh one; a number that a former process gave to something else is not reused. */
+  #numberOf(localId: string, keys: readonly string[]): number {
+    const held = this.#byLocalId.get(localId);
+    if (held !== undefined) return held;
+    const taken = new Set(this.#byLocalId.values());
+    const known = keys.map((key) => this.#recovered.get(key)).find((n) => n !== undefined && n !== 0 && !taken.has(n));
+    const number = known ?? this.#numbers.acquire(`${this.#numbers.next}`).number;
+    this.#byLocalId.set(localId, number);
+    return number;
+  }
+}
+
+function rank(local: LocalWorkload): number {
+  return local.kind === WorkloadKind.WORKLOAD_KIND_CONTAINER
+    ? 0
+    : local.kind === WorkloadKind.WORKLOAD_KIND_CGROUP
+      ? 1
+      : 2;
+}
+
+/** Keys that decide for the workload (a container's cgroup does not). */
+function keysOf(local: LocalWorkload): string[] {
+  if (local.kind === WorkloadKind.WORKLOAD_KIND_CONTAINER) return local.interfaces.map((i) => ifindexKey(i.ifindex));
+  return local.cgroup === undefined ? [] : [cgroupKey(local.cgroup.id)];
+}
+
+function treatmentOf(
+  local: LocalWorkload,
+  keys: readonly string[],
+  number: number,
+  assignment: AssignmentState | undefined,
+  config: RenderConfig,
+): DesiredEndpoint {
+  const host = local.kind === WorkloadKind.WORKLOAD_KIND_HOST;
+  return {
+    localId: local.localId,
+    number,
+    workloadId: assignment?.workloadId ?? '',
+    identity: assignment?.identity ?? 0,
+    modeIn: assignment?.modeIn ?? Mode.MODE_VISIBILITY,
+    modeOut: assignment?.modeOut ?? Mode.MODE_VISIBILITY,
+    isolated: assignment?.isolated ?? (config.unassigned === 'isolate' && !host),
+    assigned: assignment !== undefined,
+    keys,
+    netns: local.netns,
+  };
+}
+
+const SKIPPED = {
+  identity: 0,
+  space: 0,
+  setIn: 0,
+  setOut: 0,
+  generation: 0,
+  policyVersion: 0,
+  flags: EndpointFlag.SKIP,
+  modeIn: 0,
+  modeOut: 0,
+};
