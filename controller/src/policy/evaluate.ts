@@ -8,7 +8,7 @@
 import { type AddressPrefix, prefixContains } from '@ringfence/proto/address.js';
 import { Direction, Mode, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { End, IpList, ModeRule, Policy, PolicyWorkload, PortRange, Rule } from './model.js';
-import { selectorMatches } from './selector.js';
+import { labelOf, selectorMatches } from './selector.js';
 
 /** The local workload whose end of the connection is decided. */
 export interface Subject extends PolicyWorkload {
@@ -105,10 +105,11 @@ export function mismatch(
 
 /** True when both have every dimension of `same` with one value, and every dimension of `differs` with two. */
 export function related(rule: Rule, a: PolicyWorkload, b: PolicyWorkload): boolean {
-  const both = (dimension: string) => a.labels[dimension] !== undefined && b.labels[dimension] !== undefined;
+  const both = (dimension: string) => [labelOf(a.labels, dimension), labelOf(b.labels, dimension)];
+  const known = (values: readonly unknown[]) => values[0] !== undefined && values[1] !== undefined;
   return (
-    rule.same.every((dimension) => both(dimension) && a.labels[dimension] === b.labels[dimension]) &&
-    rule.differs.every((dimension) => both(dimension) && a.labels[dimension] !== b.labels[dimension])
+    rule.same.map(both).every((values) => known(values) && values[0] === values[1]) &&
+    rule.differs.map(both).every((values) => known(values) && values[0] !== values[1])
   );
 }
 

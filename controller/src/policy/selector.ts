@@ -1,5 +1,10 @@
 // What a resolved selector says about one workload. The compiler has its own, index-based way; tests hold both together.
-import type { PolicyWorkload, Selector } from './model.js';
+import type { Labels, PolicyWorkload, Selector } from './model.js';
+
+/** The value of a dimension, undefined when there is none. Names such as `constructor` are dimensions like any other. */
+export function labelOf(labels: Labels, dimension: string): string | undefined {
+  return Object.hasOwn(labels, dimension) ? labels[dimension] : undefined;
+}
 
 /** True when the selector matches this known workload. A missing dimension has no value: `not` of a value matches it. */
 export function selectorMatches(selector: Selector, workload: PolicyWorkload): boolean {
@@ -7,11 +12,11 @@ export function selectorMatches(selector: Selector, workload: PolicyWorkload): b
     case 'every':
       return true;
     case 'label': {
-      const value = workload.labels[selector.dimension];
+      const value = labelOf(workload.labels, selector.dimension);
       return value !== undefined && selector.values.includes(value);
     }
     case 'exists':
-      return workload.labels[selector.dimension] !== undefined;
+      return Object.hasOwn(workload.labels, selector.dimension);
     case 'workload':
       return selector.ids.includes(workload.id);
     case 'all':
