@@ -1,14 +1,24 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import type { ControllerProcess } from './controller.js';
 import { run } from './exec.js';
 import type { TestHost } from './host.js';
 import { repository } from './paths.js';
 import type { Exit, LabProcess } from './process.js';
+import { HopelessError, until } from './until.js';
 
 /** What a test changes of the agent's configuration; keys as in agent/src/config.ts. */
 export type AgentOverrides = Record<string, unknown>;
+
+/** What the agent says when it enforces. */
+export interface AgentReady {
+  /** Where what it enforces came from: the state on disk, or nowhere. */
+  source: string;
+  policyVersion: number;
+}
 
 /** The agent of a host: configuration, enrolment and process. State directory and pins outlive the process. */
 export class AgentProcess {
@@ -59,7 +69,7 @@ export class AgentProcess {
   /** Gets its certificate by a one-time token made for the host's name. */
   async enrol(controller: ControllerProcess): Promise<void> {
     const { token } = await controller.api.createToken(this.host.name);
-    // The token goes through the environment: an argument would stand in the process list.
+    // The token goes through standard input: an argument would stand in the process list.
     await run(
       'nsenter',
       [
@@ -68,13 +78,34 @@ export class AgentProcess {
         ...[join(repository, 'cli', 'dist', 'main.js'), 'enroll'],
         ...['--controller', controller.enrollAddress, '--state-dir', this.stateDir],
       ],
-      { env: { ...process.env, RINGFENCE_TOKEN: token } },
+      { input: `${token}\n` },
     );
   }
 
-  /** Starts it; returns as soon as the process exists. Readiness is a matter of the API or of packets. */
+  /** Starts it; returns as soon as the process exists. */
   async start(): Promise<void> {
-    this.process = await this.host.daemon('agent', process.execPath, [this.main, '--config', this.configFile]);
+    await rm(this.readyFile, { force: true });
+    this.process = await this.host.daemon('agent', process.execPath, [
+      this.main,
+      ...['--config', this.configFile, '--ready-file', this.readyFile],
+    ]);
+  }
+
+  /** Waits until it says that its last good state (or, without one, its default) is in the kernel. Needs no controller. */
+  async ready(): Promise<AgentReady> {
+    return until(
+      `the agent of ${this.host.name} to be ready`,
+      () => {
+        if (existsSync(this.readyFile)) return JSON.parse(readFileSync(this.readyFile, 'utf8')) as AgentReady;
+        if (!this.running) throw new HopelessError(`Cannot start the agent: it ended: ${this.log.slice(-3000)}`);
+        return undefined;
+      },
+      { timeoutMs: 30_000 },
+    );
+  }
+
+  private get readyFile(): string {
+    return this.host.file('agent-ready.json');
   }
 
   private get main(): string {
@@ -94,6 +125,11 @@ export class AgentProcess {
   get exited(): Promise<Exit> {
     if (!this.process) throw new Error(`Cannot wait for the agent of ${this.host.name}: not started`);
     return this.process.exited;
+  }
+
+  /** Lets it run for that long; less when it ends by itself. For moving a kill through the agent's start. */
+  async runFor(ms: number): Promise<void> {
+    await Promise.race([this.exited, delay(ms)]);
   }
 
   /** SIGTERM: keeps the kernel state, as configured by keepOnExit. */

@@ -19,6 +19,12 @@ interface ContextFile {
   serverName: string;
 }
 
+export interface UnmanagedSpec {
+  id: string;
+  addresses: Uint8Array[];
+  labels: Record<string, string>;
+}
+
 type Callback<R> = (error: ServiceError | null, response: R) => void;
 
 function call<R>(start: (callback: Callback<R>) => unknown): Promise<R> {
@@ -84,25 +90,11 @@ export class AdminApi {
     return call((done) => this.workloads.setLabels(request, done));
   }
 
-  /** A workload without an agent. Addresses are 4 or 16 bytes. */
-  createUnmanaged(name: string, addresses: Uint8Array[], labels: Record<string, string>): Promise<Workload> {
-    const workload = {
-      id: name,
-      name,
-      addresses: addresses.map((ip) => ({ ip: Buffer.from(ip), space: '' })),
-      labels: Object.entries(labels).map(([dimension, value]) => ({ dimension, value })),
-      metadata: {},
-    };
-    return call((done) => this.workloads.create({ workload, source: 'lab' }, done));
-  }
-
-  /** Pushes many workloads without an agent at once. */
-  pushUnmanaged(
-    workloads: { id: string; addresses: Uint8Array[]; labels: Record<string, string> }[],
-  ): Promise<{ created: number }> {
+  /** Makes these the only workloads without an agent that the lab pushed. Addresses are 4 or 16 bytes. */
+  pushUnmanaged(workloads: UnmanagedSpec[]): Promise<{ created: number; removed: number }> {
     const request = {
       source: 'lab',
-      prune: false,
+      prune: true,
       workloads: workloads.map((w) => ({
         id: w.id,
         name: w.id,

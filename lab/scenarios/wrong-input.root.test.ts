@@ -1,0 +1,129 @@
+// Issue 2, must show 8, end to end: wrong input is refused with its place, and the last good state stays in force.
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import type { PolicyFile } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AgentProcess } from '../src/agent.js';
+import { ControllerProcess } from '../src/controller.js';
+import type { Fleet } from '../src/fleet.js';
+import { until } from '../src/until.js';
+import { shopHosts, shopPolicy, startShop } from './shop.js';
+
+/** So small that a policy of a few hundred members does not fit. */
+const peersMax = 256;
+
+const wrong: readonly { name: string; file: string; code: RegExp; line: number; text: RegExp }[] = [
+  {
+    name: 'malformed YAML',
+    file: 'rules:\n  - id: x\n    service: [tcp/80\n    providedBy: anyone\n',
+    code: /^RF_/,
+    line: 3,
+    text: /./,
+  },
+  {
+    name: 'port 70000',
+    file: 'rules:\n  - id: x\n    service: tcp/70000\n    providedBy: role=server\n    usedBy: role=client\n',
+    code: /^RF_POLICY_PORT/,
+    line: 3,
+    text: /70000/,
+  },
+  {
+    name: 'an unknown dimension',
+    file: 'rules:\n  - id: x\n    service: tcp/80\n    providedBy: colour=blue\n    usedBy: role=client\n',
+    code: /^RF_POLICY_/,
+    line: 4,
+    text: /colour/,
+  },
+  {
+    name: 'half a CIDR',
+    file: 'ipLists:\n  - name: office\n    include: [10.0.0.0/]\n',
+    code: /^RF_POLICY_/,
+    line: 3,
+    text: /10\.0\.0\.0\//,
+  },
+  {
+    name: 'an overlapping name',
+    file: 'ipLists:\n  - name: office\n    include: [10.0.0.0/8]\n  - name: office\n    include: [192.168.0.0/16]\n',
+    code: /^RF_POLICY_/,
+    line: 4,
+    text: /office/,
+  },
+];
+
+describe('wrong input', () => {
+  let fleet: Fleet;
+
+  beforeAll(async () => {
+    fleet = await startShop(shopHosts.map((spec) => ({ ...spec, agent: { mapSizes: { rf_peers: peersMax } } })));
+  });
+  afterAll(() => fleet?.close());
+
+  /** What must hold after every refusal. */
+  async function lastGoodHolds(): Promise<void> {
+    const [client, intruder, server] = [fleet.place('client'), fleet.place('intruder'), fleet.place('server')];
+    expect(await client.probe('tcp', server.addresses.ip4, 80, 3000)).toMatchObject({ ok: true });
+    expect(await intruder.probe('tcp', server.addresses.ip4, 80, 500)).toMatchObject({ ok: false });
+  }
+
+  it.each(wrong)('$name is refused with file, line and text; the version stays', async ({ file, code, line, text }) => {
+    const before = (await fleet.api.status()).policyVersion;
+    const files: PolicyFile[] = [...shopPolicy({ extra: true }), { name: 'wrong.yaml', content: file }];
+    const response = await fleet.api.apply(files);
+    expect(response.accepted).toBe(false);
+    const problem = response.problems.find((p) => p.file === 'wrong.yaml' && !p.warning);
+    expect(problem).toMatchObject({ code: expect.stringMatching(code), line });
+    expect(`${problem?.message} ${problem?.found}`).toMatch(text);
+    expect((await fleet.api.status()).policyVersion).toBe(before);
+    await lastGoodHolds();
+  });
+
+  it('a policy larger than the maps is refused before it is applied; the last good one stays and the host says so', async () => {
+    const before = (await fleet.api.status()).policyVersion;
+    const members = Array.from({ length: peersMax * 2 }, (_, i) => ({
+      id: `lab:member-${i}`,
+      addresses: [Uint8Array.of(10, 250, i >> 8, i & 255)],
+      labels: { role: 'client', app: 'shop' },
+    }));
+    await fleet.api.pushUnmanaged(members);
+    const host = await until('a host to refuse the revision', async () => {
+      const hosts = await fleet.api.listHosts();
+      return hosts.find((h) => h.nack !== undefined);
+    });
+    expect(host.nack).toMatchObject({ code: 'RF_MAP_FULL', table: 'rf_peers' });
+    expect(host.nack?.message).toMatch(new RegExp(String(peersMax)));
+    expect(host.conditions.length).toBeGreaterThan(0);
+    expect((await fleet.api.status()).policyVersion).toBe(before);
+    await lastGoodHolds();
+    await fleet.api.pushUnmanaged([]);
+    await fleet.converged();
+    expect((await fleet.api.listHosts()).every((h) => h.nack === undefined)).toBe(true);
+    await lastGoodHolds();
+  });
+
+  it('an agent with a certificate of another authority is refused, and goes on enforcing what it has', async () => {
+    const other = new ControllerProcess(await fleet.lab.addNode('other'));
+    await other.start();
+    const { agent, host } = fleet.member('alpha');
+    const stranger = await AgentProcess.configure(host, fleet.controller, [], { stateDir: host.file('stranger') });
+    await stranger.enrol(other);
+    await agent.kill();
+    // The stranger's key and certificate, and the real authority's certificate: it trusts the controller, not the reverse.
+    for (const name of ['key.pem', 'cert.pem']) {
+      cpSync(join(host.file('agent'), name), join(host.file('agent'), `${name}.kept`));
+      cpSync(join(host.file('stranger'), name), join(host.file('agent'), name));
+    }
+    await agent.start();
+    await agent.ready();
+    await until('the refusal in the log', () => /RF_(STREAM|TLS|CERT)/.test(agent.log));
+    expect((await fleet.api.listHosts()).find((h) => h.id === 'alpha')?.connected).toBe(false);
+    await lastGoodHolds();
+    await agent.kill();
+    for (const name of ['key.pem', 'cert.pem']) {
+      cpSync(join(host.file('agent'), `${name}.kept`), join(host.file('agent'), name));
+    }
+    await agent.start();
+    await fleet.converged();
+    await lastGoodHolds();
+    await other.stop();
+  });
+});
