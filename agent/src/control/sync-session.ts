@@ -1,0 +1,140 @@
+// One stream of AgentSync from the agent's side, without gRPC: messages in, messages out. A new one for each connection.
+//
+//   greeting   Hello is sent; only Welcome may come
+//   open       updates are taken one after the other; every whole revision is answered by Ack or Nack
+//   lost       the stream's content contradicts itself; a resync was asked for and everything but a full state is passed over
+//   broken     the peer broke the protocol; the driver ends the connection
+import type {
+  AgentMessage,
+  AgentStatus,
+  ControllerMessage,
+  Hello,
+  Inventory,
+  Update,
+} from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { applyUpdate, type Instructions, type StagedRevision } from '../desired/instructions.js';
+import { updateFromWire } from '../desired/update.js';
+import type { Applied } from '../enforcement.js';
+import { AgentError, messageOf } from '../errors.js';
+import type { RolloutTerms } from './rollout.js';
+
+/** What the session needs of the agent. */
+export interface SyncPorts {
+  readonly send: (message: AgentMessage) => void;
+  readonly hello: () => Hello;
+  /** Everything on this host, for the first inventory of the connection. */
+  readonly inventory: () => Inventory;
+  readonly status: () => AgentStatus;
+  /** In force now. */
+  readonly inForce: () => Instructions;
+  /** Tries a whole revision in the kernel; what is in force afterwards is inForce(). */
+  readonly apply: (next: Instructions, epoch: string, terms: RolloutTerms) => Promise<Applied>;
+  readonly onWelcome: (hostId: string) => void;
+}
+
+export class SyncSession {
+  readonly #ports: SyncPorts;
+  #epoch: string | undefined;
+  #mustBeFull = false;
+  #staged: StagedRevision | undefined;
+  #terms: RolloutTerms = { confirmWithinMs: 0, confirmedPolicyVersion: 0 };
+  /** Chunks of this revision are passed over: it was refused. */
+  #refusedRevision: number | undefined;
+
+  constructor(ports: SyncPorts) {
+    this.#ports = ports;
+  }
+
+  get open(): boolean {
+    return this.#epoch !== undefined;
+  }
+
+  /** Says Hello. */
+  start(): void {
+    this.#ports.send({ body: { $case: 'hello', value: this.#ports.hello() } });
+  }
+
+  /** Takes one message; resolves when it is dealt with. One call at a time. Throws RF_STREAM when the peer broke the protocol. */
+  async receive(message: ControllerMessage): Promise<void> {
+    switch (message.body?.$case) {
+      case 'welcome':
+        return this.#welcome(message.body.value);
+      case 'update':
+        return this.#update(message.body.value);
+      default:
+        throw new AgentError(
+          'RF_STREAM',
+          'Cannot read the controller: found a message of unknown kind, wanted Welcome or Update',
+        );
+    }
+  }
+
+  /** Sends what changed on this host; nothing before Welcome, since the full inventory that follows it says all. */
+  sendInventory(delta: Inventory): void {
+    if (this.open) this.#ports.send({ body: { $case: 'inventory', value: delta } });
+  }
+
+  sendStatus(status: AgentStatus): void {
+    if (this.open) this.#ports.send({ body: { $case: 'status', value: status } });
+  }
+
+  /** Asks for everything anew. */
+  resync(reason: string): void {
+    this.#staged = undefined;
+    this.#mustBeFull = true;
+    this.#ports.send({ body: { $case: 'resync', value: { reason } } });
+  }
+
+  #welcome(welcome: { hostId: string; epoch: string; resumed: boolean }): void {
+    if (this.open)
+      throw new AgentError('RF_STREAM', 'Cannot read the controller: found a second Welcome, wanted one per stream');
+    this.#epoch = welcome.epoch;
+    this.#mustBeFull = !welcome.resumed;
+    this.#ports.onWelcome(welcome.hostId);
+    this.#ports.send({ body: { $case: 'inventory', value: this.#ports.inventory() } });
+    this.#ports.send({ body: { $case: 'status', value: this.#ports.status() } });
+  }
+
+  async #update(wire: Update): Promise<void> {
+    if (this.#epoch === undefined) {
+      throw new AgentError('RF_STREAM', 'Cannot read the controller: found an Update, wanted Welcome first');
+    }
+    const revision = Number(wire.revision);
+    if (revision === this.#refusedRevision && !wire.full) return; // the rest of a revision that is refused already
+    this.#refusedRevision = undefined;
+    if (this.#mustBeFull && !wire.full && this.#staged === undefined) {
+      if (!wire.more) this.resync(`found a change to revision ${revision}, wanted a full state first`);
+      return;
+    }
+    let result: ReturnType<typeof applyUpdate>;
+    try {
+      result = applyUpdate(this.#ports.inForce(), this.#staged, updateFromWire(wire));
+    } catch (error) {
+      return this.#nack(revision, 'RF_UPDATE_INVALID', messageOf(error), '');
+    }
+    if (result.kind === 'refused') {
+      if (result.code === 'RF_UPDATE_ORDER') return this.resync(result.message);
+      return this.#nack(revision, result.code, result.message, '');
+    }
+    const fresh = this.#staged === undefined || wire.full;
+    this.#terms = {
+      confirmWithinMs: Math.max(fresh ? 0 : this.#terms.confirmWithinMs, wire.confirmWithinMs),
+      confirmedPolicyVersion: Math.max(fresh ? 0 : this.#terms.confirmedPolicyVersion, wire.confirmedPolicyVersion),
+    };
+    if (result.kind === 'staged') {
+      this.#staged = result.staged;
+      return;
+    }
+    this.#staged = undefined;
+    const applied = await this.#ports.apply(result.next, this.#epoch, this.#terms);
+    if (applied.kind === 'refused') return this.#nack(revision, applied.code, applied.message, applied.table);
+    this.#mustBeFull = false;
+    this.#ports.send({ body: { $case: 'ack', value: { revision: wire.revision } } });
+  }
+
+  #nack(revision: number, code: string, message: string, table: string): void {
+    this.#staged = undefined;
+    this.#refusedRevision = revision;
+    this.#ports.send({ body: { $case: 'nack', value: { revision: BigInt(revision), code, message, table } } });
+  }
+}
