@@ -46,6 +46,8 @@ export class AgentSession {
   #flying: number | undefined;
   #acked = 0;
   #lastSent = 0;
+  #flyingPolicyVersion = 0;
+  #policyVersion = 0;
   #refusal: Refusal | undefined;
   #retryAtMs = 0;
   #refusals = 0;
@@ -75,6 +77,7 @@ export class AgentSession {
     this.#dirty = known === undefined ? 'full' : new Set(known);
     this.#acked = known === undefined ? 0 : hello.revision;
     this.#lastSent = this.#acked;
+    if (known?.length === 0) this.#policyVersion = state.policyVersion;
     return { resumed: known !== undefined };
   }
 
@@ -96,6 +99,7 @@ export class AgentSession {
     if (revision !== this.#flying) return;
     this.#flying = undefined;
     this.#acked = revision;
+    this.#policyVersion = this.#flyingPolicyVersion;
     this.#refusal = undefined;
     this.#refusals = 0;
   }
@@ -143,6 +147,7 @@ export class AgentSession {
     this.#changedSinceRefusal = false;
     this.#flying = state.revision;
     this.#lastSent = state.revision;
+    this.#flyingPolicyVersion = state.policyVersion;
     return { revision: state.revision, full, policyVersion: state.policyVersion, cells };
   }
 
@@ -161,6 +166,11 @@ export class AgentSession {
   /** Newest revision that the agent acknowledged or resumed from. */
   get acked(): number {
     return this.#acked;
+  }
+
+  /** Policy version of that revision; 0 while it is not known. */
+  get ackedPolicyVersion(): number {
+    return this.#policyVersion;
   }
 
   /** The refusal that stands. */

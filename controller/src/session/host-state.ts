@@ -138,6 +138,11 @@ export class HostState {
     for (const { cell } of this.#cells.values()) if (cell.value !== undefined) yield cell;
   }
 
+  /** Keys of one table that have a value. */
+  keys(table: Cell['table']): CellKey[] {
+    return [...this.#live([table])];
+  }
+
   /** Keys that changed after a revision, gone ones included; undefined when that is no longer known. */
   changedSince(revision: number): CellKey[] | undefined {
     if (revision < this.#floor || revision > this.#revision) return undefined;

@@ -1,0 +1,59 @@
+// Flow records that are kept. In memory for the running process, the oldest dropped and counted; a store on disk is another
+// implementation of FlowHistory.
+import { BLOCK_RECORDS, FlowBlock } from './block.js';
+
+/** One record: where it is. */
+export interface FlowRef {
+  readonly block: FlowBlock;
+  readonly index: number;
+}
+
+export type FlowPredicate = (block: FlowBlock, index: number) => boolean;
+
+export interface FlowHistory {
+  /** The block to write next, with room for at least one record. */
+  writable(): FlowBlock;
+  /** The newest records that match, oldest first. */
+  newest(matches: FlowPredicate, limit: number): FlowRef[];
+  /** Records kept, at most, and dropped so far. */
+  status(): { readonly kept: number; readonly keptMax: number; readonly dropped: number };
+}
+
+/** Keeps at most about `recordsMax` records, in whole blocks. */
+export class MemoryHistory implements FlowHistory {
+  readonly #blocksMax: number;
+  readonly #blocks: FlowBlock[] = [];
+  #nextId = 1;
+  #dropped = 0;
+
+  constructor(recordsMax: number) {
+    this.#blocksMax = Math.max(2, Math.ceil(recordsMax / BLOCK_RECORDS));
+  }
+
+  writable(): FlowBlock {
+    const last = this.#blocks.at(-1);
+    if (last !== undefined && last.count < BLOCK_RECORDS) return last;
+    const block = new FlowBlock(this.#nextId);
+    this.#nextId += BLOCK_RECORDS;
+    this.#blocks.push(block);
+    if (this.#blocks.length > this.#blocksMax) this.#dropped += this.#blocks.shift()?.count ?? 0;
+    return block;
+  }
+
+  newest(matches: FlowPredicate, limit: number): FlowRef[] {
+    const found: FlowRef[] = [];
+    for (let b = this.#blocks.length - 1; b >= 0 && found.length < limit; b -= 1) {
+      const block = this.#blocks[b];
+      if (block === undefined) break;
+      for (let index = block.count - 1; index >= 0 && found.length < limit; index -= 1) {
+        if (matches(block, index)) found.push({ block, index });
+      }
+    }
+    return found.reverse();
+  }
+
+  status(): { kept: number; keptMax: number; dropped: number } {
+    const kept = this.#blocks.reduce((sum, block) => sum + block.count, 0);
+    return { kept, keptMax: this.#blocksMax * BLOCK_RECORDS, dropped: this.#dropped };
+  }
+}

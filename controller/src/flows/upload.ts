@@ -1,0 +1,91 @@
+// The driver of flow streams: takes batches, answers with what is safe. One stream per host; reading pauses while an answer waits.
+import { type handleBidiStreamingCall, Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
+import type { FlowUploadAck, FlowUploadMessage } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { Logger } from 'pino';
+import { type Peer, peerOf } from '../api/peer.js';
+import type { StateStore } from '../store/state-store.js';
+import type { FlowIngest } from './ingest.js';
+
+type UploadCall = ServerDuplexStream<FlowUploadMessage, FlowUploadAck>;
+
+export interface FlowUploadOptions {
+  readonly ingest: FlowIngest;
+  readonly store: StateStore;
+  /** Why a certificate is no longer good; undefined while it is. */
+  readonly refusal: (peer: Peer) => string | undefined;
+  readonly log: Logger;
+}
+
+interface OpenStream {
+  readonly peer: Peer;
+  readonly call: UploadCall;
+}
+
+export class FlowUpload {
+  readonly #options: FlowUploadOptions;
+  /** One per host: a newer stream ends the older one, whose end may not have been noticed. */
+  readonly #streams = new Map<string, OpenStream>();
+  readonly #unsubscribe: () => void;
+
+  constructor(options: FlowUploadOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.store.onCommit((changes) => {
+      for (const change of changes) {
+        if (change.kind !== 'host') continue;
+        const stream = this.#streams.get(change.key);
+        const why = stream === undefined ? undefined : options.refusal(stream.peer);
+        if (stream !== undefined && why !== undefined) this.#end(stream, status.UNAUTHENTICATED, 'RF_TLS_REVOKED', why);
+        if (change.after === undefined) options.ingest.forget(change.key);
+      }
+    });
+  }
+
+  /** FlowUpload.Upload. */
+  readonly upload: handleBidiStreamingCall<FlowUploadMessage, FlowUploadAck> = (call) => {
+    const peer = peerOf(call);
+    if (peer === undefined) return;
+    const stream = { peer, call };
+    const before = this.#streams.get(peer.name);
+    if (before !== undefined) {
+      this.#end(before, status.ABORTED, 'RF_STREAM_REPLACED', 'a newer stream of the same host has taken over');
+    }
+    this.#streams.set(peer.name, stream);
+    call.on('data', (message: FlowUploadMessage) => this.#onMessage(stream, message));
+    call.on('end', () => {
+      this.#leave(stream);
+      call.end();
+    });
+    for (const event of ['cancelled', 'error', 'close']) call.on(event, () => this.#leave(stream));
+  };
+
+  stop(): void {
+    this.#unsubscribe();
+    for (const stream of [...this.#streams.values()]) {
+      this.#end(stream, status.UNAVAILABLE, 'RF_CONTROLLER_STOPPING', 'the controller is stopping');
+    }
+  }
+
+  #onMessage(stream: OpenStream, message: FlowUploadMessage): void {
+    if (this.#streams.get(stream.peer.name) !== stream) return;
+    const outcome = this.#options.ingest.take(stream.peer.name, message);
+    if (!outcome.taken) {
+      this.#options.log.warn({ hostId: stream.peer.name, problem: outcome.problem }, 'refused a flow batch');
+      this.#end(stream, status.INVALID_ARGUMENT, 'RF_FLOW_BATCH', `found ${outcome.problem}`);
+      return;
+    }
+    if (stream.call.write({ run: message.run, sequence: outcome.sequence })) return;
+    stream.call.pause();
+    stream.call.once('drain', () => stream.call.resume());
+  }
+
+  #end(stream: OpenStream, code: status, rfCode: string, why: string): void {
+    this.#leave(stream);
+    const metadata = new Metadata();
+    metadata.set('rf-code', rfCode);
+    stream.call.emit('error', { code, details: `${rfCode}: Cannot go on with this stream: ${why}`, metadata });
+  }
+
+  #leave(stream: OpenStream): void {
+    if (this.#streams.get(stream.peer.name) === stream) this.#streams.delete(stream.peer.name);
+  }
+}

@@ -1,0 +1,261 @@
+// From the store to what each host must hold: feeds the compiler with committed changes, writes the numbers that it gave before
+// anything carries them, and turns its deltas into host states with revisions. Sessions are told which keys changed.
+//
+//   store commit ─► compiler.set…/remove… ─► (coalesced) flush ─► numbers saved ─► HostState.apply ─► listener
+import { addressFromHex } from '@ringfence/proto/address.js';
+import type { HostDelta } from '@ringfence/proto/instructions.js';
+import type { CapacityNeed, ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from '../compile/types.js';
+import type { Policy } from '../policy/model.js';
+import type { PersistentNumbers } from '../store/numbers.js';
+import type { WorkloadRecord } from '../store/records.js';
+import type { StateStore } from '../store/state-store.js';
+import { type CellKey, HostState, type NatState, natKey } from './host-state.js';
+import type { Revisions } from './revisions.js';
+
+export interface DistributorOptions {
+  readonly store: StateStore;
+  readonly identities: PersistentNumbers;
+  readonly ipClasses: PersistentNumbers;
+  readonly revisions: Revisions;
+  /** Makes a compiler over these numbers. Also used for trials, whose numbers are thrown away. */
+  readonly newCompiler: (identities: IdentityNumbers, ipClasses: ClassNumbers) => Compiler;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  /** Refuse denied connections with RST or ICMP (true) or drop them silently. */
+  readonly reject: boolean;
+  /** Told of failures that will be retried. */
+  readonly onError: (error: unknown) => void;
+}
+
+export type HostListener = (hostId: string, keys: readonly CellKey[]) => void;
+
+const RETRY_MS = 1000;
+const DEADLINE_MAX_MS = 60_000;
+
+export class Distributor {
+  readonly #options: DistributorOptions;
+  readonly #compiler: Compiler;
+  readonly #attached = new Set<string>();
+  readonly #hosts = new Map<string, HostState>();
+  readonly #listeners = new Set<HostListener>();
+  #nats = new Map<string, NatState>();
+  #policy: { policy: Policy; version: number } | undefined;
+  #deltas: HostDelta[] = [];
+  #flushing: Promise<void> | undefined;
+  #wanted = false;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  readonly #unsubscribe: () => void;
+
+  constructor(options: DistributorOptions) {
+    this.#options = options;
+    this.#compiler = options.newCompiler(options.identities, options.ipClasses);
+    for (const record of options.store.table('workload').values()) this.#setWorkload(record);
+    this.#unsubscribe = options.store.onCommit((changes) => {
+      let relevant = false;
+      for (const change of changes) {
+        if (change.kind === 'workload') {
+          if (change.after === undefined) this.#compiler.removeWorkload(change.key);
+          else this.#setWorkload(change.after);
+          relevant = true;
+        } else if (change.kind === 'nat') relevant = true;
+      }
+      if (relevant) this.schedule();
+    });
+  }
+
+  /** Puts a provisioned policy in force. Takes effect with the next flush. */
+  setPolicy(policy: Policy, version: number): void {
+    this.#policy = { policy, version };
+    this.#compiler.setPolicy(policy, version);
+    this.schedule();
+  }
+
+  /** The state of a host, kept up to date from now on. Resolves once it is complete. */
+  async attach(hostId: string): Promise<HostState> {
+    const known = this.#hosts.get(hostId);
+    if (known !== undefined) return known;
+    this.#attached.add(hostId);
+    this.#compiler.setHost(hostId);
+    // A flush that was already running may have passed this host by.
+    for (;;) {
+      this.schedule();
+      await this.flushed();
+      const state = this.#hosts.get(hostId);
+      if (state !== undefined) return state;
+      if (this.#stopped || !this.#attached.has(hostId)) {
+        throw new Error(`Cannot attach host ${hostId}: it was released, or the controller is stopping`);
+      }
+    }
+  }
+
+  /** Nobody needs this host's state any more. */
+  release(hostId: string): void {
+    this.#hosts.delete(hostId);
+    if (this.#attached.delete(hostId)) this.#compiler.removeHost(hostId);
+  }
+
+  /** Told after each change of a host's state. Returns the way to stop. */
+  onHostChange(listener: HostListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  stateOf(hostId: string): HostState | undefined {
+    return this.#hosts.get(hostId);
+  }
+
+  identityOf(workloadId: string): number {
+    return this.#compiler.identityOf(workloadId);
+  }
+
+  workloadsOf(identity: number): readonly string[] {
+    return this.#compiler.workloadsOf(identity);
+  }
+
+  /** Entries that a host's state needs per kernel table; undefined when the host is not attached. */
+  capacity(hostId: string): CapacityNeed | undefined {
+    const need = this.#compiler.capacity(hostId);
+    return need === undefined ? undefined : this.#withNats(need);
+  }
+
+  /** What each attached host would need under another policy. Compiles everything anew and throws it away. */
+  trial(policy: Policy): { readonly needs: CapacityNeed[]; readonly states: HostDelta[] } {
+    const compiler = this.#options.newCompiler(this.#options.identities.trial(), this.#options.ipClasses.trial());
+    for (const record of this.#options.store.table('workload').values()) {
+      if (record.present) compiler.setWorkload(compilerWorkload(record, this.#options.reject));
+    }
+    compiler.tick(this.#options.now());
+    compiler.setPolicy(policy, (this.#policy?.version ?? 0) + 1);
+    for (const hostId of this.#hosts.keys()) compiler.setHost(hostId);
+    const states = compiler.flush();
+    const needs = [...this.#hosts.keys()].flatMap((hostId) => compiler.capacity(hostId) ?? []);
+    return { needs: needs.map((need) => this.#withNats(need)), states };
+  }
+
+  /** Flushes soon; many calls at once are one flush. */
+  schedule(): void {
+    if (this.#stopped) return;
+    this.#wanted = true;
+    this.#flushing ??= this.#run();
+  }
+
+  /** Resolves when everything committed until now is in the host states. */
+  async flushed(): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#unsubscribe();
+    clearTimeout(this.#timer);
+    await this.flushed();
+  }
+
+  async #run(): Promise<void> {
+    // Lets the changes of one burst gather: everything that is already waiting on the event loop belongs to this flush.
+    await new Promise((resolve) => setImmediate(resolve));
+    try {
+      while (this.#wanted && !this.#stopped) {
+        this.#wanted = false;
+        await this.#flush();
+      }
+    } catch (error) {
+      // The deltas are kept; nothing that carries an unsaved number has left.
+      this.#options.onError(error);
+      this.#wakeIn(RETRY_MS);
+    } finally {
+      this.#flushing = undefined;
+    }
+    if (this.#wanted) this.schedule();
+  }
+
+  async #flush(): Promise<void> {
+    const { identities, ipClasses, revisions, now } = this.#options;
+    this.#compiler.tick(now());
+    this.#deltas.push(...this.#compiler.flush());
+    await identities.save();
+    await ipClasses.save();
+    await revisions.reserve();
+    const deltas = this.#deltas;
+    this.#deltas = [];
+    const changed = new Map<string, CellKey[]>();
+    const note = (hostId: string, keys: readonly CellKey[]) => {
+      if (keys.length === 0) return;
+      const known = changed.get(hostId);
+      if (known === undefined) changed.set(hostId, [...keys]);
+      else for (const key of keys) known.push(key);
+    };
+    const revision = revisions.next();
+    for (const delta of deltas) {
+      // A host that was released meanwhile has no state to keep.
+      if (!this.#attached.has(delta.hostId)) continue;
+      note(delta.hostId, this.#stateFor(delta, revision).apply(delta, revision));
+    }
+    const nats = this.#natChanges();
+    if (nats !== undefined) for (const [hostId, state] of this.#hosts) note(hostId, state.applyNats(nats, revision));
+    for (const [hostId, keys] of changed) for (const listener of this.#listeners) listener(hostId, keys);
+    const deadline = this.#compiler.nextDeadlineMs();
+    if (deadline !== undefined) this.#wakeIn(Math.min(DEADLINE_MAX_MS, Math.max(1, deadline - now())));
+  }
+
+  #wakeIn(ms: number): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => this.schedule(), ms);
+    this.#timer.unref();
+  }
+
+  #stateFor(delta: HostDelta, revision: number): HostState {
+    let state = this.#hosts.get(delta.hostId);
+    if (state === undefined) {
+      state = new HostState(delta.hostId, revision);
+      this.#hosts.set(delta.hostId, state);
+      state.applyNats({ nats: [...this.#nats.values()], removedNats: [] }, revision);
+    }
+    return state;
+  }
+
+  /** What differs between the mappings as pushed, with the identities of now, and those that hosts hold. */
+  #natChanges(): { nats: NatState[]; removedNats: NatState[] } | undefined {
+    const table = this.#options.store.table('nat');
+    if (table.size === 0 && this.#nats.size === 0) return undefined;
+    const wanted = new Map<string, NatState>();
+    const nats: NatState[] = [];
+    for (const record of table.values()) {
+      const identity = this.#compiler.identityOf(record.workloadId);
+      if (identity === 0) continue;
+      const { space, protocol, port, workloadPort } = record;
+      const state = { space, protocol, port, workloadPort, identity, address: addressFromHex(record.ip) };
+      const key = natKey(state);
+      const held = this.#nats.get(key);
+      const same = held !== undefined && held.identity === identity && held.workloadPort === workloadPort;
+      wanted.set(key, same ? held : state);
+      if (!same) nats.push(state);
+    }
+    const removedNats = [...this.#nats].filter(([key]) => !wanted.has(key)).map(([, state]) => state);
+    this.#nats = wanted;
+    return nats.length + removedNats.length === 0 ? undefined : { nats, removedNats };
+  }
+
+  #withNats(need: CapacityNeed): CapacityNeed {
+    return { ...need, tables: { ...need.tables, rf_nat: this.#nats.size } };
+  }
+
+  #setWorkload(record: WorkloadRecord): void {
+    if (record.present) this.#compiler.setWorkload(compilerWorkload(record, this.#options.reject));
+    else this.#compiler.removeWorkload(record.id);
+  }
+}
+
+function compilerWorkload(record: WorkloadRecord, reject: boolean): CompilerWorkload {
+  return {
+    id: record.id,
+    labels: record.labels,
+    hostId: record.hostId,
+    localId: record.localId,
+    addresses: record.addresses.map(({ ip, space }) => ({ space, address: addressFromHex(ip) })),
+    isolated: false,
+    reject,
+  };
+}
