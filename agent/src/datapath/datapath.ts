@@ -1,119 +1,300 @@
 // The kernel side of one agent: programs, maps and links pinned under <pinPath>/v<ABI>, brought to a desired state.
-import type { BpfMap } from '@ringfence/native';
-import type { DesiredState } from '../desired/desired.js';
+//
+//   open ── fresh: make maps, load programs, pin ──┐
+//        ── adopted: read pinned maps, keep links ─┼─► apply(desired)* verify()* sweepFlows()* ─► close (enforcing goes on)
+//        ── upgraded: adopt, then switch programs ─┘                                          └► detachAll (nothing is left)
+//
+// Nothing here holds policy: what the kernel has is read back on open, what it shall have comes with each apply.
+import { DEFAULT_RING_BYTES, ENDPOINT, ENDPOINT_KEY, EndpointFlag, EndpointKind } from '@ringfence/bpf';
+import type { DesiredEndpoint, DesiredState, TableName } from '../desired/desired.js';
+import { TABLES } from '../desired/desired.js';
+import { bytesOf, endpointOf, memberOf } from '../desired/pack.js';
+import { type RecoveredNumbers, recoverNumbers } from '../desired/recovered.js';
+import { Attachments } from './attachments.js';
+import { readCounters, readHelperErrors, readLanes } from './counters.js';
+import { fingerprint, kernelFeatures } from './features.js';
+import { Flush } from './flush.js';
+import { KernelMaps } from './kernel-maps.js';
+import { Pins } from './pins.js';
+import { planFlush, type Tables } from './plan.js';
+import { adoptPrograms, type Loaded, loadPrograms, pinPrograms } from './programs.js';
+import { closeCut, closeSocket, sweepRecords } from './sweep.js';
+import { TableWriteError, TableWriter } from './table-writer.js';
+import type {
+  ApplyResult,
+  DatapathOptions,
+  DatapathStatus,
+  EndpointStatus,
+  ReasonCount,
+  RingLanes,
+  SocketOf,
+  SweepResult,
+  TableFill,
+  VerifyResult,
+} from './types.js';
 
-export interface DatapathOptions {
-  /** A directory on (or to become) a bpffs; everything lives in its v<ABI> subdirectory. One writer: the caller holds a lock. */
-  readonly pinPath: string;
-  /** cgroup v2 directory where the cgroup programs attach. */
-  readonly cgroupRoot: string;
-  /** Directory of the compiled objects; default bpf/build beside this package. */
-  readonly objectDir?: string;
-  /** Entries by map name; others keep the object's default. Only used when a map is made, not when it is adopted. */
-  readonly mapSizes?: Readonly<Record<string, number>>;
-  /** Bytes per CPU of the flow ring and of the deny ring. Only used when made. */
-  readonly ringBytes?: number;
-  readonly denyRingBytes?: number;
-  /** auto: TCX where the kernel has it, else clsact. */
-  readonly tcMode?: 'auto' | 'tcx' | 'clsact';
-}
+export type * from './types.js';
 
-/** RF_MAP_FULL: a table cannot hold it, nothing was written. RF_APPLY: the kernel refused a write, what was written is undone. */
-export type ApplyResult =
-  | { readonly kind: 'ok' /** Entries written and deleted. */; readonly written: number; readonly deleted: number }
-  | {
-      readonly kind: 'refused';
-      readonly code: 'RF_MAP_FULL' | 'RF_APPLY';
-      /** The table, or '' when an attachment failed. */
-      readonly table: string;
-      readonly message: string;
-      /** False: undoing failed too; the next apply starts from what the kernel really holds. */
-      readonly restored: boolean;
+/** What a Datapath offers, for those that are handed one. */
+export type DatapathFace = Omit<Datapath, never>;
+
+export class Datapath {
+  /** Numbers the kernel's content carries, for the Renderer of this process. */
+  readonly recovered: RecoveredNumbers;
+  readonly #options: DatapathOptions;
+  readonly #pins: Pins;
+  readonly #loaded: Loaded;
+  readonly #attachments: Attachments;
+  readonly #writers: Readonly<Record<TableName, TableWriter>>;
+  readonly #start: DatapathStatus['start'];
+  #generation: number;
+  #desired: DesiredState | undefined;
+  #dirty = false;
+  #reattached = 0;
+  #closed = false;
+
+  private constructor(
+    options: DatapathOptions,
+    pins: Pins,
+    loaded: Loaded,
+    attachments: Attachments,
+    start: DatapathStatus['start'],
+  ) {
+    this.#options = options;
+    this.#pins = pins;
+    this.#loaded = loaded;
+    this.#attachments = attachments;
+    this.#start = start;
+    this.#writers = Object.fromEntries(
+      TABLES.map((name) => [name, new TableWriter(name, loaded.maps.get(name))]),
+    ) as Record<TableName, TableWriter>;
+    const marks = loaded.maps.marks();
+    const endpoints = [...this.#writers.rf_endpoints.actual.entries()];
+    this.#generation = Math.max(marks.generation, ...endpoints.map(([, v]) => memberOf(ENDPOINT, 'generation', v)));
+    const content = Object.fromEntries(TABLES.map((t) => [t, new Map(this.#writers[t].actual.entries())]));
+    this.recovered = recoverNumbers(content as Record<TableName, Map<string, string>>, marks);
+    attachments.adopt(endpoints.flatMap(([key]) => ifindexOf(key)));
+  }
+
+  /**
+   * Makes the kernel state, or takes over what an earlier process left pinned: maps with their content, conntrack, links. When the
+   * object files (or what is compiled into them) are not those the pinned programs came from, new programs are loaded beside them
+   * and every link is switched atomically. Throws NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was
+   * pinned and attached before stays as it was.
+   */
+  static open(options: DatapathOptions): Datapath {
+    const pins = new Pins(options.pinPath);
+    const features = kernelFeatures();
+    const build = fingerprint(options.objectDir, features.rodata);
+    const sizes = {
+      mapSizes: options.mapSizes ?? {},
+      ringBytes: options.ringBytes ?? DEFAULT_RING_BYTES.flows,
+      denyRingBytes: options.denyRingBytes ?? DEFAULT_RING_BYTES.denies,
     };
+    const mode =
+      options.tcMode === undefined || options.tcMode === 'auto' ? (features.tcx ? 'tcx' : 'clsact') : options.tcMode;
+    const load = (maps: KernelMaps | undefined) => loadPrograms(maps, sizes, pins, features.rodata, options.objectDir);
+    const attachmentsOf = (loaded: Loaded) => new Attachments(pins, mode, options.cgroupRoot, loaded.programs);
+    if (!pins.exists) {
+      pins.begin();
+      const loaded = load(undefined);
+      pinPrograms(loaded.programs, pins);
+      loaded.maps.setFingerprint(build);
+      pins.commit();
+      return new Datapath(options, pins, loaded, attachmentsOf(loaded), 'fresh');
+    }
+    const maps = KernelMaps.adopted(pins);
+    if (maps.fingerprint().equals(build)) {
+      const loaded = { maps, programs: adoptPrograms(pins), missing: new Map() };
+      return new Datapath(options, pins, loaded, attachmentsOf(loaded), 'adopted');
+    }
+    const loaded = load(maps);
+    const datapath = new Datapath(options, pins, loaded, attachmentsOf(loaded), 'upgraded');
+    datapath.#attachments.switchPrograms(loaded.programs);
+    pinPrograms(loaded.programs, pins);
+    maps.setFingerprint(build);
+    return datapath;
+  }
 
-/** Fill of one kernel table. */
-export interface TableFill {
-  readonly table: string;
-  readonly entries: number;
-  readonly entriesMax: number;
-}
+  /**
+   * Brings the kernel to this state, or leaves it (or puts it back) as it was. When decisions changed, open connections are swept
+   * at once and the local sockets of those that were cut are closed. Never rejects for a refusal by the kernel.
+   */
+  async apply(desired: DesiredState): Promise<ApplyResult> {
+    this.#open();
+    if (this.#dirty) for (const writer of Object.values(this.#writers)) writer.reread();
+    this.#dirty = false;
+    const plan = planFlush(this.#actual(), desired.tables, this.#generation);
+    for (const table of TABLES) {
+      const { entriesMax } = this.#writers[table];
+      if (plan.peak[table] > entriesMax) {
+        const message = `Cannot hold policy in ${table}: found ${plan.peak[table]} entries (old and new side by side), wanted at most ${entriesMax}`;
+        return { kind: 'refused', code: 'RF_MAP_FULL', table, message, restored: true };
+      }
+    }
+    this.#generation = plan.generation;
+    this.#loaded.maps.writeMarks({ ...desired.highWater, generation: plan.generation });
+    const flush = new Flush(this.#writers, this.#loaded.maps, this.#attachments);
+    try {
+      flush.run(plan, desired, this.#desired);
+    } catch (error) {
+      const restored = flush.undo();
+      this.#dirty = !restored;
+      const table = error instanceof TableWriteError ? error.table : '';
+      const code = error instanceof TableWriteError && error.full ? 'RF_MAP_FULL' : 'RF_APPLY';
+      return {
+        kind: 'refused',
+        code,
+        table,
+        message: error instanceof Error ? error.message : String(error),
+        restored,
+      };
+    }
+    for (const table of TABLES) if (table !== 'rf_endpoints') this.#writers[table].settle(desired.tables[table]);
+    this.#desired = desired;
+    const sweep = plan.bump || plan.flips ? this.sweepFlows() : undefined;
+    return { kind: 'ok', written: flush.written, deleted: flush.deleted, sweep };
+  }
 
-/** How one local workload is really treated, read from the kernel. */
-export interface EndpointStatus {
-  readonly localId: string;
-  readonly number: number;
-  /** For example "tcx/ingress vethab12", "cgroup_skb/egress /sys/fs/cgroup". */
-  readonly attachments: readonly string[];
-  readonly modeIn: number;
-  readonly modeOut: number;
-  readonly isolated: boolean;
-  /** Entry and every attachment are as desired. */
-  readonly inForce: boolean;
-  /** What is not, when not. */
-  readonly why: string;
-}
-
-/** Per lane, summed over CPUs. produced = delivered + dropped. */
-export interface LaneTotals {
-  readonly produced: bigint;
-  readonly delivered: bigint;
-  readonly dropped: bigint;
-}
-
-export interface DatapathStatus {
-  readonly endpoints: readonly EndpointStatus[];
-  readonly tables: readonly TableFill[];
-  readonly lanes: { readonly flows: LaneTotals; readonly denies: LaneTotals };
-  /** Unexpected helper failures in the programs, by where; empty when all is well. */
-  readonly helperErrors: Readonly<Record<string, bigint>>;
-  /** Programs that someone else detached and verify() put back, since open. */
-  readonly reattached: number;
-}
-
-/** Packets and bytes by reason and packet direction (1 in, 2 out), summed over CPUs. */
-export interface ReasonCount {
-  readonly reason: number;
-  readonly direction: number;
-  readonly packets: bigint;
-  readonly bytes: bigint;
-}
-
-/** One ring per CPU and lane, for the flow driver's RingConsumer: lanes[0] flows, lanes[1] denies. */
-export type RingLanes = readonly [readonly BpfMap[], readonly BpfMap[]];
-
-/** A 4-tuple of an endpoint, as events carry it. */
-export interface SocketOf {
-  /** rf_event.endpoint. */
-  readonly endpoint: number;
-  readonly protocol: number;
-  readonly localAddress: Uint8Array;
-  readonly localPort: number;
-  readonly remoteAddress: Uint8Array;
-  readonly remotePort: number;
-}
-
-/** What a sweep of conntrack did. */
-export interface SweepResult {
-  readonly seen: number;
-  readonly revoked: number;
-  readonly socketsDestroyed: number;
-}
-
-export interface DatapathFace {
-  /** Brings the kernel to this state, or leaves it (or puts it back) as it was. One call at a time. */
-  apply(desired: DesiredState): Promise<ApplyResult>;
   /** Attachments as the kernel has them now; puts back what others removed. Call it every second or so. */
-  verify(): { readonly reattached: readonly string[]; readonly failed: readonly string[] };
-  status(): DatapathStatus;
-  tables(): TableFill[];
-  counters(): ReasonCount[];
-  rings(): RingLanes;
-  /** Decides all flows anew that a changed policy touched and closes the local sockets of those it cut. */
-  sweepFlows(): SweepResult;
-  /** Closes the local socket of a cut connection, in the network namespace of its endpoint. */
-  destroySocket(socket: SocketOf): 'destroyed' | 'not-found';
+  verify(): VerifyResult {
+    this.#open();
+    if (this.#desired === undefined) return { reattached: [], broken: [] };
+    const { interfaces, cgroupHooks } = this.#desired;
+    if (this.#attachments.broken(interfaces, cgroupHooks).length === 0) return { reattached: [], broken: [] };
+    const reattached = this.#attachments.attach(interfaces, cgroupHooks);
+    this.#reattached += reattached.length;
+    return { reattached, broken: this.#attachments.broken(interfaces, cgroupHooks) };
+  }
+
+  /**
+   * Decides all flows anew that a changed policy touched, ends those that fell silent, reports both to onSwept, and closes the local
+   * sockets of connections it cut. Call it every second or so.
+   */
+  sweepFlows(): SweepResult {
+    this.#open();
+    const program = this.#loaded.programs.get('rf_iter_flows');
+    if (program === undefined) throw new Error('Cannot sweep flows: found no rf_iter_flows program');
+    const records = sweepRecords(program, this.#loaded.maps.get('rf_flows'));
+    const result = closeCut(records, (endpoint) => this.#netnsOf(endpoint));
+    if (records.length > 0) this.#options.onSwept?.(records);
+    return result;
+  }
+
+  /** Closes the local socket of a cut connection, in its endpoint's network namespace. Throws NativeError RF_NETLINK. */
+  destroySocket(socket: SocketOf): 'destroyed' | 'not-found' {
+    return closeSocket(socket, this.#netnsOf(socket.endpoint));
+  }
+
+  status(): DatapathStatus {
+    this.#open();
+    const { maps, missing } = this.#loaded;
+    return {
+      endpoints: this.#endpointStatus(),
+      tables: this.tables(),
+      lanes: readLanes(maps.get('rf_lanes')),
+      helperErrors: readHelperErrors(maps.get('rf_errors')),
+      reattached: this.#reattached,
+      missing: Object.fromEntries(missing),
+      start: this.#start,
+    };
+  }
+
+  /** Fill of the policy tables. */
+  tables(): TableFill[] {
+    return TABLES.map((table) => {
+      const { actual, entriesMax } = this.#writers[table];
+      return { table, entries: actual.size, entriesMax };
+    });
+  }
+
+  counters(): ReasonCount[] {
+    this.#open();
+    return readCounters(this.#loaded.maps.get('rf_counters'));
+  }
+
+  /** New handles on every call; they may be closed once a RingConsumer has them. */
+  rings(): RingLanes {
+    this.#open();
+    return [this.#loaded.maps.rings('rf_events'), this.#loaded.maps.rings('rf_denies')];
+  }
+
+  /** Endpoints of the state in force, by the number that events carry. */
+  endpoints(): readonly DesiredEndpoint[] {
+    return this.#desired?.endpoints ?? [];
+  }
+
+  /** Kernel ids of the links, by pin name. */
+  get linkIds(): ReadonlyMap<string, number> {
+    return this.#attachments.linkIds;
+  }
+
   /** Lets go; everything stays pinned and enforcing. Idempotent. */
-  close(): void;
-  /** Detaches and unpins everything under the pin path, then closes. */
-  detachAll(): void;
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#attachments.close();
+    for (const program of this.#loaded.programs.values()) program.close();
+    this.#loaded.maps.close();
+  }
+
+  /** Detaches and unpins everything under the pin path, then closes: traffic flows as if the agent had never been there. */
+  detachAll(): void {
+    this.#open();
+    this.#attachments.dropAll();
+    this.#pins.removeAll();
+    this.close();
+  }
+
+  #open(): void {
+    if (this.#closed) throw new Error('Cannot use datapath: found it closed');
+  }
+
+  #actual(): Tables {
+    return Object.fromEntries(TABLES.map((table) => [table, this.#writers[table].actual])) as Record<
+      TableName,
+      TableWriter['actual']
+    >;
+  }
+
+  #netnsOf(endpoint: number): string | undefined {
+    return this.#desired?.endpoints.find((e) => e.number === endpoint)?.netns;
+  }
+
+  #endpointStatus(): EndpointStatus[] {
+    if (this.#desired === undefined) return [];
+    const { interfaces, cgroupHooks, endpoints } = this.#desired;
+    const running = this.#attachments.running(interfaces, cgroupHooks);
+    const broken = this.#attachments.broken(interfaces, cgroupHooks);
+    return endpoints.map((endpoint) => {
+      const own = interfaces.filter((i) => i.localId === endpoint.localId);
+      const attachments = own.length > 0 ? own.flatMap((i) => running.get(i.name) ?? []) : (running.get('') ?? []);
+      const lacking = broken.filter((name) =>
+        own.length > 0 ? own.some((i) => name.startsWith(`tc_${i.ifindex}_`)) : name.startsWith('cg_'),
+      );
+      const values = endpoint.keys.map((key) => this.#writers.rf_endpoints.actual.get(key));
+      const [first] = values;
+      const held = first === undefined ? undefined : endpointOf(first);
+      const why = [
+        ...(endpoint.keys.length === 0 ? ['no interface or cgroup is known'] : []),
+        ...(values.includes(undefined) ? ['no entry in rf_endpoints'] : []),
+        ...lacking.map((name) => `${name} is not attached`),
+      ].join('; ');
+      return {
+        localId: endpoint.localId,
+        number: endpoint.number,
+        attachments,
+        modeIn: held?.modeIn ?? 0,
+        modeOut: held?.modeOut ?? 0,
+        isolated: ((held?.flags ?? 0) & EndpointFlag.ISOLATED) !== 0,
+        inForce: why === '',
+        why,
+      };
+    });
+  }
+}
+
+function ifindexOf(key: string): number[] {
+  const { id, kind } = ENDPOINT_KEY.decode(bytesOf(key));
+  return kind === EndpointKind.IFINDEX ? [Number(id)] : [];
 }

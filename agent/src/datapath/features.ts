@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { objectPath, PROGRAMS, RODATA } from '@ringfence/bpf';
+import { effectiveCapabilities, netnsCookie, probeFeatures, type VariableValue } from '@ringfence/native';
+
+/** What this kernel and process allow, as far as the programs and their attachment care. */
+export interface KernelFeatures {
+  readonly tcx: boolean;
+  /** Read-only data of every program. */
+  readonly rodata: Readonly<Record<string, VariableValue>>;
+}
+
+/** Probes the kernel. Throws NativeError when the network namespace has no cookie (kernel before 5.14). */
+export function kernelFeatures(): KernelFeatures {
+  const probed = probeFeatures();
+  const capabilities = effectiveCapabilities();
+  return {
+    tcx: probed.tcx.supported,
+    rodata: {
+      rf_netns_cookie: netnsCookie(),
+      rf_has_skb_cookie: probed.netnsCookieInCgroupSkb.supported,
+      rf_has_sock_cookie: kernelAtLeast(5, 15),
+      rf_has_coarse_clock: probed.coarseClock.supported,
+      rf_has_set_retval: probed.setRetval.supported,
+      rf_has_task_read: capabilities.has('CAP_PERFMON') || capabilities.has('CAP_SYS_ADMIN'),
+    },
+  };
+}
+
+/** bpf_get_netns_cookie in cgroup/sock_create has no cheaper probe than the version. */
+function kernelAtLeast(major: number, minor: number): boolean {
+  const [found = 0, foundMinor = 0] = release().split('.').map(Number);
+  return found > major || (found === major && foundMinor >= minor);
+}
+
+/** 32 bytes that differ whenever loading would give other programs: object files and read-only data. */
+export function fingerprint(objectDir: string | undefined, rodata: Readonly<Record<string, VariableValue>>): Buffer {
+  const digest = createHash('sha256');
+  for (const { object } of Object.values(PROGRAMS)) digest.update(readFileSync(objectFile(objectDir, object)));
+  for (const name of Object.keys(RODATA)) digest.update(`${name}=${String(rodata[name] ?? '')};`);
+  return digest.digest();
+}
+
+/** Path of an object file. */
+export function objectFile(objectDir: string | undefined, object: string): string {
+  return objectDir === undefined ? objectPath(object) : `${objectDir}/${object}.bpf.o`;
+}

@@ -1,0 +1,138 @@
+// The maps: made once and pinned, or adopted from their pins. Also the two small ones that only the agent uses: marks (numbers
+// given out, so that none is given out twice) and the fingerprint of the loaded programs.
+import { Lane, MAPS, type MapName, STATE } from '@ringfence/bpf';
+import { BpfMap, type BpfObject, MapType, possibleCpus } from '@ringfence/native';
+import type { HighWater } from '../desired/numbers.js';
+import type { Pins } from './pins.js';
+
+export const MAP_NAMES = Object.keys(MAPS) as MapName[];
+
+export interface MapSizes {
+  readonly mapSizes: Readonly<Record<string, number>>;
+  readonly ringBytes: number;
+  readonly denyRingBytes: number;
+}
+
+/** Sizes the maps of an object that is about to make them. The templates may be closed after its load. */
+export function sizeMaps(object: BpfObject, sizes: MapSizes): BpfMap[] {
+  const cpus = possibleCpus();
+  for (const name of MAP_NAMES) {
+    const face = MAPS[name];
+    if (face.sized === 'config') object.setMaxEntries(name, sizes.mapSizes[name] ?? face.defaultEntries);
+  }
+  object.setMaxEntries('rf_lanes', cpus * Lane.COUNT);
+  const templates = [newRing(sizes.ringBytes), newRing(sizes.denyRingBytes)];
+  for (const [i, name] of (['rf_events', 'rf_denies'] as const).entries()) {
+    object.setMaxEntries(name, cpus);
+    object.setInnerMap(name, templates[i] as BpfMap);
+  }
+  return templates;
+}
+
+function newRing(bytes: number): BpfMap {
+  return BpfMap.create({ type: MapType.RINGBUF, name: 'rf_ring', keySize: 0, valueSize: 0, maxEntries: bytes });
+}
+
+const ZERO = new Uint8Array(4);
+const MARK_FIELDS = ['set', 'group', 'shared', 'endpoint', 'generation'] as const;
+
+/** Numbers given out: each is the next free one; generation is the highest endpoint generation ever used. */
+export type Marks = HighWater & { readonly generation: number };
+
+export class KernelMaps {
+  readonly #maps: ReadonlyMap<MapName, BpfMap>;
+  readonly #marks: BpfMap;
+  readonly #build: BpfMap;
+
+  private constructor(maps: ReadonlyMap<MapName, BpfMap>, marks: BpfMap, build: BpfMap) {
+    this.#maps = maps;
+    this.#marks = marks;
+    this.#build = build;
+  }
+
+  /** From an object that has just made them: fills rings and state, pins all. */
+  static made(object: BpfObject, sizes: MapSizes, pins: Pins): KernelMaps {
+    const maps = new Map(MAP_NAMES.map((name) => [name, object.map(name)]));
+    for (let cpu = 0; cpu < possibleCpus(); cpu += 1) {
+      for (const [name, bytes] of [
+        ['rf_events', sizes.ringBytes],
+        ['rf_denies', sizes.denyRingBytes],
+      ] as const) {
+        using ring = newRing(bytes);
+        maps.get(name)?.setInner(u32(cpu), ring);
+      }
+    }
+    const array = (name: string, valueSize: number) =>
+      BpfMap.create({ type: MapType.ARRAY, name, keySize: 4, valueSize, maxEntries: 1 });
+    const made = new KernelMaps(maps, array('rf_marks', 4 * MARK_FIELDS.length), array('rf_build', 32));
+    made.setGeneration(1);
+    made.writeMarks({ set: 1, group: 1, shared: 1, endpoint: 1, generation: 0 });
+    for (const [name, map] of maps) map.pin(pins.path('maps', name));
+    made.#marks.pin(pins.path('maps', 'rf_marks'));
+    made.#build.pin(pins.path('maps', 'rf_build'));
+    return made;
+  }
+
+  static adopted(pins: Pins): KernelMaps {
+    const pinned = (name: string) => BpfMap.fromPin(pins.path('maps', name));
+    return new KernelMaps(new Map(MAP_NAMES.map((n) => [n, pinned(n)])), pinned('rf_marks'), pinned('rf_build'));
+  }
+
+  get(name: MapName): BpfMap {
+    return this.#maps.get(name) as BpfMap;
+  }
+
+  /** One per possible CPU. */
+  rings(name: 'rf_events' | 'rf_denies'): BpfMap[] {
+    const rings: BpfMap[] = [];
+    for (let cpu = 0; cpu < possibleCpus(); cpu += 1) {
+      const id = this.get(name).lookup(u32(cpu));
+      if (id !== undefined) rings.push(BpfMap.fromId(viewOf(id).getUint32(0, true)));
+    }
+    return rings;
+  }
+
+  get generation(): number {
+    const value = this.get('rf_state').lookup(ZERO);
+    return value === undefined ? 0 : STATE.decode(value).generation;
+  }
+
+  setGeneration(generation: number): void {
+    this.get('rf_state').update(ZERO, STATE.encode({ generation, flags: 0 }));
+  }
+
+  marks(): Marks {
+    const view = viewOf(this.#marks.lookup(ZERO) ?? new Uint8Array(4 * MARK_FIELDS.length));
+    return Object.fromEntries(MARK_FIELDS.map((field, i) => [field, view.getUint32(4 * i, true)])) as unknown as Marks;
+  }
+
+  writeMarks(marks: Marks): void {
+    const bytes = new Uint8Array(4 * MARK_FIELDS.length);
+    for (const [i, field] of MARK_FIELDS.entries()) viewOf(bytes).setUint32(4 * i, marks[field], true);
+    this.#marks.update(ZERO, bytes);
+  }
+
+  fingerprint(): Buffer {
+    return Buffer.from(this.#build.lookup(ZERO) ?? new Uint8Array(32));
+  }
+
+  setFingerprint(bytes: Uint8Array): void {
+    this.#build.update(ZERO, bytes);
+  }
+
+  close(): void {
+    for (const map of this.#maps.values()) map.close();
+    this.#marks.close();
+    this.#build.close();
+  }
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  viewOf(bytes).setUint32(0, value, true);
+  return bytes;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
