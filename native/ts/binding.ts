@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { BtfEnum, BtfStruct } from './btf.js';
 import { NativeError } from './error.js';
+import type { NetInterface } from './interfaces.js';
 import type { AttachedList, LinkInfo } from './link.js';
 import type { BatchResult, MapDump } from './map.js';
 import type { ObjectVariable } from './object.js';
@@ -185,6 +186,10 @@ export interface Binding {
     remotePort: number,
     netns: string,
   ): boolean;
+
+  // src/interfaces.cc
+  listInterfaces(): NetInterface[];
+  netnsIdOfProcess(pid: number): number | undefined;
 
   /** src/probe.cc: errno and reason of the step that failed; reason '' when supported. */
   probeFeature(name: string): { errno: number; reason: string };

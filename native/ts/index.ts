@@ -9,6 +9,8 @@ export type { NativeErrorCode, NativeErrorDetail } from './error.js';
 export { NativeError } from './error.js';
 export type { Feature, FeatureName } from './features.js';
 export { FEATURES, probeFeatures } from './features.js';
+export type { NetInterface } from './interfaces.js';
+export { listInterfaces, netnsIdOfProcess } from './interfaces.js';
 export type { SocketTuple } from './kernel.js';
 export {
   cgroupId,

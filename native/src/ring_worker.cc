@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring_worker.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <system_error>
+
+namespace rf
+{
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+
+namespace
+{
+
+/* For a counter with one writer: no locked instruction per record. */
+void Add(std::atomic<uint64_t> &counter)
+{
+	counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+}
+
+} // namespace
+
+RingWorker::RingWorker(const RingConfig &config)
+    : config_(config), epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+{
+	if (!epoll_.valid() || !wake_.valid())
+		throw Fault::Sys("RF_RING", "prepare to consume rings", errno, "epoll_create1 or eventfd");
+	for (const auto &descriptors : config.lanes) {
+		auto lane = std::make_unique<Lane>();
+		for (int fd : descriptors) {
+			lane->rings.emplace_back(fd);
+			/* Edge-triggered: a level would end every sleep while records wait, which is what the timer is
+			 * for. */
+			struct epoll_event event = {};
+			event.events = EPOLLIN | EPOLLET;
+			if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, lane->rings.back().fd(), &event) < 0)
+				throw Fault::Sys("RF_RING", "watch a ring", errno, "epoll_ctl");
+		}
+		lane->blocks.resize(config.batches_per_lane);
+		/* Last in, first out: few warm blocks do the work of a quiet host, the rest are never touched. */
+		for (uint32_t slot = config.batches_per_lane; slot-- > 0;)
+			lane->free.push_back(slot);
+		lanes_.push_back(std::move(lane));
+	}
+}
+
+RingWorker::~RingWorker()
+{
+	if (thread_.joinable()) {
+		RequestStop();
+		Join();
+	}
+}
+
+void RingWorker::Start(Emit emit, Flushed flushed, std::function<void()> ended)
+{
+	emit_ = std::move(emit);
+	flushed_ = std::move(flushed);
+	ended_ = std::move(ended);
+	/* Signals are for Node's main thread. */
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	try {
+		thread_ = std::thread([this] { Run(); });
+	} catch (const std::system_error &error) {
+		pthread_sigmask(SIG_SETMASK, &before, nullptr);
+		throw Fault::Sys("RF_RING", "start the consumer thread", error.code().value(), "pthread_create");
+	}
+	pthread_sigmask(SIG_SETMASK, &before, nullptr);
+	pthread_setname_np(thread_.native_handle(), "rf-rings");
+}
+
+void RingWorker::Release(uint32_t lane, uint32_t slot)
+{
+	std::lock_guard<std::mutex> lock(lanes_[lane]->mutex);
+	lanes_[lane]->free.push_back(slot);
+}
+
+void RingWorker::Poke()
+{
+	uint64_t one = 1;
+	/* Fails only when the counter is full, that is when a wake-up is due anyway. */
+	[[maybe_unused]] ssize_t written = write(wake_.get(), &one, sizeof(one));
+}
+
+void RingWorker::SetPaused(bool paused)
+{
+	paused_.store(paused);
+	Poke();
+}
+
+void RingWorker::RequestFlush(uint64_t token)
+{
+	{
+		std::lock_guard<std::mutex> lock(flush_mutex_);
+		flush_tokens_.push_back(token);
+	}
+	Poke();
+}
+
+void RingWorker::RequestStop()
+{
+	stop_.store(true);
+	Poke();
+}
+
+void RingWorker::Join()
+{
+	if (thread_.joinable())
+		thread_.join();
+}
+
+RingWorker::Counters RingWorker::Count(uint32_t index) const
+{
+	const Lane &lane = *lanes_[index];
+	uint64_t malformed = lane.malformed.load(std::memory_order_acquire);
+	uint64_t dropped = lane.dropped.load(std::memory_order_acquire) + lane.lost.load(std::memory_order_acquire);
+	return {lane.consumed.load(std::memory_order_acquire), dropped, malformed};
+}
+
+void RingWorker::CountLost(RingBatch batch)
+{
+	lanes_[batch.lane]->lost.fetch_add(batch.records, std::memory_order_release);
+}
+
+Block RingWorker::BlockOf(uint32_t lane, uint32_t slot) const
+{
+	return lanes_[lane]->blocks[slot];
+}
+
+/* Memory is taken when a slot is first used; none left is like no slot left. */
+bool RingWorker::HaveBlock(Lane &lane, uint32_t slot)
+{
+	try {
+		if (!lane.blocks[slot])
+			lane.blocks[slot] = Block(new uint8_t[block_bytes()]);
+		return true;
+	} catch (const std::bad_alloc &) {
+		return false;
+	}
+}
+
+void RingWorker::Take(Lane &lane, uint32_t index, const uint8_t *data, uint32_t size, bool &no_slot)
+{
+	Add(lane.consumed);
+	if (size != config_.record_bytes) {
+		Add(lane.dropped);
+		Add(lane.malformed);
+		return;
+	}
+	if (lane.filling < 0 && !no_slot) {
+		std::lock_guard<std::mutex> lock(lane.mutex);
+		if (!lane.free.empty() && HaveBlock(lane, lane.free.back())) {
+			lane.filling = lane.free.back();
+			lane.free.pop_back();
+		}
+	}
+	if (lane.filling < 0) {
+		/* Asked once per drain: the lock is not for every record of a flood. */
+		no_slot = true;
+		Add(lane.dropped);
+		return;
+	}
+	if (lane.filled == 0)
+		lane.first_at = Clock::now();
+	memcpy(lane.blocks[static_cast<size_t>(lane.filling)].get() +
+		       static_cast<size_t>(lane.filled) * config_.record_bytes,
+	       data, size);
+	if (++lane.filled == config_.batch_records)
+		EmitFilled(index);
+}
+
+void RingWorker::EmitFilled(uint32_t index)
+{
+	Lane &lane = *lanes_[index];
+	RingBatch batch = {index, static_cast<uint32_t>(lane.filling), lane.filled};
+	lane.filling = -1;
+	lane.filled = 0;
+	emit_(batch);
+}
+
+/* Whether any record was there. */
+bool RingWorker::DrainAll()
+{
+	bool found = false;
+	for (uint32_t index = 0; index < lanes_.size(); index++) {
+		Lane &lane = *lanes_[index];
+		for (RingReader &ring : lane.rings) {
+			bool no_slot = false;
+			/* Up to where producers are now: a fast producer cannot keep us from the other rings. */
+			ring.Drain(ring.ProducerPosition(), [&](const uint8_t *data, uint32_t size) {
+				found = true;
+				Take(lane, index, data, size, no_slot);
+			});
+		}
+	}
+	return found;
+}
+
+void RingWorker::EmitAged(Clock::time_point now, bool all)
+{
+	for (uint32_t index = 0; index < lanes_.size(); index++) {
+		Lane &lane = *lanes_[index];
+		if (lane.filled > 0 && (all || now - lane.first_at >= milliseconds(config_.max_delay_ms)))
+			EmitFilled(index);
+	}
+}
+
+RingWorker::Clock::duration RingWorker::UntilAged(Clock::time_point now) const
+{
+	Clock::duration least = Clock::duration::max();
+	for (const auto &lane : lanes_) {
+		if (lane->filled > 0)
+			least = std::min(least, lane->first_at + milliseconds(config_.max_delay_ms) - now);
+	}
+	return std::max(least, Clock::duration::zero());
+}
+
+/* Whether a ring's wake-up ended it. */
+bool RingWorker::Sleep(Clock::duration time, bool hear_rings)
+{
+	struct pollfd watched[2] = {{wake_.get(), POLLIN, 0}, {epoll_.get(), POLLIN, 0}};
+	auto ns = duration_cast<nanoseconds>(time).count();
+	struct timespec timeout = {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
+	if (ppoll(watched, hear_rings ? 2 : 1, time == Clock::duration::max() ? nullptr : &timeout, nullptr) <= 0)
+		return false;
+	if (watched[0].revents) {
+		uint64_t count;
+		[[maybe_unused]] ssize_t got = read(wake_.get(), &count, sizeof(count));
+	}
+	if (!hear_rings || !watched[1].revents)
+		return false;
+	/* Takes the edges, so that the next sleep ends at the next wake-up. */
+	struct epoll_event events[64];
+	while (epoll_wait(epoll_.get(), events, 64, 0) == 64) {
+	}
+	return true;
+}
+
+void RingWorker::Run()
+{
+	const Clock::duration busy = microseconds(config_.drain_interval_us);
+	const Clock::duration longest = std::max<Clock::duration>(busy, milliseconds(config_.max_idle_ms));
+	Clock::duration interval = busy;
+	bool woken = false;
+	for (;;) {
+		/* Read before the drain: what was committed before stop or flush was asked is in it. */
+		bool stop = stop_.load();
+		std::vector<uint64_t> tokens;
+		{
+			std::lock_guard<std::mutex> lock(flush_mutex_);
+			tokens.swap(flush_tokens_);
+		}
+		bool paused = paused_.load();
+		bool found = (!paused || stop) && DrainAll();
+		EmitAged(Clock::now(), stop || paused || !tokens.empty());
+		for (uint64_t token : tokens)
+			flushed_(token);
+		if (stop)
+			break;
+		if (paused) {
+			Sleep(Clock::duration::max(), false);
+			continue;
+		}
+		interval = found ? busy : std::min(interval * 2, longest);
+		bool may_hear = !(found && woken);
+		woken = Sleep(std::min(interval, UntilAged(Clock::now())), may_hear);
+	}
+	ended_();
+}
+
+} // namespace rf

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sock_diag.h"
+
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "args.h"
+#include "fd.h"
+#include "netns.h"
+
+namespace rf
+{
+
+namespace
+{
+
+using Address = std::array<uint8_t, 16>;
+
+struct Tuple {
+	uint8_t protocol;
+	Address local;
+	Address remote;
+	uint16_t local_port;
+	uint16_t remote_port;
+};
+
+constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+constexpr int kTcpListen = 10;
+constexpr uint32_t kAllStates = 0xffffffff;
+
+bool IsMapped(const Address &address)
+{
+	return memcmp(address.data(), kMapped, sizeof(kMapped)) == 0;
+}
+
+struct Request {
+	struct nlmsghdr header;
+	struct inet_diag_req_v2 body;
+};
+
+Request MakeRequest(const Tuple &tuple, uint8_t family, uint16_t type, uint16_t flags)
+{
+	Request request = {};
+	request.header.nlmsg_len = sizeof(request);
+	request.header.nlmsg_type = type;
+	request.header.nlmsg_flags = NLM_F_REQUEST | flags;
+	request.header.nlmsg_seq = 1;
+	request.body.sdiag_family = family;
+	request.body.sdiag_protocol = tuple.protocol;
+	request.body.idiag_states = kAllStates;
+	struct inet_diag_sockid &id = request.body.id;
+	id.idiag_sport = htons(tuple.local_port);
+	id.idiag_dport = htons(tuple.remote_port);
+	/* IPv4 addresses stand in the first word. */
+	size_t from = family == AF_INET ? 12 : 0;
+	memcpy(id.idiag_src, tuple.local.data() + from, 16 - from);
+	memcpy(id.idiag_dst, tuple.remote.data() + from, 16 - from);
+	id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+	id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	return request;
+}
+
+Address Widen(uint8_t family, const __be32 *words)
+{
+	Address out;
+	if (family == AF_INET6) {
+		memcpy(out.data(), words, 16);
+		return out;
+	}
+	memcpy(out.data(), kMapped, sizeof(kMapped));
+	memcpy(out.data() + 12, words, 4);
+	return out;
+}
+
+/* The kernel falls back to listeners and unconnected sockets: only the very connection will do. */
+bool IsConnection(const struct inet_diag_msg &found, const Tuple &tuple)
+{
+	if (tuple.protocol == IPPROTO_TCP && found.idiag_state == kTcpListen)
+		return false;
+	return ntohs(found.id.idiag_sport) == tuple.local_port && ntohs(found.id.idiag_dport) == tuple.remote_port &&
+	       Widen(found.idiag_family, found.id.idiag_src) == tuple.local &&
+	       Widen(found.idiag_family, found.id.idiag_dst) == tuple.remote;
+}
+
+class Diag
+{
+      public:
+	Diag() : socket_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG))
+	{
+		if (!socket_.valid())
+			throw Fault::Sys("RF_NETLINK", "open sock_diag", errno, "socket");
+	}
+
+	/* Sends and hands each socket of the answer over. Returns the errno of the answer, 0 at its end. */
+	int Ask(const Request &request, const std::function<void(const struct inet_diag_msg &)> &each)
+	{
+		if (send(socket_.get(), &request, sizeof(request), 0) < 0)
+			throw Fault::Sys("RF_NETLINK", "ask sock_diag", errno, "send");
+		bool dump = request.header.nlmsg_flags & NLM_F_DUMP;
+		for (;;) {
+			ssize_t got = recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+			if (got < 0 && errno == EINTR)
+				continue;
+			if (got < 0)
+				throw Fault::Sys("RF_NETLINK", "read sock_diag", errno, "recv");
+			auto left = static_cast<unsigned int>(got);
+			for (auto *message = reinterpret_cast<struct nlmsghdr *>(buffer_.data());
+			     NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+				if (message->nlmsg_type == NLMSG_DONE)
+					return 0;
+				if (message->nlmsg_type == NLMSG_ERROR)
+					return -static_cast<struct nlmsgerr *>(NLMSG_DATA(message))->error;
+				if (message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+					each(*static_cast<struct inet_diag_msg *>(NLMSG_DATA(message)));
+				if (!dump)
+					return 0;
+			}
+		}
+	}
+
+      private:
+	Fd socket_;
+	std::vector<uint8_t> buffer_ = std::vector<uint8_t>(64 << 10);
+};
+
+/*
+ * Finds, then destroys by the socket's cookie, so that a listener is never hit in its connection's place. TCP is looked
+ * up by its hash; UDP by a filtered walk, since the kernel's single lookup takes unconnected sockets and swaps the
+ * ends.
+ */
+bool DestroyIn(const Tuple &tuple, uint8_t family)
+{
+	bool tcp = tuple.protocol == IPPROTO_TCP;
+	struct inet_diag_sockid id = {};
+	bool there = false;
+	Diag diag;
+	int err = diag.Ask(MakeRequest(tuple, family, SOCK_DIAG_BY_FAMILY, tcp ? 0 : NLM_F_DUMP),
+			   [&](const struct inet_diag_msg &found) {
+				   if (there || !IsConnection(found, tuple))
+					   return;
+				   id = found.id;
+				   there = true;
+			   });
+	if (err != 0 && err != ENOENT)
+		throw Fault::Sys("RF_NETLINK", "find the socket to close", err, "SOCK_DIAG_BY_FAMILY");
+	if (!there)
+		return false;
+	Request destroy = MakeRequest(tuple, family, SOCK_DESTROY, NLM_F_ACK);
+	destroy.body.id.idiag_if = id.idiag_if;
+	destroy.body.id.idiag_cookie[0] = id.idiag_cookie[0];
+	destroy.body.id.idiag_cookie[1] = id.idiag_cookie[1];
+	err = diag.Ask(destroy, [](const struct inet_diag_msg &) {});
+	/* Gone, or its place taken, between the two requests. */
+	if (err == ENOENT || err == ESTALE)
+		return false;
+	if (err != 0)
+		throw Fault::Sys("RF_NETLINK", "close the socket", err, "SOCK_DESTROY");
+	return true;
+}
+
+} // namespace
+
+Napi::Value DestroySocket(const Napi::CallbackInfo &info)
+{
+	Tuple tuple = {};
+	uint32_t protocol = ArgU32(info, 0, "protocol");
+	Bytes local = ArgBytes(info, 1, "localAddress", 16);
+	uint32_t local_port = ArgU32(info, 2, "localPort");
+	Bytes remote = ArgBytes(info, 3, "remoteAddress", 16);
+	uint32_t remote_port = ArgU32(info, 4, "remotePort");
+	std::string netns = ArgString(info, 5, "netns");
+	if ((protocol != IPPROTO_TCP && protocol != IPPROTO_UDP) || local_port > 65535 || remote_port > 65535 ||
+	    local_port < 1 || remote_port < 1)
+		throw Fault("RF_ARGUMENT",
+			    "Cannot close a socket: found a protocol other than TCP (6) and UDP (17), or a port "
+			    "outside 1 to 65535, wanted a whole tuple");
+	tuple.protocol = static_cast<uint8_t>(protocol);
+	memcpy(tuple.local.data(), local.data, 16);
+	memcpy(tuple.remote.data(), remote.data, 16);
+	tuple.local_port = static_cast<uint16_t>(local_port);
+	tuple.remote_port = static_cast<uint16_t>(remote_port);
+	bool done = false;
+	InNetns(netns, [&] {
+		if (IsMapped(tuple.local) && IsMapped(tuple.remote))
+			done = DestroyIn(tuple, AF_INET);
+		if (!done)
+			done = DestroyIn(tuple, AF_INET6);
+	});
+	return Napi::Boolean::New(info.Env(), done);
+}
+
+} // namespace rf

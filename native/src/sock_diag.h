@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <napi.h>
+
+namespace rf
+{
+
+/* Closes the local socket of one connection through sock_diag. */
+Napi::Value DestroySocket(const Napi::CallbackInfo &info);
+
+} // namespace rf
