@@ -1,0 +1,44 @@
+import { type FlowGap, FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { faultOf, isServiceError } from '../api/fault.js';
+import { messages } from '../api/messages.js';
+import type { Action } from '../app.js';
+import { type FlowFilterOptions, flowFilter } from '../filter/flow.js';
+import { parseWhole } from '../filter/numbers.js';
+import { flowColumns } from '../flows/columns.js';
+import { gapJson, gapText } from '../flows/gap.js';
+import { flowLine } from '../flows/line.js';
+import { flowJson } from '../views/flow.js';
+
+/** `flows list`: the newest kept flows that match, oldest first. What is missing among them is said on standard error. */
+export const listFlows: Action<[], FlowFilterOptions & { limit: string }> = async (invocation, options) => {
+  const { io, printer } = invocation;
+  const request = { filter: flowFilter(options, io.now()), limit: parseWhole(options.limit, '--limit', 1, 1_000_000) };
+  const signal = io.interruption();
+  const connection = await invocation.connect();
+  const flows: Flow[] = [];
+  const gaps: FlowGap[] = [];
+  let kept: { kept: bigint; historyDropped: bigint } | undefined;
+  try {
+    for await (const { body } of messages(connection.stream(FlowsService.query, request), signal)) {
+      if (body?.$case === 'rows') flows.push(...body.value.flows);
+      else if (body?.$case === 'gap') gaps.push(body.value);
+      else if (body?.$case === 'synced') kept = body.value;
+    }
+  } catch (error) {
+    throw isServiceError(error) ? faultOf(error, 'list flows', connection.address) : error;
+  }
+  if (!printer.forPrograms) {
+    for (const gap of gaps) await printer.note(printer.errorStyle('warn', `-- ${gapText(gap)} --`));
+  }
+  if (printer.format === 'compact')
+    return printer.out(flows.map((flow) => `${flowLine(flow, printer.style)}\n`).join(''));
+  await printer.list({
+    name: 'flows',
+    rows: flows,
+    columns: flowColumns,
+    json: flowJson,
+    extra: { gaps: gaps.map(gapJson), kept: kept?.kept ?? null, historyDropped: kept?.historyDropped ?? null },
+    empty: 'No flows match. Next: a wider filter, or ringfence flows tail to wait for one.',
+  });
+};

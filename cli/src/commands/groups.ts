@@ -1,0 +1,81 @@
+import type { Command } from 'commander';
+import type { App } from '../app.js';
+
+/** Adds options, arguments, subcommands and actions to a command that has its name and summary already. */
+export type Define = (command: Command, app: App) => void;
+
+/** A command at the top level. Its definition is loaded when it is called, completed or documented. */
+export interface Group {
+  name: string;
+  summary: string;
+  load(): Promise<Define>;
+}
+
+/** All commands at the top level, in the order of help. */
+export const groups: readonly Group[] = [
+  {
+    name: 'status',
+    summary: 'how the controller and everything it sees stands',
+    load: async () => (await import('./status.js')).define,
+  },
+  {
+    name: 'host',
+    summary: 'machines that run an agent: list, enrol, revoke',
+    load: async () => (await import('./host.js')).define,
+  },
+  {
+    name: 'workload',
+    summary: 'what runs where, and under which labels',
+    load: async () => (await import('./workload.js')).define,
+  },
+  {
+    name: 'identity',
+    summary: 'label sets that workloads share',
+    load: async () => (await import('./identity.js')).define,
+  },
+  {
+    name: 'dimension',
+    summary: 'label dimensions and their values',
+    load: async () => (await import('./dimension.js')).define,
+  },
+  {
+    name: 'policy',
+    summary: 'who may talk to whom: files, draft, versions',
+    load: async () => (await import('./policy.js')).define,
+  },
+  {
+    name: 'flows',
+    summary: 'who talks to whom, and what policy said',
+    load: async () => (await import('./flows.js')).define,
+  },
+  {
+    name: 'explain',
+    summary: 'what policy says of one connection, and why',
+    load: async () => (await import('./explain.js')).define,
+  },
+  {
+    name: 'nat',
+    summary: 'translated addresses in front of workloads',
+    load: async () => (await import('./nat.js')).define,
+  },
+  {
+    name: 'enroll',
+    summary: 'give the agent of this machine its certificate',
+    load: async () => (await import('./enroll.js')).define,
+  },
+  {
+    name: 'doctor',
+    summary: 'check this machine and the connection, with the fix for what is wrong',
+    load: async () => (await import('./doctor.js')).define,
+  },
+  {
+    name: 'completion',
+    summary: 'completion script for a shell',
+    load: async () => (await import('./completion.js')).define,
+  },
+  {
+    name: 'version',
+    summary: 'version of this program',
+    load: async () => (await import('./version.js')).define,
+  },
+];

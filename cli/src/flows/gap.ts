@@ -1,0 +1,23 @@
+import type { FlowGap } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+
+/** Where flows are lost, in words; the key is FlowGap.hop. */
+const hops: Readonly<Record<string, string>> = {
+  subscriber: 'this reader was too slow',
+  agent: 'the agent had no room',
+  ring: 'kernel rings were full',
+  spool: "the agent's disk spool was full",
+  history: 'history no longer keeps them',
+};
+
+/** A gap in one line: "12 flows missing here: kernel rings were full on host-a". */
+export function gapText(gap: FlowGap): string {
+  const why = hops[gap.hop] ?? `lost at ${gap.hop}`;
+  const host = gap.hostId === '' ? '' : ` on ${gap.hostId}`;
+  const vague = gap.beforeFilter ? ' (counted before the filter)' : '';
+  return `${gap.count} ${gap.count === 1n ? 'flow' : 'flows'} missing here: ${why}${host}${vague}`;
+}
+
+/** A gap in JSON. */
+export function gapJson(gap: FlowGap): object {
+  return { count: gap.count, beforeFilter: gap.beforeFilter, hop: gap.hop, hostId: gap.hostId || null };
+}

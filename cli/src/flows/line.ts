@@ -1,0 +1,38 @@
+import type { Flow, FlowEnd } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { sanitize } from '../text/sanitize.js';
+import type { Style } from '../text/style.js';
+import { clockFromUs } from '../text/time.js';
+import { ipText } from '../views/labels.js';
+import { serviceText } from '../views/protocol.js';
+import { verdictTone } from '../views/verdict.js';
+import { confidenceWords, directionWords, modeWords, verdictWords } from '../views/words.js';
+import { processText, whyText } from './columns.js';
+
+/** A flow in one dense line that cuts nothing: `-o compact`. */
+export function flowLine(flow: Flow, style: Style): string {
+  const verdict = verdictWords.of(flow.verdict);
+  const attempts = flow.attempts > 1 ? ` x${flow.attempts}` : '';
+  const parts = [
+    clockFromUs(flow.lastSeenUs),
+    style(verdictTone(flow.verdict), verdict),
+    sanitize(end(flow.source)),
+    '->',
+    sanitize(end(flow.destination)),
+    serviceText(flow.protocol, flow.servicePort),
+    sanitize(`process=${processText(flow)}`),
+    sanitize(`why=${whyText(flow).replaceAll(' ', '_')}`),
+    `mode=${modeWords.of(flow.mode)}/${directionWords.of(flow.direction)}`,
+    `policy=${flow.policyVersion === 0 ? '-' : `v${flow.policyVersion}`}`,
+    `peer=${confidenceWords.of(flow.confidence)}`,
+    sanitize(`host=${flow.reporterHostId || '-'}`),
+  ];
+  return `${parts.join(' ')}${attempts}`;
+}
+
+function end(end: FlowEnd | undefined): string {
+  if (end === undefined) return '?';
+  const ip = ipText(end.ip) ?? '?';
+  const at = ip.includes(':') ? `[${ip}]:${end.port}` : `${ip}:${end.port}`;
+  const labels = end.labels.map(({ dimension, value }) => `${dimension}=${value}`).join(',');
+  return `${end.workloadName || '?'}{${labels}}@${at}`;
+}

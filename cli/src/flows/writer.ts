@@ -1,0 +1,80 @@
+import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { Printer } from '../output/printer.js';
+import { jsonLine } from '../text/json.js';
+import { renderHeading, renderLine } from '../text/table.js';
+import { duration } from '../text/time.js';
+import { flowJson } from '../views/flow.js';
+import { type Layout, layoutFor } from './columns.js';
+import type { FollowEvent } from './follow.js';
+import { gapJson, gapText } from './gap.js';
+import { flowLine } from './line.js';
+
+/** Writes the events of a tail in the chosen format: flows and gaps to standard output, notices to standard error. */
+export class TailWriter {
+  readonly #printer: Printer;
+  readonly #quiet: boolean;
+  #layout: Layout | undefined;
+
+  constructor(printer: Printer, quiet: boolean) {
+    this.#printer = printer;
+    this.#quiet = quiet;
+  }
+
+  /** The heading, for tables. */
+  async begin(): Promise<void> {
+    if (this.#printer.format !== 'table') return;
+    this.#layout = layoutFor(this.#printer.room);
+    const { columns, widths, dropped } = this.#layout;
+    if (dropped.length > 0 && !this.#quiet) {
+      await this.#printer.note(`No room for ${dropped.join(', ')}: a wider terminal, --wide or -o compact shows them.`);
+    }
+    await this.#printer.out(`${renderHeading(columns, widths, this.#printer.style)}\n`);
+  }
+
+  async write(event: FollowEvent): Promise<void> {
+    if (this.#printer.forPrograms) return this.#printer.out(`${jsonLine(eventJson(event))}\n`);
+    if (event.type === 'flow') return this.#printer.out(`${this.#flow(event.flow)}\n`);
+    if (event.type === 'gap')
+      return this.#printer.out(`${this.#printer.style('warn', `-- ${gapText(event.gap)} --`)}\n`);
+    if (!this.#quiet) await this.#notice(event);
+  }
+
+  #flow(flow: Flow): string {
+    const { style, room } = this.#printer;
+    if (this.#layout === undefined) return flowLine(flow, style);
+    return renderLine(this.#layout.columns, this.#layout.widths, flow, style, room !== Number.POSITIVE_INFINITY);
+  }
+
+  async #notice(event: FollowEvent): Promise<void> {
+    const { errorStyle } = this.#printer;
+    if (event.type === 'lost') {
+      await this.#printer.note(
+        errorStyle(
+          'warn',
+          `-- connection lost (${event.why}); next try in ${duration(Math.max(1000, event.waitMs))} --`,
+        ),
+      );
+    } else if (event.type === 'back') {
+      const after = event.complete
+        ? 'what was missed follows'
+        : 'the controller began anew: flows in between may be missing';
+      await this.#printer.note(errorStyle(event.complete ? 'good' : 'warn', `-- connected again; ${after} --`));
+    } else if (event.type === 'synced' && event.historyDropped > 0n) {
+      await this.#printer.note(
+        errorStyle('dim', `-- live from here; history had dropped ${event.historyDropped} flows --`),
+      );
+    }
+  }
+}
+
+/** An event of a tail in JSON; `type` says which. */
+export function eventJson(event: FollowEvent): object {
+  switch (event.type) {
+    case 'flow':
+      return { type: 'flow', ...flowJson(event.flow) };
+    case 'gap':
+      return { type: 'gap', ...gapJson(event.gap) };
+    default:
+      return event;
+  }
+}

@@ -1,0 +1,47 @@
+import { homedir } from 'node:os';
+import type { Io } from './io.js';
+import { run } from './run.js';
+
+const interrupt = new AbortController();
+let claimed = false;
+
+// A reader that closes its pipe (`| head`) ends the output; that is no failure.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    interrupt.abort();
+  });
+}
+
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const) {
+  process.on(signal, () => {
+    if (!claimed || interrupt.signal.aborted) process.exit(128 + number);
+    interrupt.abort();
+  });
+}
+
+/** The home directory; empty for a user that has none. */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    return '';
+  }
+}
+
+const io: Io = {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  home: home(),
+  now: Date.now,
+  interruption() {
+    claimed = true;
+    return interrupt.signal;
+  },
+};
+process.exitCode = await run(process.argv.slice(2), io);
