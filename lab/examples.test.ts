@@ -10,7 +10,7 @@ test.each(folders)('the policy in %s is one that can be provisioned', (folder) =
   const names = readdirSync(join(top, folder)).filter((name) => name.endsWith('.yaml'));
   expect(names.length).toBeGreaterThan(0);
   const parsed = parsePolicy(
-    names.map((name) => ({ name: join(folder, name), content: readFileSync(join(top, folder, name), 'utf8') })),
+    names.map((name) => ({ name: join(folder, name), text: readFileSync(join(top, folder, name), 'utf8') })),
   );
   expect(parsed.problems).toEqual([]);
   expect(parsed.document && provisionProblems(parsed.document)).toEqual([]);

@@ -41,6 +41,7 @@ export class Lab {
     await rename(`${dir}.new`, dir);
     const cgroup = join(cgroupMount(), name);
     await makeCgroup(cgroup);
+    await mkdir(join(bpffs, name));
     const router = await NetNamespace.create(`${name}-router`);
     return new Lab(name, dir, cgroup, router);
   }

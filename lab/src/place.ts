@@ -144,6 +144,12 @@ export class Place {
     private readonly logFile: string,
   ) {}
 
+  /** The same place, its processes bound to one processor. */
+  onCpu(cpu: number): Place {
+    const placement = { ...this.placement, cpu };
+    return new Place(this.name, this.addresses, this.netns, placement, this.toolPath, this.logFile);
+  }
+
   /** The cgroup v2 directory its processes are in. */
   get cgroup(): string {
     return this.placement.cgroup;

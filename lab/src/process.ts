@@ -15,6 +15,8 @@ export interface Placement {
   enter?: number;
   /** A mount namespace of its own: what it mounts goes away with it. */
   privateMounts?: boolean;
+  /** The only processor it may run on. */
+  cpu?: number;
 }
 
 export interface ProcessSpec extends Placement {
@@ -63,6 +65,7 @@ export class LabProcess {
     const launcher = ['run', '--cgroup', spec.cgroup];
     if (spec.netns) launcher.push('--netns', spec.netns);
     if (spec.enter !== undefined) launcher.push('--enter', String(spec.enter));
+    if (spec.cpu !== undefined) launcher.push('--cpu', String(spec.cpu));
     if (spec.privateMounts) launcher.push('--private-mounts');
     mkdirSync(dirname(spec.logFile), { recursive: true });
     const log = createWriteStream(spec.logFile, { flags: 'a' });

@@ -56,6 +56,14 @@ int cmd_run(int argc, char **argv)
 		} else if (!strcmp(argv[i], "--cgroup")) {
 			join_cgroup(value);
 			i++;
+		} else if (!strcmp(argv[i], "--cpu")) {
+			cpu_set_t set;
+
+			CPU_ZERO(&set);
+			CPU_SET(atoi(value), &set);
+			if (sched_setaffinity(0, sizeof(set), &set))
+				fail("sched_setaffinity");
+			i++;
 		} else if (!strcmp(argv[i], "--netns")) {
 			netns = value;
 			i++;

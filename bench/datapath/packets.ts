@@ -1,0 +1,83 @@
+import { type BpfProgram, skbContext } from '@ringfence/native';
+
+/** Nanoseconds in the program at the workload's interface, per packet towards the workload. */
+export interface PacketCosts {
+  /** A packet of an open, allowed connection. */
+  established: number;
+  /** First packet of a connection that is allowed: decision, conntrack entry, event. */
+  newAllowed: number;
+  /** First packet of a connection that is refused: decision, deny accounting. */
+  newDenied: number;
+  /** The same test run around a program that has nothing to decide: what the harness itself costs. */
+  floor: number;
+}
+
+export interface PacketPlan {
+  ifindex: number;
+  /** IPv4 addresses as text. */
+  workload: string;
+  member: string;
+  stranger: string;
+  port: number;
+}
+
+const flags = { syn: 0x02, ack: 0x10 };
+/** Distinct connections for the costs of a first packet, so that each run meets a tuple never seen before. */
+const connections = 20_000;
+const warmRuns = 1_000_000;
+
+/** Ethernet, IPv4, TCP without options or data. Checksums are left 0: nothing on the path reads them. */
+function tcpPacket(source: string, destination: string, sourcePort: number, port: number, tcpFlags: number): Buffer {
+  const packet = Buffer.alloc(54);
+  packet.writeUInt16BE(0x0800, 12);
+  packet.writeUInt8(0x45, 14);
+  packet.writeUInt16BE(40, 16);
+  packet.writeUInt8(64, 22);
+  packet.writeUInt8(6, 23);
+  Buffer.from(source.split('.').map(Number)).copy(packet, 26);
+  Buffer.from(destination.split('.').map(Number)).copy(packet, 30);
+  packet.writeUInt16BE(sourcePort, 34);
+  packet.writeUInt16BE(port, 36);
+  packet.writeUInt8(0x50, 46);
+  packet.writeUInt8(tcpFlags, 47);
+  return packet;
+}
+
+/** An ARP frame: the program returns before any lookup. */
+function arpPacket(): Buffer {
+  const packet = Buffer.alloc(60);
+  packet.writeUInt16BE(0x0806, 12);
+  return packet;
+}
+
+function middle(values: number[]): number {
+  values.sort((a, b) => a - b);
+  return values[values.length >> 1] ?? Number.NaN;
+}
+
+/** One run each over many distinct packets; the median, as single runs are disturbed by interrupts. */
+function once(program: BpfProgram, context: Uint8Array, packets: Iterable<Buffer>): number {
+  const durations: number[] = [];
+  for (const data of packets) durations.push(program.testRun({ data, context }).durationNs);
+  return middle(durations);
+}
+
+function* firstPackets(source: string, plan: PacketPlan, base: number): Iterable<Buffer> {
+  for (let i = 0; i < connections; i++) yield tcpPacket(source, plan.workload, base + i, plan.port, flags.syn);
+}
+
+/** Measures in the caller's network namespace. Enforcement must be on. */
+export function runPackets(program: BpfProgram, plan: PacketPlan): PacketCosts {
+  const context = skbContext({ ifindex: plan.ifindex });
+  const single = (data: Buffer) => once(program, context, Array<Buffer>(connections).fill(data));
+  const open = tcpPacket(plan.member, plan.workload, 9000, plan.port, flags.syn);
+  program.testRun({ data: open, context });
+  const data = tcpPacket(plan.member, plan.workload, 9000, plan.port, flags.ack);
+  const established = program.testRun({ data, context, repeat: warmRuns }).durationNs;
+  const floor = program.testRun({ data: arpPacket(), context, repeat: warmRuns }).durationNs;
+  // A single run carries the cost of the clock around it; the same for a packet without a decision is taken off.
+  const singleFloor = single(arpPacket());
+  const newAllowed = once(program, context, firstPackets(plan.member, plan, 10_000)) - singleFloor + floor;
+  const newDenied = once(program, context, firstPackets(plan.stranger, plan, 35_000)) - singleFloor + floor;
+  return { established, newAllowed, newDenied, floor };
+}
