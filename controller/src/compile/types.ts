@@ -1,13 +1,9 @@
 // What goes into the compiler and comes out. Inputs are level-triggered: the last set or remove of a key counts, history does not.
 import type { HostDelta } from '@ringfence/proto/instructions.js';
 import type { Labels, Policy } from '../policy/model.js';
+import type { SpaceAddress } from '../topology/view.js';
 
-/** An address of a workload in the space it is meaningful in: empty, the routed world; `local:<network>`, on its host only. */
-export interface SpaceAddress {
-  readonly space: string;
-  /** Mapped bytes. */
-  readonly address: Uint8Array;
-}
+export type { SpaceAddress } from '../topology/view.js';
 
 /** A workload as the compiler is told of it. */
 export interface CompilerWorkload {

@@ -1,0 +1,448 @@
+// The compiler, wired. Inputs on the left are level-triggered and only remembered; flush pulls the changes through.
+//
+//   setPolicy, tick ──► RuleTable ──► RuleIndex ─────────┐
+//                          │ dimensions                  ▼
+//   setWorkload ──► IdentityTable ──► LabelIndex ──► SetBuilder ──► SetNode (content-addressed) ─┐
+//          │                                             ▲                                       ▼
+//          │                            CidrClasses ─────┘ classes                           HostState ──► sequence ──► deltas
+//          └──► BindingTable ────────────────────────────────────────────────────────────────────▲
+//   setHost ─────────────────────────────────────────────────────────────────────────────────────┘
+//
+// Every index answers "whom does this touch" from the changed thing itself; nothing walks all workloads, rules or hosts, except
+// when policy begins or ceases to mention a dimension (every identity may change) and when IP lists change (every class may).
+
+import { prefixKey } from '@ringfence/proto/address.js';
+import { Direction, Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { AssignmentState, BindingAddress, BindingState, HostDelta } from '@ringfence/proto/instructions.js';
+import type { PolicySet } from '@ringfence/proto/policy-set.js';
+import { effectiveMode } from '../policy/evaluate.js';
+import { EMPTY_POLICY, type IpList, type ModeRule, type Policy } from '../policy/model.js';
+import { WORLD } from '../topology/view.js';
+import { BindingTable } from './binding-table.js';
+import { countCapacity } from './capacity.js';
+import { CidrClasses } from './cidr-classes.js';
+import { adjust, HostState } from './host-state.js';
+import { type Identity, IdentityTable, type Relevance, type SubjectState } from './identity-table.js';
+import { LabelIndex } from './label-index.js';
+import { allBindings, bindingChanges } from './relevance.js';
+import { RuleIndex } from './rule-index.js';
+import { nextExpiryMs, type RuleChanges, RuleTable } from './rule-table.js';
+import { isEmpty, sequence } from './sequencer.js';
+import { SetBuilder } from './set-builder.js';
+import { ownEnd, type SetNode } from './set-node.js';
+import type { ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from './types.js';
+
+export interface CompilerOptions {
+  readonly identities: IdentityNumbers;
+  readonly classes: ClassNumbers;
+  /** How long the number of an identity without workloads rests before it is released. */
+  readonly quarantineMs: number;
+}
+
+/** A compiler that knows nothing yet. */
+export function createCompiler(options: CompilerOptions): Compiler {
+  return new CompilerGraph(options);
+}
+
+interface Placed {
+  readonly workload: CompilerWorkload;
+  readonly identity: Identity;
+}
+
+class CompilerGraph implements Compiler {
+  readonly #identities: IdentityTable;
+  readonly #classes: CidrClasses;
+  readonly #labels = new LabelIndex();
+  readonly #rules = new RuleIndex();
+  readonly #ruleTable = new RuleTable();
+  readonly #sets: SetBuilder;
+  readonly #bindings = new BindingTable();
+  readonly #workloads = new Map<string, Placed>();
+  readonly #onHost = new Map<string, Set<string>>();
+  readonly #hosts = new Map<string, HostState>();
+  #relevance: Relevance = { dimensions: [], workloads: new Set() };
+  #lists: readonly IpList[] = [];
+  #modes: readonly ModeRule[] = [];
+  #modeKey = '[]';
+  #policy: Policy = EMPTY_POLICY;
+  #version = 0;
+  #nowMs = 0;
+  #expiryMs: number | undefined;
+
+  // Remembered until the next flush.
+  #policyChanged = false;
+  readonly #pending = new Map<string, CompilerWorkload | undefined>();
+  readonly #pendingHosts = new Map<string, boolean>();
+
+  // Of the flush that runs.
+  readonly #dirtyHosts = new Set<HostState>();
+  readonly #dirtySubjects = new Set<Identity>();
+  readonly #dirtyIdentities = new Set<Identity>();
+
+  constructor(options: CompilerOptions) {
+    this.#identities = new IdentityTable(options.identities, options.quarantineMs);
+    this.#classes = new CidrClasses(options.classes);
+    this.#sets = new SetBuilder(this.#rules, (selector) => this.#labels.query(selector));
+  }
+
+  setWorkload(workload: CompilerWorkload): void {
+    this.#pending.set(workload.id, workload);
+  }
+
+  removeWorkload(id: string): void {
+    this.#pending.set(id, undefined);
+  }
+
+  setPolicy(policy: Policy, version: number): void {
+    this.#policy = policy;
+    this.#version = version;
+    this.#expiryMs = nextExpiryMs(policy, this.#nowMs);
+    this.#policyChanged = true;
+  }
+
+  setHost(hostId: string): void {
+    this.#pendingHosts.set(hostId, true);
+  }
+
+  removeHost(hostId: string): void {
+    this.#pendingHosts.set(hostId, false);
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = Math.max(this.#nowMs, nowMs);
+    if (this.#expiryMs !== undefined && this.#expiryMs <= this.#nowMs) this.#policyChanged = true;
+    if (this.#policyChanged) this.#expiryMs = nextExpiryMs(this.#policy, this.#nowMs);
+    this.#identities.tick(this.#nowMs);
+  }
+
+  nextDeadlineMs(): number | undefined {
+    const deadlines = [this.#expiryMs, this.#identities.nextDeadlineMs()];
+    const known = deadlines.filter((ms) => ms !== undefined);
+    return known.length === 0 ? undefined : Math.min(...known);
+  }
+
+  flush(): HostDelta[] {
+    this.#applyHosts();
+    const changes = this.#applyPolicy();
+    this.#applyWorkloads();
+    this.#applyIdentities();
+    this.#applyRuleSubjects(changes);
+    this.#applyClasses();
+    this.#applySubjects();
+    this.#publish();
+    const deltas = this.#deltas();
+    this.#sets.sweep();
+    this.#bindings.sweep();
+    this.#dirtyHosts.clear();
+    this.#dirtySubjects.clear();
+    this.#dirtyIdentities.clear();
+    return deltas;
+  }
+
+  snapshot(hostId: string): HostDelta | undefined {
+    const host = this.#hosts.get(hostId);
+    if (host === undefined || host.fresh) return undefined;
+    const bindings = allBindings(host, {
+      bindings: this.#bindings,
+      identity: (number) => this.#identities.get(number),
+      workload: (id) => this.#workloads.get(id)?.workload,
+    });
+    return sequence({
+      hostId,
+      full: true,
+      policyVersion: this.#version,
+      sets: [new Map(), host.sets],
+      assignments: [new Map(), host.assignments],
+      cidrs: [[], host.cidrs],
+      bindings,
+      removedBindings: [],
+    });
+  }
+
+  capacity(hostId: string) {
+    const state = this.snapshot(hostId);
+    return state && countCapacity(state);
+  }
+
+  identityOf(workloadId: string): number {
+    return this.#workloads.get(workloadId)?.identity.number ?? 0;
+  }
+
+  workloadsOf(identity: number): readonly string[] {
+    return [...(this.#identities.get(identity)?.members ?? [])].sort();
+  }
+
+  #applyHosts(): void {
+    for (const [hostId, wanted] of this.#pendingHosts) {
+      const before = this.#hosts.get(hostId);
+      if (before !== undefined) {
+        this.#wantAll(before, -1);
+        this.#dirtyHosts.delete(before);
+        this.#hosts.delete(hostId);
+      }
+      if (!wanted) continue;
+      const host = new HostState(hostId, this.#localWorkloads(hostId));
+      this.#hosts.set(hostId, host);
+      this.#dirtyHosts.add(host);
+      this.#wantAll(host, 1);
+    }
+    this.#pendingHosts.clear();
+  }
+
+  #wantAll(host: HostState, by: 1 | -1): void {
+    for (const id of host.workloads) {
+      const placed = this.#workloads.get(id);
+      if (placed !== undefined) this.#want(host, placed.identity, by);
+    }
+  }
+
+  /** Rules in force and the dimensions that matter; when these change, every workload is looked at again. */
+  #applyPolicy(): RuleChanges {
+    if (!this.#policyChanged) return { added: [], removed: [] };
+    this.#policyChanged = false;
+    const changes = this.#ruleTable.update(this.#policy, this.#nowMs);
+    for (const active of changes.removed) this.#rules.remove(active);
+    for (const active of changes.added) this.#rules.add(active);
+    const relevance = this.#ruleTable.relevance(this.#policy);
+    if (!sameRelevance(relevance, this.#relevance)) {
+      this.#relevance = relevance;
+      for (const [id, { workload }] of this.#workloads) if (!this.#pending.has(id)) this.#pending.set(id, workload);
+    }
+    return changes;
+  }
+
+  #applyWorkloads(): void {
+    for (const [id, workload] of this.#pending) {
+      const before = this.#workloads.get(id);
+      const identity = workload && this.#identities.identityOf(id, workload.labels, this.#relevance);
+      if (before !== undefined && (before.workload !== workload || before.identity !== identity))
+        this.#displace(before);
+      if (workload === undefined || identity === undefined) continue;
+      if (before?.workload === workload && before.identity === identity) continue;
+      this.#place({ workload, identity });
+    }
+    this.#pending.clear();
+  }
+
+  #place(placed: Placed): void {
+    const { workload, identity } = placed;
+    this.#workloads.set(workload.id, placed);
+    identity.members.add(workload.id);
+    this.#dirtyIdentities.add(identity);
+    this.#bindings.add(workload, identity.number);
+    if (workload.hostId === '') return;
+    this.#localWorkloads(workload.hostId).add(workload.id);
+    const host = this.#hosts.get(workload.hostId);
+    if (host !== undefined) this.#want(host, identity, 1);
+  }
+
+  #displace({ workload, identity }: Placed): void {
+    this.#workloads.delete(workload.id);
+    identity.members.delete(workload.id);
+    this.#dirtyIdentities.add(identity);
+    this.#bindings.remove(workload);
+    if (workload.hostId === '') return;
+    this.#localWorkloads(workload.hostId).delete(workload.id);
+    const host = this.#hosts.get(workload.hostId);
+    if (host !== undefined) this.#want(host, identity, -1);
+  }
+
+  /** `by` more workloads of this identity are on the host: its sets are wanted there. */
+  #want(host: HostState, identity: Identity, by: 1 | -1): void {
+    this.#dirtyHosts.add(host);
+    if (identity.wanted === 0 || identity.wanted + by === 0) this.#dirtySubjects.add(identity);
+    identity.wanted += by;
+    for (const node of nodesOf(identity)) host.use(node, by);
+    adjust(identity.hosts, host, by);
+  }
+
+  /** Identities that were born or died: the label index and every set that names them. */
+  #applyIdentities(): void {
+    for (const identity of this.#dirtyIdentities) {
+      const alive = identity.members.size > 0;
+      if (alive && !identity.indexed) {
+        this.#labels.add(identity);
+        this.#sets.addPeer(identity);
+      } else if (!alive && identity.indexed) {
+        this.#labels.remove(identity);
+        this.#sets.removePeer(identity);
+      }
+      identity.indexed = alive;
+      if (!alive) this.#identities.bury(identity, this.#nowMs);
+    }
+  }
+
+  /** Whose rules changed: the subjects of removed rules' nodes, and whoever matches the own end of an added one. */
+  #applyRuleSubjects({ added, removed }: RuleChanges): void {
+    const mark = (identities: Iterable<Identity>) => {
+      for (const identity of identities) if (identity.wanted > 0) this.#dirtySubjects.add(identity);
+    };
+    for (const active of removed) {
+      for (const node of [...active.inboundNodes, ...active.outboundNodes]) mark(node.subjects);
+    }
+    for (const { rule } of added) {
+      for (const inbound of [true, false]) {
+        if (!(inbound ? rule.inbound : rule.outbound)) continue;
+        const { anyone, selector } = ownEnd(rule, inbound);
+        if (anyone) mark(this.#identities.values());
+        else if (selector !== undefined) mark(this.#labels.query(selector));
+      }
+    }
+    const modeKey = this.#policy.modes === this.#modes ? this.#modeKey : JSON.stringify(this.#policy.modes);
+    this.#modes = this.#policy.modes;
+    if (modeKey === this.#modeKey) return;
+    this.#modeKey = modeKey;
+    mark(this.#identities.values());
+  }
+
+  #applyClasses(): void {
+    const lists = this.#ruleTable.ipLists().flatMap((name) => this.#policy.ipLists.get(name) ?? []);
+    const same = lists.length === this.#lists.length && lists.every((list, at) => sameList(list, this.#lists[at]));
+    this.#lists = lists;
+    if (same) return;
+    this.#classes.set(lists);
+    for (const node of this.#sets.nodes()) {
+      if (!node.listed) continue;
+      this.#sets.touch(node);
+      for (const host of node.hosts.keys()) this.#dirtyHosts.add(host);
+    }
+  }
+
+  /** Gives every subject whose rules, modes or need changed its nodes. */
+  #applySubjects(): void {
+    for (const identity of this.#dirtySubjects) {
+      const before = [identity.inbound, identity.outbound];
+      const wanted = identity.wanted > 0;
+      identity.inbound = wanted ? this.#subject(identity, true) : undefined;
+      identity.outbound = wanted ? this.#subject(identity, false) : undefined;
+      [identity.inbound, identity.outbound].forEach((state, at) => {
+        const old = before[at]?.node;
+        for (const [host, count] of identity.hosts) {
+          this.#dirtyHosts.add(host);
+          if (old === state?.node) continue;
+          if (old !== undefined) host.use(old, -count);
+          if (state?.node !== undefined) host.use(state.node, count);
+        }
+        if (old === state?.node) return;
+        state?.node?.subjects.add(identity);
+        if (old === undefined) return;
+        old.subjects.delete(identity);
+        this.#sets.touch(old);
+      });
+    }
+  }
+
+  #subject(identity: Identity, inbound: boolean): SubjectState {
+    const direction = inbound ? Direction.DIRECTION_INBOUND : Direction.DIRECTION_OUTBOUND;
+    const { mode } = effectiveMode(this.#policy, identity, direction);
+    return { node: this.#sets.nodeFor(identity, inbound), mode };
+  }
+
+  /** Names the content of every node that was touched. */
+  #publish(): void {
+    for (const node of this.#sets.touched) {
+      if (node.subjects.size === 0) continue;
+      const built = node.build((list) => this.#classes.classesOf(list));
+      if (built?.hash === node.published?.hash) continue;
+      node.published = built;
+      for (const host of node.hosts.keys()) this.#dirtyHosts.add(host);
+    }
+  }
+
+  #deltas(): HostDelta[] {
+    const bindings = bindingChanges({
+      bindings: this.#bindings,
+      dirtyHosts: this.#dirtyHosts,
+      hosts: this.#hosts,
+      sets: this.#sets,
+      identity: (number) => this.#identities.get(number),
+      workload: (id) => this.#workloads.get(id)?.workload,
+    });
+    const deltas: HostDelta[] = [];
+    for (const host of new Set([...this.#dirtyHosts, ...bindings.keys()])) {
+      const { set, removed } = bindings.get(host) ?? { set: [], removed: [] };
+      const delta = this.#advance(host, set, removed);
+      if (!isEmpty(delta)) deltas.push(delta);
+    }
+    return deltas.sort((a, b) => (a.hostId < b.hostId ? -1 : 1));
+  }
+
+  /** Moves a host to its new state and gives the difference. */
+  #advance(host: HostState, set: readonly BindingState[], removed: readonly BindingAddress[]): HostDelta {
+    const dirty = this.#dirtyHosts.has(host);
+    const sets = dirty ? publishedSets(host) : host.sets;
+    const assignments = dirty ? this.#assignments(host) : host.assignments;
+    const cidrs = dirty ? this.#classes.viewOf(host.ipLists()) : host.cidrs;
+    const delta = sequence({
+      hostId: host.id,
+      full: host.fresh,
+      policyVersion: this.#version,
+      sets: [host.sets, sets],
+      assignments: [host.assignments, assignments],
+      cidrs: [host.cidrs, cidrs],
+      bindings: set,
+      removedBindings: removed,
+    });
+    host.sets = sets;
+    host.assignments = assignments;
+    host.cidrs = cidrs;
+    host.oldNodes = [...host.nodes.keys()];
+    host.fresh = false;
+    return delta;
+  }
+
+  #assignments(host: HostState): Map<string, AssignmentState> {
+    const assignments = new Map<string, AssignmentState>();
+    for (const id of host.workloads) {
+      const placed = this.#workloads.get(id);
+      if (placed === undefined) continue;
+      const { workload, identity } = placed;
+      assignments.set(workload.localId, {
+        localId: workload.localId,
+        workloadId: id,
+        identity: identity.number,
+        modeIn: identity.inbound?.mode ?? Mode.MODE_VISIBILITY,
+        modeOut: identity.outbound?.mode ?? Mode.MODE_VISIBILITY,
+        setIn: identity.inbound?.node?.published?.hash ?? '',
+        setOut: identity.outbound?.node?.published?.hash ?? '',
+        isolated: workload.isolated,
+        space: WORLD,
+        reject: workload.reject,
+        labels: workload.labels,
+      });
+    }
+    return assignments;
+  }
+
+  #localWorkloads(hostId: string): Set<string> {
+    const known = this.#onHost.get(hostId);
+    if (known !== undefined) return known;
+    const made = new Set<string>();
+    this.#onHost.set(hostId, made);
+    return made;
+  }
+}
+
+function nodesOf(identity: Identity): SetNode[] {
+  return [identity.inbound?.node, identity.outbound?.node].filter((node) => node !== undefined);
+}
+
+function publishedSets(host: HostState): Map<string, PolicySet> {
+  const sets = new Map<string, PolicySet>();
+  for (const { published } of host.nodes.keys()) if (published !== undefined) sets.set(published.hash, published);
+  return sets;
+}
+
+function sameRelevance(a: Relevance, b: Relevance): boolean {
+  return (
+    a.dimensions.join('\n') === b.dimensions.join('\n') &&
+    a.workloads.size === b.workloads.size &&
+    [...a.workloads].every((id) => b.workloads.has(id))
+  );
+}
+
+function sameList(a: IpList, b: IpList | undefined): boolean {
+  if (a === b || b === undefined) return a === b;
+  const content = (list: IpList) => [...list.include.map(prefixKey), '-', ...list.exclude.map(prefixKey)].join(' ');
+  return a.name === b.name && content(a) === content(b);
+}

@@ -1,0 +1,118 @@
+// Which addresses a host must hear about: those behind which stands an identity that one of its sets names. The binding then
+// lists everybody behind the address, since a shared address is allowed when any of them is.
+import type { BindingAddress, BindingState } from '@ringfence/proto/instructions.js';
+import { WORLD } from '../topology/view.js';
+import { addressOf, type BindingTable, type Candidates, placesOf, sameCandidates } from './binding-table.js';
+import type { HostState } from './host-state.js';
+import type { Identity } from './identity-table.js';
+import type { SetBuilder } from './set-builder.js';
+import type { CompilerWorkload } from './types.js';
+
+/** Where bindings come from. */
+export interface BindingSources {
+  readonly bindings: BindingTable;
+  /** A living identity. */
+  identity(number: number): Identity | undefined;
+  workload(id: string): CompilerWorkload | undefined;
+}
+
+/** The same, with what the running flush touched. */
+export interface ChangeSources extends BindingSources {
+  readonly dirtyHosts: ReadonlySet<HostState>;
+  readonly hosts: ReadonlyMap<string, HostState>;
+  readonly sets: SetBuilder;
+}
+
+/** Binding changes of one host. */
+export interface BindingDelta {
+  readonly set: BindingState[];
+  readonly removed: BindingAddress[];
+}
+
+/** Every binding that a host must hold now. */
+export function allBindings(host: HostState, from: BindingSources): BindingState[] {
+  const numbers = new Set<number>();
+  for (const node of host.nodes.keys()) for (const number of node.peers()) numbers.add(number);
+  const addresses = new Set<string>();
+  for (const number of numbers) for (const hex of addressesOf(number, host, from)) addresses.add(hex);
+  return [...addresses].flatMap((hex) => {
+    const seen = from.bindings.seenBy(host.id, hex);
+    return seen !== undefined && names(host, seen) ? [bindingOf(hex, seen)] : [];
+  });
+}
+
+/** For each host that must hear of an address: what to tell. Fresh hosts hear everything. */
+export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta> {
+  const looks = new Map<HostState, Set<string>>();
+  const look = (host: HostState, hex: string) => {
+    const addresses = looks.get(host);
+    if (addresses === undefined) looks.set(host, new Set([hex]));
+    else addresses.add(hex);
+  };
+  const moved = new Map<number, Set<string>>();
+  for (const { place, before, now } of from.bindings.changes()) {
+    const numbers = new Set([...(before?.identities ?? []), ...(now?.identities ?? [])]);
+    for (const number of numbers) moved.set(number, (moved.get(number) ?? new Set()).add(place.hex));
+    const local = from.hosts.get(place.hostId);
+    if (local !== undefined) look(local, place.hex);
+    if (place.hostId !== '') continue;
+    for (const number of numbers) for (const host of hostsNaming(number, from)) look(host, place.hex);
+  }
+  const result = new Map<HostState, BindingDelta>();
+  for (const host of from.dirtyHosts) {
+    if (host.fresh) continue;
+    for (const number of host.renamed()) {
+      if (host.names(number) === host.named(number)) continue;
+      for (const hex of addressesOf(number, host, from)) look(host, hex);
+      for (const hex of moved.get(number) ?? []) look(host, hex);
+    }
+  }
+  for (const [host, addresses] of looks) if (!host.fresh) result.set(host, compare(host, addresses, from.bindings));
+  for (const host of from.dirtyHosts) if (host.fresh) result.set(host, { set: allBindings(host, from), removed: [] });
+  return result;
+}
+
+/** What a host held at these addresses against what it must hold. */
+function compare(host: HostState, addresses: ReadonlySet<string>, bindings: BindingTable): BindingDelta {
+  const delta: BindingDelta = { set: [], removed: [] };
+  for (const hex of addresses) {
+    const before = bindings.seenBefore(host.id, hex);
+    const now = bindings.seenBy(host.id, hex);
+    const held = before?.identities.some((number) => host.named(number)) ?? false;
+    if (now !== undefined && names(host, now)) {
+      if (!held || !sameCandidates(before, now)) delta.set.push(bindingOf(hex, now));
+    } else if (held) delta.removed.push({ space: WORLD, address: addressOf({ hex }) });
+  }
+  return delta;
+}
+
+/** Hosts whose sets name an identity now or did before and still use the same sets; others are dirty anyhow. */
+function hostsNaming(number: number, from: ChangeSources): Set<HostState> {
+  const hosts = new Set<HostState>();
+  const identity = from.identity(number);
+  if (identity === undefined) return hosts;
+  for (const node of from.sets.naming(identity)) {
+    if (node.names(number) || node.named(number)) for (const host of node.hosts.keys()) hosts.add(host);
+  }
+  return hosts;
+}
+
+function addressesOf(number: number, host: HostState, from: BindingSources): string[] {
+  const members = from.identity(number)?.members ?? [];
+  return [...members].flatMap((id) => {
+    const workload = from.workload(id);
+    if (workload === undefined) return [];
+    return placesOf(workload).flatMap(({ hostId, hex }) => (hostId === '' || hostId === host.id ? [hex] : []));
+  });
+}
+
+function names(host: HostState, candidates: Candidates): boolean {
+  return candidates.identities.some((number) => host.names(number));
+}
+
+function bindingOf(hex: string, { identities, unmanaged }: Candidates): BindingState {
+  const [first] = identities;
+  if (first === undefined) throw new RangeError(`Cannot bind ${hex}: found no identity behind it, wanted one at least`);
+  const shared = identities.length > 1 ? identities : [];
+  return { space: WORLD, address: addressOf({ hex }), identity: first, shared, unmanaged };
+}

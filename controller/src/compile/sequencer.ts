@@ -1,0 +1,99 @@
+// From what a host held to what it must hold: one delta, adds and removes sorted, so that the same change gives the same bytes.
+// The agent applies adds (sets, assignments, bindings, prefixes) before removes, in reverse.
+import { type AddressPrefix, prefixKey } from '@ringfence/proto/address.js';
+import {
+  type AssignmentState,
+  type BindingAddress,
+  type BindingState,
+  bindingKey,
+  type CidrState,
+  type HostDelta,
+} from '@ringfence/proto/instructions.js';
+import type { PolicySet } from '@ringfence/proto/policy-set.js';
+
+/** What one host held and must hold. Bindings come as the changes themselves. */
+export interface HostChange {
+  readonly hostId: string;
+  readonly full: boolean;
+  readonly policyVersion: number;
+  readonly sets: readonly [before: ReadonlyMap<string, PolicySet>, now: ReadonlyMap<string, PolicySet>];
+  readonly assignments: readonly [
+    before: ReadonlyMap<string, AssignmentState>,
+    now: ReadonlyMap<string, AssignmentState>,
+  ];
+  readonly cidrs: readonly [before: readonly CidrState[], now: readonly CidrState[]];
+  readonly bindings: readonly BindingState[];
+  readonly removedBindings: readonly BindingAddress[];
+}
+
+/** The delta of a change. */
+export function sequence(change: HostChange): HostDelta {
+  const [setsBefore, setsNow] = change.sets;
+  const [assignedBefore, assignedNow] = change.assignments;
+  const cidrs = cidrChanges(...change.cidrs);
+  return {
+    hostId: change.hostId,
+    full: change.full,
+    policyVersion: change.policyVersion,
+    sets: sorted(
+      [...setsNow.values()].filter(({ hash }) => !setsBefore.has(hash)),
+      ({ hash }) => hash,
+    ),
+    removedSets: [...setsBefore.keys()].filter((hash) => !setsNow.has(hash)).sort(),
+    assignments: sorted(
+      [...assignedNow.values()].filter((now) => !sameAssignment(assignedBefore.get(now.localId), now)),
+      ({ localId }) => localId,
+    ),
+    removedAssignments: [...assignedBefore.keys()].filter((localId) => !assignedNow.has(localId)).sort(),
+    bindings: sorted(change.bindings, bindingKey),
+    removedBindings: sorted(change.removedBindings, bindingKey),
+    cidrs: cidrs.set,
+    removedCidrs: cidrs.removed,
+  };
+}
+
+/** True when a delta changes nothing: nobody need be told. */
+export function isEmpty(delta: HostDelta): boolean {
+  return (
+    !delta.full &&
+    [
+      delta.sets,
+      delta.removedSets,
+      delta.assignments,
+      delta.removedAssignments,
+      delta.bindings,
+      delta.removedBindings,
+      delta.cidrs,
+      delta.removedCidrs,
+    ].every((list) => list.length === 0)
+  );
+}
+
+/** True when both mean the same to the agent. */
+export function sameAssignment(a: AssignmentState | undefined, b: AssignmentState): boolean {
+  if (a === undefined) return false;
+  const { labels: labelsA, ...restA } = a;
+  const { labels: labelsB, ...restB } = b;
+  const same = (Object.keys(restB) as (keyof typeof restB)[]).every((key) => restA[key] === restB[key]);
+  if (!same || labelsA === labelsB) return same;
+  const names = Object.keys(labelsB);
+  return names.length === Object.keys(labelsA).length && names.every((name) => labelsA[name] === labelsB[name]);
+}
+
+function cidrChanges(before: readonly CidrState[], now: readonly CidrState[]) {
+  if (before === now) return { set: [], removed: [] };
+  const old = new Map(before.map((state) => [prefixKey(state.prefix), state]));
+  const set = now.filter((state) => old.get(prefixKey(state.prefix))?.classId !== state.classId);
+  const kept = new Set(now.map((state) => prefixKey(state.prefix)));
+  const removed: AddressPrefix[] = before
+    .filter(({ prefix }) => !kept.has(prefixKey(prefix)))
+    .map(({ prefix }) => prefix);
+  return { set, removed };
+}
+
+function sorted<T>(items: readonly T[], key: (item: T) => string): T[] {
+  return items
+    .map((item) => ({ item, key: key(item) }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ item }) => item);
+}

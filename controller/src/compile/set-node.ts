@@ -1,0 +1,240 @@
+// One policy set in the making: the rules of a subject in one direction, and the peers for which they hold. Subjects with the
+// same rules (and, for relational rules, the same values) share a node. Its rules never change, a subject with other rules has
+// another node; peers come and go one by one, and the node remembers what they were at the last flush.
+import { type PeerGroup, type PolicySet, policySet } from '@ringfence/proto/policy-set.js';
+import type { Rule, Selector } from '../policy/model.js';
+import { labelOf, selectorMatches } from '../policy/selector.js';
+import type { HostState } from './host-state.js';
+import type { Identity } from './identity-table.js';
+import type { PortTables } from './port-tables.js';
+import type { ActiveRule } from './rule-index.js';
+
+/** A rule as it holds for the node's subjects. */
+export interface Entry {
+  readonly active: ActiveRule;
+  /** The selector that peers must match, relation included; undefined: no peer is selected by labels. */
+  readonly peers: Selector | undefined;
+  /** Part of the node's key: the rule's serial and the values its relation compares with. */
+  readonly key: string;
+}
+
+interface Group {
+  /** Positions of the entries that hold, ascending. */
+  readonly entries: readonly number[];
+  /** Ascending; replaced, never changed in place, since published sets share it. */
+  identities: readonly number[];
+}
+
+export class SetNode {
+  readonly key: string;
+  readonly inbound: boolean;
+  /** By rule number. */
+  readonly entries: readonly Entry[];
+  /** Identities that this node is the set of; without any it goes at the end of the flush. */
+  readonly subjects = new Set<Identity>();
+  /** Hosts that use it, with the number of their workloads that do. */
+  readonly hosts = new Map<HostState, number>();
+  /** Content as of the last flush; undefined: not yet published. */
+  published: PolicySet | undefined;
+  /** Peers that came and went since the last flush. */
+  readonly added = new Set<number>();
+  readonly removed = new Set<number>();
+  readonly #groups = new Map<string, Group>();
+  readonly #tables: PortTables;
+  readonly #anyone: readonly number[];
+  readonly #listed: boolean;
+
+  constructor(key: string, inbound: boolean, entries: readonly Entry[], tables: PortTables) {
+    this.key = key;
+    this.inbound = inbound;
+    this.entries = entries;
+    this.#tables = tables;
+    this.#anyone = positions(entries, (entry) => otherEnd(entry.active.rule, inbound).anyone);
+    this.#listed = entries.some((entry) => otherEnd(entry.active.rule, inbound).ipLists.length > 0);
+  }
+
+  /** True when IP lists take part: the node's groups depend on the classes. */
+  get listed(): boolean {
+    return this.#listed;
+  }
+
+  /** Fills a fresh node: for each entry the identities that it names. */
+  fill(peersOf: (selector: Selector) => readonly Identity[]): void {
+    const held = new Map<number, number[]>();
+    this.entries.forEach((entry, position) => {
+      if (entry.peers === undefined) return;
+      for (const { number } of peersOf(entry.peers)) {
+        const list = held.get(number);
+        if (list === undefined) held.set(number, [position]);
+        else list.push(position);
+      }
+    });
+    const groups = new Map<string, { entries: readonly number[]; identities: number[] }>();
+    for (const [number, entries] of held) {
+      const key = entries.join(',');
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { entries, identities: [number] });
+      else group.identities.push(number);
+      this.added.add(number);
+    }
+    for (const [key, group] of groups) {
+      group.identities.sort((a, b) => a - b);
+      this.#groups.set(key, group);
+    }
+  }
+
+  /** An identity is new: puts it into the group of the entries that name it. `matched` narrows the entries to look at. */
+  addPeer(identity: Identity, matched: ReadonlySet<ActiveRule>): void {
+    const entries = positions(
+      this.entries,
+      ({ active, peers }) => matched.has(active) && peers !== undefined && selectorMatches(peers, identity),
+    );
+    if (entries.length === 0) return;
+    const key = entries.join(',');
+    const group = this.#groups.get(key);
+    if (group === undefined) this.#groups.set(key, { entries, identities: [identity.number] });
+    else {
+      const at = position(group.identities, identity.number);
+      group.identities = group.identities.toSpliced(at, 0, identity.number);
+    }
+    if (!this.removed.delete(identity.number)) this.added.add(identity.number);
+  }
+
+  /** An identity is gone. */
+  removePeer(number: number): void {
+    for (const [key, group] of this.#groups) {
+      const at = position(group.identities, number);
+      if (group.identities[at] !== number) continue;
+      if (group.identities.length === 1) this.#groups.delete(key);
+      else group.identities = group.identities.toSpliced(at, 1);
+      if (!this.added.delete(number)) this.removed.add(number);
+    }
+  }
+
+  /** True when the set names this identity now. */
+  names(number: number): boolean {
+    for (const { identities } of this.#groups.values()) {
+      if (identities[position(identities, number)] === number) return true;
+    }
+    return false;
+  }
+
+  /** True when the set named this identity at the last flush. */
+  named(number: number): boolean {
+    return this.removed.has(number) || (this.names(number) && !this.added.has(number));
+  }
+
+  /** All identities that the set names now. */
+  *peers(): Generator<number> {
+    for (const { identities } of this.#groups.values()) yield* identities;
+  }
+
+  /** All identities that the set named at the last flush. */
+  *oldPeers(): Generator<number> {
+    for (const number of this.peers()) if (!this.added.has(number)) yield number;
+    yield* this.removed;
+  }
+
+  /** Names of the IP lists that take part. */
+  ipLists(): ReadonlySet<string> {
+    return new Set(this.entries.flatMap((entry) => otherEnd(entry.active.rule, this.inbound).ipLists));
+  }
+
+  /** The content now; undefined when it allows and denies nothing. */
+  build(classesOf: (list: string) => readonly number[]): PolicySet | undefined {
+    const groups: PeerGroup[] = [
+      { anyone: true, identities: [], classes: [], ports: this.#tables.table(this.#rules(this.#anyone)) },
+    ];
+    const byIdentity: PeerGroup[] = [];
+    for (const { entries, identities } of this.#groups.values()) {
+      const held = [...new Set([...entries, ...this.#anyone])].sort((a, b) => a - b);
+      byIdentity.push({ anyone: false, identities, classes: [], ports: this.#tables.table(this.#rules(held)) });
+    }
+    byIdentity.sort((a, b) => (a.identities[0] ?? 0) - (b.identities[0] ?? 0));
+    groups.push(...byIdentity, ...this.#classGroups(classesOf));
+    const empty = groups.every((group) => group.ports.length === 0);
+    return empty ? undefined : policySet(groups);
+  }
+
+  #classGroups(classesOf: (list: string) => readonly number[]): PeerGroup[] {
+    const held = new Map<number, Set<number>>();
+    this.entries.forEach((entry, at) => {
+      for (const list of otherEnd(entry.active.rule, this.inbound).ipLists) {
+        for (const classId of classesOf(list)) {
+          const set = held.get(classId);
+          if (set === undefined) held.set(classId, new Set([at]));
+          else set.add(at);
+        }
+      }
+    });
+    const groups = new Map<string, { entries: readonly number[]; classes: number[] }>();
+    for (const [classId, set] of [...held].sort(([a], [b]) => a - b)) {
+      const entries = [...set].sort((a, b) => a - b);
+      const group = groups.get(entries.join(','));
+      if (group === undefined) groups.set(entries.join(','), { entries, classes: [classId] });
+      else group.classes.push(classId);
+    }
+    return [...groups.values()].map(({ entries, classes }) => ({
+      anyone: false,
+      identities: [],
+      classes,
+      ports: this.#tables.table(this.#rules(entries)),
+    }));
+  }
+
+  #rules(entries: readonly number[]): ActiveRule[] {
+    return entries.flatMap((at) => this.entries[at]?.active ?? []);
+  }
+}
+
+/** The end of a rule that peers are, seen from a subject. */
+export function otherEnd(rule: Rule, inbound: boolean) {
+  return inbound ? rule.usedBy : rule.providedBy;
+}
+
+/** The end of a rule that the subject is. */
+export function ownEnd(rule: Rule, inbound: boolean) {
+  return inbound ? rule.providedBy : rule.usedBy;
+}
+
+/** A rule as it holds for one subject; undefined when it says nothing for it. The subject matches the rule's own end. */
+export function entryFor(active: ActiveRule, inbound: boolean, subject: Identity): Entry | undefined {
+  const { rule, serial } = active;
+  const other = otherEnd(rule, inbound);
+  const byAddress = other.anyone || other.ipLists.length > 0;
+  // A relation holds between two selected ends: an end that is anyone lies outside it.
+  if (ownEnd(rule, inbound).anyone || (rule.same.length === 0 && rule.differs.length === 0)) {
+    return { active, peers: other.selector, key: String(serial) };
+  }
+  const conditions: Selector[] = [];
+  let key = String(serial);
+  for (const dimension of [...rule.same, ...rule.differs]) {
+    const value = labelOf(subject.labels, dimension);
+    if (value === undefined) return byAddress ? { active, peers: undefined, key: `${serial}-` } : undefined;
+    key += `\t${value}`;
+    const equal: Selector = { kind: 'label', dimension, values: [value] };
+    if (rule.same.includes(dimension)) conditions.push(equal);
+    else conditions.push({ kind: 'exists', dimension }, { kind: 'not', of: equal });
+  }
+  if (other.selector === undefined) return { active, peers: undefined, key: `${serial}-` };
+  return { active, peers: { kind: 'all', of: [...conditions, other.selector] }, key };
+}
+
+/** First index whose number is not below `number`. */
+function position(ascending: readonly number[], number: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ascending[middle] ?? 0) < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function positions<T>(items: readonly T[], test: (item: T) => boolean): number[] {
+  const found: number[] = [];
+  items.forEach((item, index) => {
+    if (test(item)) found.push(index);
+  });
+  return found;
+}
