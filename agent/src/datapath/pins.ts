@@ -39,7 +39,7 @@ export class Pins {
 
   /** From now on paths lie in a fresh directory, until commit. Left-overs of a crash are removed. */
   begin(): void {
-    this.#root = `${this.#final}.new`;
+    this.#root = `${this.#final}-new`;
     removeTree(this.#root);
     for (const kind of KINDS) mkdirSync(join(this.#root, kind), { recursive: true });
   }
@@ -63,7 +63,7 @@ export class Pins {
 
   removeAll(): void {
     removeTree(this.#root);
-    removeTree(`${this.#final}.new`);
+    removeTree(`${this.#final}-new`);
   }
 }
 
