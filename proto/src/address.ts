@@ -116,6 +116,11 @@ export function prefixContains(prefix: AddressPrefix, mapped: Uint8Array): boole
   return ((prefix.address[whole] ?? 0) & mask) === ((mapped[whole] ?? 0) & mask & 0xff);
 }
 
+/** As prefixContains, but an IPv6 prefix that reaches over the mapped range (::/0) says nothing about IPv4 addresses. */
+export function prefixCovers(prefix: AddressPrefix, mapped: Uint8Array): boolean {
+  return (prefix.length >= 96 || !isIpv4(mapped)) && prefixContains(prefix, mapped);
+}
+
 /** A map key of a prefix: sorts by address, then from short to long. */
 export function prefixKey(prefix: AddressPrefix): string {
   return `${addressHex(prefix.address)}/${String(prefix.length).padStart(3, '0')}`;

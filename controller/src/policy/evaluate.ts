@@ -5,7 +5,7 @@
 // 2. For each candidate, ascending, the rules that match it are gathered: deny over allow, then the lowest number.
 // 3. Of several candidates the first that is allowed wins; else the lowest explicit deny; else no rule speaks.
 // 4. The mode changes the last line only: what is decided is decided in every mode.
-import { type AddressPrefix, prefixContains } from '@ringfence/proto/address.js';
+import { type AddressPrefix, prefixCovers } from '@ringfence/proto/address.js';
 import { Direction, Mode, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { End, IpList, ModeRule, Policy, PolicyWorkload, PortRange, Rule } from './model.js';
 import { labelOf, selectorMatches } from './selector.js';
@@ -127,9 +127,9 @@ export function effectiveMode(
   return { mode: decidedBy?.mode ?? Mode.MODE_VISIBILITY, decidedBy, considered };
 }
 
-/** True when the list holds there: inside an included prefix and inside no excluded one. */
+/** True when the list holds there: inside an included prefix and inside no excluded one. ::/0 is all IPv6, and no IPv4. */
 export function listContains(list: IpList, address: Uint8Array): boolean {
-  const inside = (prefix: AddressPrefix) => prefixContains(prefix, address);
+  const inside = (prefix: AddressPrefix) => prefixCovers(prefix, address);
   return list.include.some(inside) && !list.exclude.some(inside);
 }
 

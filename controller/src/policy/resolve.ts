@@ -1,6 +1,6 @@
 // From a document of names to a policy that can be evaluated, with every check that needs more than one object. Pure and total:
 // it always returns a policy, and reports everything wrong with it; only a policy without reports may be used.
-import { type AddressPrefix, parseAddress, parsePrefix, prefixContains } from '@ringfence/proto/address.js';
+import { type AddressPrefix, parseAddress, parsePrefix, prefixCovers } from '@ringfence/proto/address.js';
 import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Path } from './end-shape.js';
 import type {
@@ -169,7 +169,7 @@ function resolveIpList(spec: IpListSpec, report: Report, path: Path): IpList {
   const exclude = read(spec.exclude ?? [], 'exclude');
   if (include.length === spec.include.length) {
     exclude.forEach((prefix, index) => {
-      const inside = include.some((outer) => outer.length <= prefix.length && prefixContains(outer, prefix.address));
+      const inside = include.some((outer) => outer.length <= prefix.length && prefixCovers(outer, prefix.address));
       if (exclude.length === (spec.exclude ?? []).length && !inside) {
         report([...path, 'exclude', index], 'RF_POLICY_CIDR', 'a part of an included prefix: this excludes nothing');
       }
