@@ -92,6 +92,31 @@ describe('Lab with two hosts', () => {
   });
 });
 
+describe('a host with dockerNat', () => {
+  it('masquerades its containers and publishes their ports', async () => {
+    const lab = await Lab.create();
+    try {
+      const host = await lab.addHost('nat', { docker: true, dockerNat: true });
+      const outside = await (await lab.addNode('outside')).place('outside', 'outside');
+      const inner = await host.container('inner', { publish: { '80/tcp': 8080 } });
+      await inner.serve('tcp:80');
+      expect(await outside.probe('tcp', host.addresses.ip4, 8080)).toMatchObject({ ok: true });
+      await outside.serve('tcp:81');
+      const witness = await Witness.place(
+        outside.netns,
+        { source: host.addresses.ip4, protocol: 'tcp', port: 81 },
+        { source: inner.addresses.ip4, protocol: 'tcp', port: 81 },
+      );
+      expect(await inner.probe('tcp', outside.addresses.ip4, 81)).toMatchObject({ ok: true });
+      const [translated = 0, plain] = await witness.packets();
+      expect(translated).toBeGreaterThan(0);
+      expect(plain).toBe(0);
+    } finally {
+      await lab.close();
+    }
+  });
+});
+
 /** Everything on the machine that still carries a lab's name. */
 function traces(name: string): string[] {
   const processes = readdirSync('/proc').filter((entry) => {
