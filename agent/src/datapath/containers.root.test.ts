@@ -1,0 +1,163 @@
+// Real packets between two containers of one host: allowed and denied, policy changed under open connections, the owner killed.
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { A, ADDRESS, B, CGROUP_ROOT, containers, HOST, inNetns, makeBed, PIN_PATH, pings, removeBed } from './testing/bed.js';
+import type { Request } from './testing/driver.js';
+import { Forked } from './testing/forked.js';
+import { allow, deny, fullUpdate, setOf, type Wanted } from './testing/policies.js';
+import type { TrafficRequest } from './testing/traffic.js';
+import type { ApplyResult, DatapathStatus, SweepResult } from './types.js';
+
+const [ID_A, ID_B] = [101, 102];
+const [CA, CB] = [`container:${A}`, `container:${B}`];
+const WHO = { [ADDRESS.a4]: ID_A, [ADDRESS.a6]: ID_A, [ADDRESS.b4]: ID_B, [ADDRESS.b6]: ID_B };
+const [OPEN, SHUT] = [8001, 8002];
+const options = { pinPath: PIN_PATH, cgroupRoot: CGROUP_ROOT, ringBytes: 65_536, denyRingBytes: 65_536 };
+const config = { unassigned: 'visibility', rejectMode: 'policy', failsafes: [] } as const;
+
+/** A may use these of B; pings always. */
+function aUsesB(...ports: number[]): Wanted[] {
+  const list = [...ports.flatMap((port) => [allow(port, 6, port), allow(port, 17, port)]), allow(1, 1, 2048), allow(1, 58, 32768)];
+  return [
+    { localId: CA, identity: ID_A, setOut: setOf({ [ID_B]: list }) },
+    { localId: CB, identity: ID_B, setIn: setOf({ [ID_A]: list }) },
+  ];
+}
+
+let owner: Forked<Request>;
+let inA: Forked<TrafficRequest>;
+let inB: Forked<TrafficRequest>;
+let revision = 0;
+
+async function startOwner(extra: Partial<typeof options> & { mapSizes?: Record<string, number> } = {}): Promise<string> {
+  owner = await Forked.start<Request>('driver', HOST);
+  return owner.ask<string>({ do: 'open', options: { ...options, ...extra }, config });
+}
+
+function apply(wanted: readonly Wanted[], who: Readonly<Record<string, number>> = WHO): Promise<ApplyResult> {
+  revision += 1;
+  return owner.ask<ApplyResult>({ do: 'apply', update: fullUpdate(revision, wanted, who), locals: containers() });
+}
+
+const connect = (id: string, port: number, host: string = ADDRESS.b4) =>
+  inA.ask<string>({ do: 'open', id, host, port, timeoutMs: 1500 });
+const echo = (id: string) => inA.ask<boolean>({ do: 'echo', id, timeoutMs: 1500 });
+const datagram = (port: number, host: string) => inA.ask<string>({ do: 'datagram', host, port, timeoutMs: 1000 });
+
+beforeAll(async () => {
+  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], { cwd: new URL('../../', import.meta.url) });
+  makeBed();
+  inA = await Forked.start<TrafficRequest>('traffic', A);
+  inB = await Forked.start<TrafficRequest>('traffic', B);
+  for (const port of [OPEN, SHUT]) await inB.ask({ do: 'serve', port });
+});
+
+afterAll(async () => {
+  await owner?.ask({ do: 'detach' }).catch(() => undefined);
+  for (const process of [owner, inA, inB]) await process?.kill();
+  removeBed();
+});
+
+describe('Datapath, two containers', () => {
+  it('passes everything while nothing is assigned', async () => {
+    expect(await startOwner()).toBe('fresh');
+    expect(await owner.ask({ do: 'apply', update: fullUpdate(0, [], {}), locals: containers() })).toMatchObject({ kind: 'ok' });
+    expect(await connect('before', SHUT)).toBe('open');
+  });
+
+  it('lets through what policy allows and refuses the rest, TCP, UDP and ICMP, both families', async () => {
+    expect(await apply(aUsesB(OPEN))).toMatchObject({ kind: 'ok' });
+    for (const host of [ADDRESS.b4, ADDRESS.b6]) {
+      expect(await connect(`open ${host}`, OPEN, host)).toBe('open');
+      expect(await echo(`open ${host}`)).toBe(true);
+      expect(await connect(`shut ${host}`, SHUT, host)).toBe('ECONNREFUSED');
+      expect(await datagram(OPEN, host)).toBe('answer');
+      expect(await datagram(SHUT, host)).not.toBe('answer');
+      expect(pings(A, host)).toBe(true);
+    }
+    expect(pings(B, ADDRESS.a4)).toBe(false);
+    const status = await owner.ask<DatapathStatus>({ do: 'status' });
+    expect(status.endpoints.map(({ inForce, why }) => ({ inForce, why }))).toEqual([
+      { inForce: true, why: '' },
+      { inForce: true, why: '' },
+    ]);
+    expect(status.helperErrors).toEqual({});
+    expect(status.missing).toEqual({});
+  });
+
+  it('cuts a connection that policy no longer allows within a second and does not disturb the other', async () => {
+    expect(await apply(aUsesB(OPEN, SHUT))).toMatchObject({ kind: 'ok' });
+    expect(await connect('kept', OPEN)).toBe('open');
+    expect(await connect('revoked', SHUT)).toBe('open');
+    expect(await connect('idle', SHUT)).toBe('open');
+    expect(await echo('revoked')).toBe(true);
+    await inA.ask({ do: 'pump', id: 'kept' });
+    const ended = inA.ask<{ how: string; afterMs: number } | undefined>({ do: 'ended', id: 'idle', timeoutMs: 1000 });
+    const result = await apply(aUsesB(OPEN));
+    expect(result).toMatchObject({ kind: 'ok', sweep: { socketProblem: '' } });
+    expect(await ended).toBeDefined();
+    expect(await inA.ask({ do: 'ended', id: 'revoked', timeoutMs: 1000 })).toBeDefined();
+    const before = await inA.ask<{ received: number }>({ do: 'pumped', id: 'kept' });
+    expect(await echo('kept')).toBe(true);
+    const after = await inA.ask<{ received: number; end: undefined }>({ do: 'pumped', id: 'kept' });
+    expect(after.end).toBeUndefined();
+    expect(after.received).toBeGreaterThan(before.received);
+  });
+
+  it('keeps enforcing when its owner is killed, and a new owner adopts it without a lost connection', async () => {
+    const links = await owner.ask({ do: 'links' });
+    await owner.kill();
+    expect(await echo('kept')).toBe(true);
+    expect(await connect('while dead', SHUT)).toBe('ECONNREFUSED');
+    expect(await connect('allowed while dead', OPEN)).toBe('open');
+    expect(await startOwner()).toBe('adopted');
+    expect(await apply(aUsesB(OPEN))).toMatchObject({ kind: 'ok', written: 2, deleted: 0, sweep: undefined });
+    expect(await owner.ask({ do: 'links' })).toEqual(links);
+    expect(await echo('kept')).toBe(true);
+    expect(await echo('allowed while dead')).toBe(true);
+    expect(await connect('shut again', SHUT)).toBe('ECONNREFUSED');
+  });
+
+  it('refuses what a table cannot hold, names table and numbers, and keeps the last good state', async () => {
+    await owner.ask({ do: 'detach' });
+    await owner.kill();
+    expect(await startOwner({ mapSizes: { rf_peers: 8 } })).toBe('fresh');
+    expect(await apply(aUsesB(OPEN))).toMatchObject({ kind: 'ok' });
+    const many = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`10.9.0.${i}`, 200 + i]));
+    const refused = await apply(aUsesB(OPEN, SHUT), { ...WHO, ...many });
+    expect(refused).toMatchObject({ kind: 'refused', code: 'RF_MAP_FULL', table: 'rf_peers', restored: true });
+    expect(refused).toMatchObject({ message: expect.stringContaining('found 9 entries') });
+    expect(await connect('still shut', SHUT)).toBe('ECONNREFUSED');
+    expect(await connect('still open', OPEN)).toBe('open');
+  });
+
+  it('notices a hook that others detached and puts it back', async () => {
+    const ifindex = containers()[0]?.interfaces[0]?.ifindex;
+    const links = await owner.ask<Record<string, number>>({ do: 'links' });
+    inNetns(HOST, 'bpftool', 'link', 'detach', 'id', String(links[`tc_${ifindex}_ingress`]));
+    const found = await owner.ask<DatapathStatus>({ do: 'status' });
+    expect(found.endpoints.find((e) => e.localId === CA)).toMatchObject({ inForce: false });
+    expect(await owner.ask({ do: 'verify' })).toEqual({ reattached: [`tc_${ifindex}_ingress`], broken: [] });
+    expect(await connect('after verify', SHUT)).toBe('ECONNREFUSED');
+  });
+
+  it('an explicit deny holds and a port range is exact at both ends', async () => {
+    const list = [allow(3, 6, OPEN - 1, SHUT), deny(2, 6, SHUT)].sort((a, b) => a.portLow - b.portLow);
+    const split = [allow(3, 6, OPEN - 1, OPEN), deny(2, 6, SHUT)];
+    expect(list).toHaveLength(2);
+    const wanted: Wanted[] = [
+      { localId: CA, identity: ID_A, setOut: setOf({ [ID_B]: split }) },
+      { localId: CB, identity: ID_B, setIn: setOf({ [ID_A]: split }) },
+    ];
+    expect(await apply(wanted)).toMatchObject({ kind: 'ok' });
+    expect(await connect('in range', OPEN)).toBe('open');
+    expect(await connect('denied', SHUT)).toBe('ECONNREFUSED');
+  });
+
+  it('leaves nothing behind when detached', async () => {
+    await owner.ask<SweepResult>({ do: 'sweep' });
+    await owner.ask({ do: 'detach' });
+    expect(await connect('free', SHUT)).toBe('open');
+    expect(inNetns(HOST, 'bpftool', 'net', 'show')).not.toContain('rf_tc');
+  });
+});

@@ -1,0 +1,59 @@
+// A helper process inside a network namespace, spoken to by messages.
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Answer } from './driver.js';
+
+export class Forked<R extends object> {
+  readonly child: ChildProcess;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+  }
+
+  /** script: name in agent/dist/datapath/testing. netns: name of a network namespace. cgroup: directory to run in. */
+  static async start<R extends object>(script: string, netns: string, cgroup?: string): Promise<Forked<R>> {
+    const path = fileURLToPath(new URL(`../../../dist/datapath/testing/${script}.js`, import.meta.url));
+    const enter = ['nsenter', `--net=/run/netns/${netns}`, process.execPath];
+    const [first = '', ...rest] =
+      cgroup === undefined ? enter : ['sh', '-c', `echo $$ > ${cgroup}/cgroup.procs; exec "$@"`, 'sh', ...enter];
+    const child = fork(path, [], {
+      execPath: first,
+      execArgv: rest,
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    const forked = new Forked<R>(child);
+    await forked.#next();
+    return forked;
+  }
+
+  /** Sends a request and gives its answer. Rejects with the error's message, its code in front. */
+  ask<T>(request: R): Promise<T> {
+    const asked = this.#queue.then(async () => {
+      const answer = this.#next();
+      this.child.send(request);
+      return (await answer) as T;
+    });
+    this.#queue = asked.catch(() => undefined);
+    return asked;
+  }
+
+  async kill(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
+    await gone;
+  }
+
+  async #next(): Promise<unknown> {
+    const exit = once(this.child, 'exit').then(() => {
+      throw new Error('helper process ended');
+    });
+    exit.catch(() => undefined);
+    const [answer] = (await Promise.race([once(this.child, 'message'), exit])) as [Answer];
+    if ('error' in answer) throw new Error(`${answer.error.code} ${answer.error.message}`);
+    return answer.value;
+  }
+}
