@@ -1,7 +1,19 @@
 // Real packets between two containers of one host: allowed and denied, policy changed under open connections, the owner killed.
 import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { A, ADDRESS, B, CGROUP_ROOT, containers, HOST, inNetns, makeBed, PIN_PATH, pings, removeBed } from './testing/bed.js';
+import {
+  A,
+  ADDRESS,
+  B,
+  CGROUP_ROOT,
+  containers,
+  HOST,
+  inNetns,
+  makeBed,
+  PIN_PATH,
+  pings,
+  removeBed,
+} from './testing/bed.js';
 import type { Request } from './testing/driver.js';
 import { Forked } from './testing/forked.js';
 import { allow, deny, fullUpdate, setOf, type Wanted } from './testing/policies.js';
@@ -17,7 +29,11 @@ const config = { unassigned: 'visibility', rejectMode: 'policy', failsafes: [] }
 
 /** A may use these of B; pings always. */
 function aUsesB(...ports: number[]): Wanted[] {
-  const list = [...ports.flatMap((port) => [allow(port, 6, port), allow(port, 17, port)]), allow(1, 1, 2048), allow(1, 58, 32768)];
+  const list = [
+    ...ports.flatMap((port) => [allow(port, 6, port), allow(port, 17, port)]),
+    allow(1, 1, 2048),
+    allow(1, 58, 32768),
+  ];
   return [
     { localId: CA, identity: ID_A, setOut: setOf({ [ID_B]: list }) },
     { localId: CB, identity: ID_B, setIn: setOf({ [ID_A]: list }) },
@@ -29,7 +45,9 @@ let inA: Forked<TrafficRequest>;
 let inB: Forked<TrafficRequest>;
 let revision = 0;
 
-async function startOwner(extra: Partial<typeof options> & { mapSizes?: Record<string, number> } = {}): Promise<string> {
+async function startOwner(
+  extra: Partial<typeof options> & { mapSizes?: Record<string, number> } = {},
+): Promise<string> {
   owner = await Forked.start<Request>('driver', HOST);
   return owner.ask<string>({ do: 'open', options: { ...options, ...extra }, config });
 }
@@ -45,7 +63,9 @@ const echo = (id: string) => inA.ask<boolean>({ do: 'echo', id, timeoutMs: 1500 
 const datagram = (port: number, host: string) => inA.ask<string>({ do: 'datagram', host, port, timeoutMs: 1000 });
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], { cwd: new URL('../../', import.meta.url) });
+  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], {
+    cwd: new URL('../../', import.meta.url),
+  });
   makeBed();
   inA = await Forked.start<TrafficRequest>('traffic', A);
   inB = await Forked.start<TrafficRequest>('traffic', B);
@@ -61,7 +81,9 @@ afterAll(async () => {
 describe('Datapath, two containers', () => {
   it('passes everything while nothing is assigned', async () => {
     expect(await startOwner()).toBe('fresh');
-    expect(await owner.ask({ do: 'apply', update: fullUpdate(0, [], {}), locals: containers() })).toMatchObject({ kind: 'ok' });
+    expect(await owner.ask({ do: 'apply', update: fullUpdate(0, [], {}), locals: containers() })).toMatchObject({
+      kind: 'ok',
+    });
     expect(await connect('before', SHUT)).toBe('open');
   });
 

@@ -48,12 +48,18 @@ export class Forked<R extends object> {
   }
 
   async #next(): Promise<unknown> {
-    const exit = once(this.child, 'exit').then(() => {
-      throw new Error('helper process ended');
-    });
-    exit.catch(() => undefined);
-    const [answer] = (await Promise.race([once(this.child, 'message'), exit])) as [Answer];
-    if ('error' in answer) throw new Error(`${answer.error.code} ${answer.error.message}`);
-    return answer.value;
+    const stop = new AbortController();
+    try {
+      const exit = once(this.child, 'exit', { signal: stop.signal }).then(() => {
+        throw new Error('helper process ended');
+      });
+      const message = once(this.child, 'message', { signal: stop.signal });
+      for (const waiting of [exit, message]) waiting.catch(() => undefined);
+      const [answer] = (await Promise.race([message, exit])) as [Answer];
+      if ('error' in answer) throw new Error(`${answer.error.code} ${answer.error.message}`);
+      return answer.value;
+    } finally {
+      stop.abort();
+    }
   }
 }
