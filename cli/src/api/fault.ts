@@ -48,6 +48,12 @@ const connectionHints: readonly (readonly [RegExp, string, string])[] = [
     'the controller refused the TLS connection: it may not know this certificate',
     'take a fresh operator folder from the controller, then `ringfence doctor`',
   ],
+  // grpc-js says no more than this when the server ends the TLS session right after the handshake.
+  [
+    /Last error: Failed to connect \(/,
+    'the controller refused the TLS connection: it does not know this certificate, or no controller is there',
+    'take a fresh operator folder from the controller, then `ringfence doctor`',
+  ],
 ];
 
 /** True when the controller could not be reached or went away: worth trying again. */
