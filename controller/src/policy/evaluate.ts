@@ -22,7 +22,7 @@ export interface Tuple {
   readonly protocol: number;
   /** The service's port: inbound the local one, outbound the remote (or mapped) one; ICMP type * 256 + code; else 0. */
   readonly port: number;
-  /** The remote address as observed, mapped bytes: IP lists match this, whoever has it. */
+  /** The remote address as observed, mapped bytes: IP lists match this, whoever has it. Empty: not known, in no list. */
   readonly remote: Uint8Array;
 }
 
@@ -130,7 +130,7 @@ export function effectiveMode(
 /** True when the list holds there: inside an included prefix and inside no excluded one. ::/0 is all IPv6, and no IPv4. */
 export function listContains(list: IpList, address: Uint8Array): boolean {
   const inside = (prefix: AddressPrefix) => prefixCovers(prefix, address);
-  return list.include.some(inside) && !list.exclude.some(inside);
+  return address.length > 0 && list.include.some(inside) && !list.exclude.some(inside);
 }
 
 function listsContain(policy: Policy, end: End, address: Uint8Array): boolean {
