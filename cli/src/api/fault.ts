@@ -12,6 +12,7 @@ const exitByStatus: Readonly<Partial<Record<status, ExitCode>>> = {
   [status.ALREADY_EXISTS]: ExitCode.conflict,
   [status.FAILED_PRECONDITION]: ExitCode.conflict,
   [status.UNAVAILABLE]: ExitCode.connection,
+  [status.CANCELLED]: ExitCode.connection,
   [status.DEADLINE_EXCEEDED]: ExitCode.connection,
 };
 
@@ -58,7 +59,8 @@ const connectionHints: readonly (readonly [RegExp, string, string])[] = [
 
 /** True when the controller could not be reached or went away: worth trying again. */
 export function isConnectionTrouble(error: ServiceError): boolean {
-  if (error.code === status.UNAVAILABLE) return true;
+  // A server that is shut down cancels what is under way; what this program cancels itself never comes here.
+  if (error.code === status.UNAVAILABLE || error.code === status.CANCELLED) return true;
   // A stream that ends because the server's process went away shows as INTERNAL or UNKNOWN with these texts.
   return (
     (error.code === status.INTERNAL || error.code === status.UNKNOWN) &&

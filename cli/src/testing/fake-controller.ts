@@ -69,7 +69,8 @@ function add(grpc: Server, service: object, handlers: object | undefined): void 
 
 const unimplemented = failure(status.UNIMPLEMENTED, 'not part of this test');
 const refuse: UntypedHandleCall = (_call: unknown, done: (error: object) => void) => done(unimplemented);
-const refuseStream: UntypedHandleCall = (call: { destroy(error: Error): void }) => call.destroy(unimplemented);
+const refuseStream: UntypedHandleCall = (call: { emit(event: 'error', error: Error): void }) =>
+  call.emit('error', unimplemented);
 
 /** An error as the controller sends it. */
 export function failure(code: status, details: string, rfCode?: string) {

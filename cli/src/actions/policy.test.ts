@@ -1,0 +1,261 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  ApplyPolicyResponse,
+  type CheckPolicyRequest,
+  type PolicyContent,
+  RuleInfo,
+} from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
+import { type FakeController, type Handlers, startFakeController } from '../testing/fake-controller.js';
+import { sampleHost } from '../testing/samples.js';
+import { TestTerminal } from '../testing/terminal.js';
+
+let folder: string;
+let policy: string;
+let authority: TestAuthority;
+let server: Pair;
+let operator: Pair;
+let controller: FakeController | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rf-cli-policy-'));
+  policy = join(folder, 'policy');
+  await mkdir(join(policy, 'sub'), { recursive: true });
+  await mkdir(join(policy, '.git'));
+  await writeFile(join(policy, 'web.yaml'), 'rules:\n  - id: web\n    service: [tcp/70000]\n');
+  await writeFile(join(policy, 'sub/db.yml'), 'rules: []\n');
+  await writeFile(join(policy, '.git/x.yaml'), 'no');
+  await writeFile(join(policy, 'readme.md'), 'no');
+  authority = await testAuthority();
+  server = await authority.issue('controller', { dns: 'ringfence-controller' });
+  operator = await authority.issue('operator');
+});
+afterEach(() => controller?.stop());
+afterAll(() => rm(folder, { recursive: true }));
+
+async function start(
+  handlers: Handlers,
+  settings: ConstructorParameters<typeof TestTerminal>[0] = {},
+): Promise<TestTerminal> {
+  controller = await startFakeController(authority.ca, server, handlers);
+  const file = await writeContext(join(folder, 'context'), controller.address, authority.ca, operator);
+  return new TestTerminal({ ...settings, env: { RINGFENCE_CONTEXT: file } });
+}
+
+const answer = (change: Parameters<typeof ApplyPolicyResponse.fromPartial>[0]) =>
+  ApplyPolicyResponse.fromPartial({ accepted: true, changed: true, version: 3, rules: 2, hostsAffected: 2, ...change });
+
+describe('policy apply', () => {
+  test('a folder is the whole policy: YAML below it by relative name, hidden and other files left out', async () => {
+    const terminal = await start({
+      policy: {
+        apply: ({ request }, done) => {
+          expect(request.files.map(({ name }) => name)).toEqual(['sub/db.yml', 'web.yaml']);
+          expect(request).toMatchObject({ prune: true, draftOnly: false, note: 'why', expectedVersion: 2 });
+          done(null, answer({}));
+        },
+      },
+    });
+    expect(await terminal.run('policy', 'apply', '-f', policy, '--note', 'why', '--expected-version', '2')).toBe(0);
+    expect(terminal.stdout.text).toBe('version 3 in force: 2 rules, sent to 2 hosts\n');
+  });
+
+  test('a file is added to the policy; standard input too', async () => {
+    const asked: [string[], boolean][] = [];
+    const handlers: Handlers = {
+      policy: {
+        apply: ({ request }, done) => {
+          asked.push([request.files.map(({ name }) => name), request.prune]);
+          done(null, answer({ changed: false }));
+        },
+      },
+    };
+    const terminal = await start(handlers, { stdin: 'rules: []' });
+    expect(await terminal.run('policy', 'apply', '-f', join(policy, 'sub/db.yml'), '-f', '-')).toBe(0);
+    expect(await terminal.run('policy', 'apply', '-f', join(policy, 'sub/db.yml'), '--base', policy, '--prune')).toBe(
+      0,
+    );
+    expect(asked).toEqual([
+      [['db.yml', 'stdin.yaml'], false],
+      [['sub/db.yml'], true],
+    ]);
+    expect(terminal.stdout.text).toContain('unchanged: version 3');
+  });
+
+  test('refused: exit code 1, every problem with its line and a caret, nothing on standard output but the verdict', async () => {
+    const problem = {
+      code: 'RF_POLICY_PORT',
+      message: 'Port 70000, wanted 0 to 65535',
+      file: 'web.yaml',
+      line: 3,
+      column: 15,
+      found: 'tcp/70000',
+    };
+    const refused: Handlers = {
+      policy: { apply: (_call, done) => done(null, answer({ accepted: false, version: 2, problems: [problem] })) },
+    };
+    const terminal = await start(refused);
+    expect(await terminal.run('policy', 'apply', '-f', policy)).toBe(1);
+    expect(terminal.stderr.text).toBe(
+      `${join(policy, 'web.yaml')}:3:15: error: Port 70000, wanted 0 to 65535 [RF_POLICY_PORT]\n 3 |     service: [tcp/70000]\n   |               ^^^^^^^^^\n`,
+    );
+    expect(terminal.stdout.text).toBe('refused: 1 error; nothing changed, version 2 stays in force\n');
+    const json = await start(refused);
+    expect(await json.run('policy', 'apply', '-f', policy, '-o', 'json')).toBe(1);
+    expect(JSON.parse(json.stdout.text)).toMatchObject({
+      accepted: false,
+      problems: [{ severity: 'error', line: 3, column: 15 }],
+    });
+  });
+
+  test('--wait ends when every connected host has the version, and fails when one refuses it', async () => {
+    let polls = 0;
+    const handlers = (refuses: boolean): Handlers => ({
+      policy: { apply: (_call, done) => done(null, answer({})) },
+      hosts: {
+        list: (_call, done) => {
+          polls += 1;
+          const late = sampleHost({
+            id: 'b',
+            policyVersion: polls > 2 ? 3 : 2,
+            nack: refuses
+              ? { revision: 6n, code: 'RF_MAP_FULL', message: 'rf_ports is full', table: 'rf_ports' }
+              : undefined,
+          });
+          const away = sampleHost({ id: 'c', connected: false, policyVersion: 1 });
+          done(null, { hosts: [sampleHost({ policyVersion: 3 }), late, away] });
+        },
+      },
+    });
+    const terminal = await start(handlers(false));
+    expect(await terminal.run('policy', 'apply', '-f', policy, '--wait')).toBe(0);
+    expect(polls).toBe(3);
+    expect(terminal.stdout.text).toContain('in force on 2 hosts');
+    const refusing = await start(handlers(true));
+    expect(await refusing.run('policy', 'apply', '-f', policy, '--wait', '5s')).toBe(1);
+    expect(refusing.stderr.text).toContain('host b refuses: rf_ports is full [RF_MAP_FULL]');
+  });
+
+  test.each([
+    [['-f', '/nonexistent'], 4, 'no such file'],
+    [[], 2, "required option '-f, --file <path>' not specified"],
+  ])('%j: exit code %i', async (args, exit, text) => {
+    const terminal = await start({});
+    expect(await terminal.run('policy', 'apply', ...args)).toBe(exit);
+    expect(terminal.stderr.text).toContain(text);
+  });
+
+  test('a folder without YAML, a name that comes twice, and bytes that are no text are refused before anything is sent', async () => {
+    const empty = join(folder, 'empty');
+    await mkdir(empty, { recursive: true });
+    const binary = join(folder, 'binary.yaml');
+    await writeFile(binary, Buffer.from('ok: 1\nbad: \xff\n', 'latin1'));
+    const terminal = await start({});
+    expect(await terminal.run('policy', 'apply', '-f', empty)).toBe(2);
+    expect(await terminal.run('policy', 'apply', '-f', join(policy, 'web.yaml'), '-f', policy)).toBe(2);
+    expect(await terminal.run('policy', 'apply', '-f', binary)).toBe(2);
+    expect(terminal.stderr.text).toContain('wanted a .yaml or .yml file');
+    expect(terminal.stderr.text).toContain('web.yaml twice');
+    expect(terminal.stderr.text).toContain(`where: ${binary}:2`);
+  });
+});
+
+test('policy check: warnings pass, unless --strict', async () => {
+  const seen: CheckPolicyRequest[] = [];
+  const terminal = await start({
+    policy: {
+      check: ({ request }, done) => {
+        seen.push(request);
+        done(
+          null,
+          answer({
+            problems: [{ code: 'RF_X', message: 'unused', warning: true, file: 'web.yaml', line: 2, column: 5 }],
+          }),
+        );
+      },
+    },
+  });
+  expect(await terminal.run('policy', 'check', '-f', policy, '-o', 'compact')).toBe(0);
+  expect(await terminal.run('policy', 'check', '-f', policy, '--strict')).toBe(1);
+  expect(seen[0]?.prune).toBe(true);
+  expect(terminal.stderr.text.split('\n')[0]).toBe(`${join(policy, 'web.yaml')}:2:5: warning: unused [RF_X]`);
+  expect(terminal.stdout.text).toContain('ok: 2 rules (1 warning)');
+});
+
+const content: PolicyContent = {
+  files: [{ name: 'sub/web.yaml', content: 'rules:\n  - id: web\n    note: x\n\n  - id: db\n' }],
+  rules: [
+    RuleInfo.fromPartial({
+      number: 12,
+      id: 'web',
+      file: 'sub/web.yaml',
+      line: 2,
+      allow: true,
+      service: 'tcp/80',
+      providedBy: 'role=web',
+      usedBy: 'anyone',
+      enabled: true,
+    }),
+  ],
+  version: { number: 3, author: 'me', note: '', createdMs: 1n, rules: 1, rollbackOf: 0 },
+  draftDiffers: true,
+  problems: [],
+};
+
+test('policy show: all rules, or one by id or number with its text', async () => {
+  const terminal = await start({ policy: { get: (_call, done) => done(null, content) } });
+  expect(await terminal.run('policy', 'show')).toBe(0);
+  expect(terminal.stderr.text).toContain('The draft differs');
+  expect(await terminal.run('policy', 'show', '12', '-o', 'json', '--version', '3')).toBe(0);
+  expect(terminal.stdout.text).toContain(JSON.stringify('- id: web\n  note: x'));
+  expect(await terminal.run('policy', 'show', 'other')).toBe(4);
+  expect(await terminal.run('policy', 'show', '--draft', '--version', '3')).toBe(2);
+});
+
+test('policy export: writes below the folder only, keeps files that differ unless forced', async () => {
+  const out = join(folder, 'out');
+  const terminal = await start({ policy: { get: (_call, done) => done(null, content) } });
+  expect(await terminal.run('policy', 'export', out)).toBe(0);
+  const file = join(out, 'sub/web.yaml');
+  expect(await readFile(file, 'utf8')).toBe(content.files[0]?.content);
+  expect(await terminal.run('policy', 'export', out)).toBe(0);
+  expect(terminal.stdout.text).toContain('1 files in');
+  await writeFile(file, 'mine');
+  expect(await terminal.run('policy', 'export', out)).toBe(6);
+  expect(await readFile(file, 'utf8')).toBe('mine');
+  expect(await terminal.run('policy', 'export', out, '--force')).toBe(0);
+  const evil = { ...content, files: [{ name: '../evil.yaml', content: 'x' }] };
+  const attacked = await start({ policy: { get: (_call, done) => done(null, evil) } });
+  expect(await attacked.run('policy', 'export', out)).toBe(6);
+  await expect(readFile(join(folder, 'evil.yaml'))).rejects.toThrow('ENOENT');
+});
+
+test('policy diff: words for people, exit code on demand', async () => {
+  const [web] = content.rules;
+  const changed = RuleInfo.fromPartial({ ...web, service: 'tcp/443' });
+  const terminal = await start({
+    policy: {
+      diff: ({ request }, done) => {
+        expect(request).toEqual({ from: undefined, to: { ref: { $case: 'draft', value: true } } });
+        const rules = [
+          { id: 'new', before: undefined, after: web },
+          { id: 'web', before: web, after: changed },
+        ];
+        done(null, { rules, files: [{ name: 'web.yaml', change: 'changed' }] });
+      },
+    },
+  });
+  expect(await terminal.run('policy', 'diff')).toBe(0);
+  expect(terminal.stdout.text).toMatchInlineSnapshot(`
+    "+ new: allow tcp/80 provided by role=web used by anyone
+    ~ web
+        - allow tcp/80 provided by role=web used by anyone
+        + allow tcp/443 provided by role=web used by anyone
+    file web.yaml: changed
+    "
+  `);
+  expect(await terminal.run('policy', 'diff', '--exit-code', '-o', 'json')).toBe(1);
+});

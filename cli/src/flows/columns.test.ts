@@ -1,0 +1,120 @@
+import { expect, test } from 'vitest';
+import { allowedFlow, sampleFlow, sampleTimeUs } from '../testing/samples.js';
+import { plain } from '../text/style.js';
+import { renderHeading, renderLine } from '../text/table.js';
+import { clockFromUs } from '../text/time.js';
+import { displayWidth } from '../text/width.js';
+import { flowJson } from '../views/flow.js';
+import { endText, flowColumns, layoutFor, processText, whyText } from './columns.js';
+import { flowLine } from './line.js';
+
+const clock = clockFromUs(sampleTimeUs);
+
+function table(room: number): string {
+  const { columns, widths, dropped } = layoutFor(room);
+  const lines = [
+    renderHeading(columns, widths, plain),
+    ...[sampleFlow(), allowedFlow()].map((flow) =>
+      renderLine(columns, widths, flow, plain, room !== Number.POSITIVE_INFINITY),
+    ),
+  ];
+  return `${lines.join('\n').replaceAll(clock, 'HH:MM:SS.mmm')}\ndropped: ${dropped.join(' ')}`;
+}
+
+test('a full line says who, where, what, why, mode, version, process and confidence', () => {
+  expect(table(Number.POSITIVE_INFINITY)).toMatchInlineSnapshot(`
+    "TIME          VERDICT      SOURCE                              DESTINATION                         SERVICE     WHY                       MODE        SEEN      POLICY  PROCESS          PEER
+    HH:MM:SS.mmm  blocked      client{role=client} 10.0.0.1        db{role=db env=prod} 2001:db8::2    tcp/5432    implicit-deny             enforce     outbound  v7      psql             exact
+    HH:MM:SS.mmm  allowed      client{role=client} 10.0.0.1        db{role=db env=prod} 2001:db8::2    tcp/5432    allow by web-to-db        enforce     outbound  v7      psql             exact
+    dropped: "
+  `);
+});
+
+test('a narrow terminal cuts names and leaves out the least telling columns, and says which', () => {
+  expect(table(100)).toMatchInlineSnapshot(`
+    "TIME          VERDICT      SOURCE           DESTINATION      SERVICE     WHY            PROCESS
+    HH:MM:SS.mmm  blocked      client{role=cl…  db{role=db env…  tcp/5432    implicit-deny  psql
+    HH:MM:SS.mmm  allowed      client{role=cl…  db{role=db env…  tcp/5432    allow by web…  psql
+    dropped: PEER SEEN POLICY MODE"
+  `);
+});
+
+test.each([95, 100, 120, 160, 200, 300])('every line fits %i columns', (room) => {
+  const { columns, widths } = layoutFor(room);
+  expect(displayWidth(renderLine(columns, widths, sampleFlow(), plain, true))).toBeLessThanOrEqual(room);
+  expect(columns.filter(({ dropOrder }) => dropOrder === 0)).toHaveLength(
+    flowColumns.filter(({ dropOrder }) => dropOrder === 0).length,
+  );
+});
+
+test('the compact line is complete', () => {
+  expect(flowLine(sampleFlow(), plain).replace(clock, 'T')).toBe(
+    'T blocked client{role=client}@10.0.0.1:40312 -> db{role=db,env=prod}@[2001:db8::2]:5432 tcp/5432 process=psql why=implicit-deny mode=enforce/outbound policy=v7 peer=exact host=a x3',
+  );
+});
+
+test('whyText names the rule, the implicit deny, or the reason', () => {
+  expect(whyText(sampleFlow())).toBe('implicit-deny');
+  expect(whyText(allowedFlow())).toBe('allow by web-to-db');
+  expect(whyText(allowedFlow({ ruleId: '', reason: 2 }))).toBe('deny by no 12');
+  expect(whyText(allowedFlow({ reason: 8 }))).toBe('readmitted by web-to-db');
+  expect(whyText(sampleFlow({ reason: 6 }))).toBe('isolated');
+});
+
+test('ends that are not known are marked, and the reporting end gives the process', () => {
+  expect(endText(undefined)).toBe('?');
+  expect(endText(sampleFlow({ source: { ip: Buffer.from([192, 0, 2, 1]) } }).source)).toBe('192.0.2.1');
+  const inbound = sampleFlow({ direction: 1, source: { process: 'psql' }, destination: { process: 'postgres' } });
+  expect(processText(inbound)).toBe('postgres');
+  expect(processText(sampleFlow({ source: {}, destination: {} }))).toBe('-');
+});
+
+test('flowJson has stable names, words, text addresses and exact numbers', () => {
+  expect(flowJson(sampleFlow())).toEqual({
+    id: 1n,
+    firstSeen: '2026-03-01T08:15:02.122456Z',
+    lastSeen: '2026-03-01T08:15:02.123456Z',
+    verdict: 'blocked',
+    reason: 'implicit-deny',
+    rule: 0,
+    ruleId: null,
+    mode: 'enforce',
+    policyVersion: 7,
+    direction: 'outbound',
+    confidence: 'exact',
+    kind: 'deny',
+    reporterHostId: 'a',
+    source: {
+      workloadId: 'a/container:1',
+      workload: 'client',
+      hostId: 'a',
+      labels: { role: 'client' },
+      identity: 7,
+      address: '10.0.0.1',
+      port: 40_312,
+      process: 'psql',
+      pid: 312,
+    },
+    destination: {
+      workloadId: 'b/container:2',
+      workload: 'db',
+      hostId: 'b',
+      labels: { role: 'db', env: 'prod' },
+      identity: 9,
+      address: '2001:db8::2',
+      port: 5432,
+      process: null,
+      pid: null,
+    },
+    protocol: 'tcp',
+    protocolNumber: 6,
+    servicePort: 5432,
+    service: 'tcp/5432',
+    bytesForward: 9_007_199_254_740_993n,
+    bytesBack: 0n,
+    packetsForward: 1n,
+    packetsBack: 0n,
+    attempts: 3,
+    tcpFlags: 0,
+  });
+});
