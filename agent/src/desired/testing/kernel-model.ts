@@ -18,7 +18,7 @@ import {
 } from '../pack.js';
 
 /** Anything with get: a Map, a VersionedMap. */
-export type Lookup = Readonly<Record<TableName, { get(key: string): string | undefined }>>;
+export type Lookup = Readonly<Record<TableName, { readonly size: number; get(key: string): string | undefined }>>;
 
 export interface Packet {
   /** Key in rf_endpoints. */
@@ -82,6 +82,7 @@ function identitiesOf(tables: Lookup, value: string): number[] {
 }
 
 function classOf(tables: Lookup, address: Uint8Array): number {
+  if (tables.rf_cidrs.size === 0) return 0;
   for (let length = 128; length >= 0; length -= 1) {
     const value = tables.rf_cidrs.get(cidrKey({ address, length }));
     if (value !== undefined) return readU32(value, 0);
