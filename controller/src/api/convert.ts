@@ -1,33 +1,58 @@
 // Values of the API and of the store into each other, with every bound that a caller's input must keep.
 import { addressFromHex, addressHex, mappedAddress, wireAddress } from '@ringfence/proto/address.js';
 import type { Address, Label } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { PolicyDocument } from '../policy/model.js';
+import { DEFAULT_DIMENSIONS, someOf, VALUE_PATTERN, VALUE_WANTED } from '../policy/names.js';
 import type { AddressRecord } from '../store/records.js';
 import { invalid } from './errors.js';
 
 export const LABELS_MAX = 32;
 export const NAME_MAX = 255;
-const DIMENSION = /^[a-z]([a-z0-9-]{0,62})$/;
-const VALUE = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$/;
 
-/** Labels as a record. Throws ApiError RF_LABEL. `object` names whose they are. */
-export function labelsFromWire(labels: readonly Label[], object: string): Record<string, string> {
-  const result: Record<string, string> = {};
-  for (const { dimension, value } of labels) {
-    checkDimension(dimension, object);
-    if (!VALUE.test(value)) {
-      throw labelError(object, `value ${quote(value)} of ${dimension}`, '1 to 128 letters, digits, ".", "_" or "-", no punctuation at its ends');
+/** Dimensions that labels may use; undefined values: any. */
+export type KnownDimensions = ReadonlyMap<string, ReadonlySet<string> | undefined>;
+
+/** The dimensions that exist without being declared, and those that the documents declare. */
+export function knownDimensions(documents: readonly PolicyDocument[]): KnownDimensions {
+  const known = new Map<string, Set<string> | undefined>(DEFAULT_DIMENSIONS.map((name) => [name, undefined]));
+  const declared = new Set<string>();
+  for (const { dimensions } of documents) {
+    for (const { name, values } of dimensions) {
+      // Of two documents (in force and draft) the wider one counts.
+      const before = declared.has(name) ? known.get(name) : new Set<string>();
+      known.set(name, values === undefined || before === undefined ? undefined : new Set([...before, ...values]));
+      declared.add(name);
     }
-    if (Object.hasOwn(result, dimension)) throw labelError(object, `dimension ${dimension} twice`, 'one value per dimension');
-    result[dimension] = value;
   }
-  if (labels.length > LABELS_MAX) throw labelError(object, `${labels.length} labels`, `at most ${LABELS_MAX}`);
-  return result;
+  return known;
 }
 
-/** Throws ApiError RF_LABEL when a text cannot name a dimension. */
-export function checkDimension(dimension: string, object: string): void {
-  if (DIMENSION.test(dimension)) return;
-  throw labelError(object, `dimension ${quote(dimension)}`, '1 to 63 of a-z, 0-9 and "-", beginning with a letter');
+/** Labels as a record. Throws ApiError RF_LABEL, RF_LABEL_DIMENSION or RF_LABEL_VALUE. `object` names whose they are. */
+export function labelsFromWire(
+  labels: readonly Label[],
+  object: string,
+  known: KnownDimensions,
+): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const { dimension, value } of labels) {
+    if (!known.has(dimension)) {
+      const wanted = `${someOf(known.keys())}; others are declared in a policy file under dimensions`;
+      throw labelError('RF_LABEL_DIMENSION', object, `unknown dimension ${quote(dimension)}`, wanted);
+    }
+    const permitted = known.get(dimension);
+    if (!VALUE_PATTERN.test(value))
+      throw labelError('RF_LABEL_VALUE', object, `value ${quote(value)} of ${dimension}`, VALUE_WANTED);
+    if (permitted !== undefined && !permitted.has(value)) {
+      throw labelError('RF_LABEL_VALUE', object, `value ${quote(value)} of ${dimension}`, someOf(permitted));
+    }
+    if (Object.hasOwn(result, dimension)) {
+      throw labelError('RF_LABEL', object, `dimension ${dimension} twice`, 'one value per dimension');
+    }
+    result[dimension] = value;
+  }
+  if (labels.length > LABELS_MAX)
+    throw labelError('RF_LABEL', object, `${labels.length} labels`, `at most ${LABELS_MAX}`);
+  return result;
 }
 
 /** Sorted by dimension. */
@@ -43,7 +68,10 @@ export function addressFromWire(address: Address, object: string): AddressRecord
     throw invalid('RF_ADDRESS', `Cannot take address of ${object}: found ${address.ip.length} bytes, wanted 4 or 16`);
   }
   if (address.space.length > NAME_MAX || address.space.startsWith('local:')) {
-    throw invalid('RF_ADDRESS', `Cannot take address of ${object}: found space ${quote(address.space)}, wanted the routed world (empty)`);
+    throw invalid(
+      'RF_ADDRESS',
+      `Cannot take address of ${object}: found space ${quote(address.space)}, wanted the routed world (empty)`,
+    );
   }
   return { ip: addressHex(mappedAddress(address.ip)), space: address.space };
 }
@@ -54,7 +82,8 @@ export function addressToWire(record: AddressRecord): Address {
 
 /** Throws ApiError RF_TEXT when a text is longer than `max` characters. */
 export function checkText(text: string, max: number, what: string): string {
-  if (text.length > max) throw invalid('RF_TEXT', `Cannot take ${what}: found ${text.length} characters, wanted at most ${max}`);
+  if (text.length > max)
+    throw invalid('RF_TEXT', `Cannot take ${what}: found ${text.length} characters, wanted at most ${max}`);
   return text;
 }
 
@@ -63,6 +92,6 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 59)}…` : text);
 }
 
-function labelError(object: string, found: string, wanted: string): Error {
-  return invalid('RF_LABEL', `Cannot label ${object}: found ${found}, wanted ${wanted}`);
+function labelError(code: string, object: string, found: string, wanted: string): Error {
+  return invalid(code, `Cannot label ${object}: found ${found}, wanted ${wanted}`);
 }

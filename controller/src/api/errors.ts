@@ -1,5 +1,5 @@
 // Errors of the admin API: a gRPC status, a stable code in the trailing metadata, and one sentence.
-import { Metadata, type sendUnaryData, type ServerUnaryCall, status } from '@grpc/grpc-js';
+import { Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { EnrolmentError } from '../ca/enrolment.js';
 import { StoreError } from '../store/driver.js';
@@ -47,7 +47,11 @@ export function wireError(error: unknown, log: Logger): WireError {
   if (error instanceof EnrolmentError) return wire(ENROLMENT_STATUS[error.code], error.code, error.message);
   if (error instanceof StoreError) {
     log.error({ err: error }, 'the store failed');
-    return wire(status.UNAVAILABLE, error.code, 'Cannot write: the store failed, nothing was changed; see the controller log');
+    return wire(
+      status.UNAVAILABLE,
+      error.code,
+      'Cannot write: the store failed, nothing was changed; see the controller log',
+    );
   }
   log.error({ err: error }, 'a call failed unexpectedly');
   return wire(status.INTERNAL, 'RF_INTERNAL', 'Cannot answer: an unexpected error; see the controller log');

@@ -1,5 +1,8 @@
 // Label selectors of the API as predicates.
-import { type LabelSelector, LabelRequirement_Operator as Operator } from '@ringfence/proto/gen/ringfence/v1/admin_common.js';
+import {
+  type LabelSelector,
+  LabelRequirement_Operator as Operator,
+} from '@ringfence/proto/gen/ringfence/v1/admin_common.js';
 import { invalid } from './errors.js';
 
 export type LabelPredicate = (labels: Readonly<Record<string, string>>) => boolean;
@@ -10,7 +13,8 @@ const VALUES_MAX = 256;
 /** What a selector selects; undefined selects everything. Throws ApiError RF_SELECTOR. */
 export function labelPredicate(selector: LabelSelector | undefined): LabelPredicate {
   const requirements = selector?.requirements ?? [];
-  if (requirements.length > REQUIREMENTS_MAX) throw bad(`${requirements.length} requirements`, `at most ${REQUIREMENTS_MAX}`);
+  if (requirements.length > REQUIREMENTS_MAX)
+    throw bad(`${requirements.length} requirements`, `at most ${REQUIREMENTS_MAX}`);
   const parts = requirements.map(({ dimension, operator, values }): LabelPredicate => {
     if (dimension === '') throw bad('a requirement without a dimension', 'one');
     if (values.length > VALUES_MAX) throw bad(`${values.length} values of ${dimension}`, `at most ${VALUES_MAX}`);

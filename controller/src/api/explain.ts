@@ -1,0 +1,234 @@
+// Explain: one hypothetical connection, decided at both ends by the same function that defines the policy.
+import { addressFromHex, formatAddress, isIpv4, parseAddress } from '@ringfence/proto/address.js';
+import type {
+  ConsideredRule,
+  ExplainEnd,
+  ExplainedDecision,
+  ExplainedEnd,
+  ExplainRequest,
+  ExplainResponse,
+} from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { Direction, Mode, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { evaluate, listContains, type Mismatch, mismatch, type Tuple } from '../policy/evaluate.js';
+import type { PolicyWorkload, Rule } from '../policy/model.js';
+import type { Distributor } from '../session/distributor.js';
+import type { HostRuntimes } from '../session/host-runtime.js';
+import type { WorkloadRecord } from '../store/records.js';
+import type { WorkloadIndex } from '../store/workload-index.js';
+import { type KnownDimensions, labelsFromWire, labelsToWire, quote } from './convert.js';
+import { invalid } from './errors.js';
+import type { PolicyBook } from './policy-book.js';
+import { notesOf, type ReadPolicy, ruleInfo } from './policy-words.js';
+import type { WorkloadView } from './workload-view.js';
+import { findWorkload } from './workloads-service.js';
+
+export interface ExplainOptions {
+  readonly policy: PolicyBook;
+  readonly index: WorkloadIndex;
+  readonly view: WorkloadView;
+  readonly distributor: Distributor;
+  readonly hosts: HostRuntimes;
+  readonly dimensions: () => KnownDimensions;
+  readonly now: () => number;
+}
+
+/** One end as found. */
+interface End {
+  /** Undefined: an address that nobody has. */
+  readonly workload: PolicyWorkload | undefined;
+  readonly record: WorkloadRecord | undefined;
+  /** Mapped; undefined when the end has none. */
+  readonly address: Uint8Array | undefined;
+}
+
+/** An address that is in no list: stands for an end without one. */
+const NO_ADDRESS = new Uint8Array(16);
+const RULES_SHOWN_MAX = 500;
+
+/** Throws ApiError on an end that cannot be found or a request that is none. */
+export function explain(options: ExplainOptions, request: ExplainRequest): ExplainResponse {
+  if (request.protocol > 255)
+    throw invalid('RF_EXPLAIN', `Cannot explain: found protocol ${request.protocol}, wanted 0 to 255`);
+  if (request.port > 65_535)
+    throw invalid('RF_EXPLAIN', `Cannot explain: found port ${request.port}, wanted 0 to 65535`);
+  const read = readFor(options.policy, request.draft);
+  const notes: string[] = [];
+  const target = endOf(options, request.destination, 'destination');
+  const source = pickAddress(endOf(options, request.source, 'source'), target.address);
+  const destination = pickAddress(target, source.address);
+  for (const [name, end] of [
+    ['source', source],
+    ['destination', destination],
+  ] as const) {
+    if (end.address === undefined)
+      notes.push(`The ${name} has no address: rules by IP list are not considered for it.`);
+  }
+  const decide = (own: End, other: End, direction: Direction.DIRECTION_INBOUND | Direction.DIRECTION_OUTBOUND) =>
+    decisionAt(options, read, own, other, request, direction, notes);
+  const outbound = decide(source, destination, Direction.DIRECTION_OUTBOUND);
+  const inbound = decide(destination, source, Direction.DIRECTION_INBOUND);
+  if (outbound === undefined && inbound === undefined) {
+    notes.push('Neither end has an agent, so no policy is enforced on this connection.');
+  }
+  const verdicts = [outbound, inbound].flatMap((decision) => (decision === undefined ? [] : [decision.verdict]));
+  return {
+    verdict: worst(verdicts),
+    source: explainedEnd(options, read, source),
+    destination: explainedEnd(options, read, destination),
+    outbound,
+    inbound,
+    policyVersion: request.draft ? 0 : options.policy.current.version,
+    notes,
+  };
+}
+
+function readFor(book: PolicyBook, draft: boolean): ReadPolicy {
+  if (!draft) return book.current;
+  const { read, problems } = book.read(book.draftFiles());
+  if (read !== undefined) return read;
+  throw invalid(
+    'RF_POLICY_DRAFT',
+    `Cannot explain by the draft: ${problems.find((p) => !p.warning)?.message ?? 'it cannot be read'}`,
+  );
+}
+
+function endOf(options: ExplainOptions, end: ExplainEnd | undefined, name: string): End {
+  switch (end?.end?.$case) {
+    case 'workload': {
+      const record = findWorkload(options.index, end.end.value);
+      return { workload: record, record, address: undefined };
+    }
+    case 'address': {
+      const address = parseAddress(end.end.value);
+      if (address === undefined)
+        throw invalid(
+          'RF_ADDRESS',
+          `Cannot explain: found ${quote(end.end.value)} as ${name}, wanted an IPv4 or IPv6 address`,
+        );
+      const [record, ...others] = options.index.at(Buffer.from(address).toString('hex'), '');
+      // Of several workloads on one address the host itself stands for them; candidates count them all.
+      const chosen = others.length === 0 ? record : ([record, ...others].find((r) => r?.localId === 'host') ?? record);
+      return { workload: chosen, record: chosen, address };
+    }
+    case 'labels': {
+      const labels = labelsFromWire(end.end.value.labels, `the ${name}`, options.dimensions());
+      return { workload: { id: '', labels }, record: undefined, address: undefined };
+    }
+    default:
+      throw invalid('RF_EXPLAIN', `Cannot explain: found no ${name}, wanted a workload, an address or labels`);
+  }
+}
+
+/** A workload's address: of the family that the other end has, its first one otherwise. */
+function pickAddress(end: End, other: Uint8Array | undefined): End {
+  if (end.address !== undefined || end.record === undefined) return end;
+  const own = end.record.addresses.map(({ ip }) => addressFromHex(ip));
+  const fitting = own.find((address) => (other === undefined ? isIpv4(address) : isIpv4(address) === isIpv4(other)));
+  return { ...end, address: fitting ?? own[0] };
+}
+
+function decisionAt(
+  options: ExplainOptions,
+  read: ReadPolicy,
+  own: End,
+  other: End,
+  request: ExplainRequest,
+  direction: Direction.DIRECTION_INBOUND | Direction.DIRECTION_OUTBOUND,
+  notes: string[],
+): ExplainedDecision | undefined {
+  const subject = own.workload;
+  const hypothetical = subject !== undefined && own.record === undefined;
+  if (subject === undefined || (own.record?.hostId ?? '') === '')
+    if (!hypothetical || subject === undefined) return undefined;
+  const hostId = own.record?.hostId ?? '';
+  const candidates = candidatesOf(options, other, hostId);
+  if (candidates.length > 1) {
+    notes.push(
+      `${candidates.length} workloads share the ${direction === Direction.DIRECTION_INBOUND ? 'source' : 'destination'} address: allowed when one of them is.`,
+    );
+  }
+  const nowMs = options.now();
+  const tuple: Tuple = { protocol: request.protocol, port: request.port, remote: other.address ?? NO_ADDRESS };
+  const decision = evaluate(read.policy, subject, candidates, tuple, direction, nowMs);
+  // Labels without a workload ask what the rules say, not what a mode would let pass.
+  const mode = hypothetical ? Mode.MODE_ENFORCE : decision.mode;
+  const allowed =
+    decision.rule !== 0 && read.policy.rules.find(({ number }) => number === decision.rule)?.action === 'allow';
+  const enforced = allowed ? Verdict.VERDICT_ALLOWED : Verdict.VERDICT_BLOCKED;
+  const texts = notesOf(read.document);
+  const considered = read.policy.rules.map((rule): ConsideredRule => {
+    const why = whyNot(read, rule, subject, candidates, tuple, direction, nowMs);
+    return {
+      rule: ruleInfo(rule, read.files, texts.get(rule.id) ?? ''),
+      matched: why === undefined,
+      why: rule.number === decision.rule ? 'decides' : (why ?? 'matches; another rule comes before it'),
+    };
+  });
+  const relevant = considered
+    .filter(({ matched, why }) => matched || !why.startsWith('not about'))
+    .slice(0, RULES_SHOWN_MAX);
+  return {
+    verdict: mode === Mode.MODE_ENFORCE ? enforced : decision.verdict,
+    reason: decision.reason,
+    rule: decision.rule,
+    ruleId: read.policy.rules.find(({ number }) => number === decision.rule)?.id ?? '',
+    mode,
+    enforcedVerdict: enforced,
+    considered: relevant.sort((a, b) => Number(b.matched) - Number(a.matched)),
+    hostId,
+    hostPolicyVersion: options.hosts.get(hostId)?.ackedPolicyVersion ?? 0,
+  };
+}
+
+/** Who may be behind the other end's address, as the deciding host sees it; ascending by identity. */
+function candidatesOf(options: ExplainOptions, other: End, hostId: string): PolicyWorkload[] {
+  if (other.workload === undefined) return [];
+  if (other.record === undefined || other.address === undefined) return [other.workload];
+  const sharing = options.index.at(Buffer.from(other.address).toString('hex'), hostId);
+  const identity = (record: WorkloadRecord) => options.distributor.identityOf(record.id);
+  const all = sharing.some(({ id }) => id === other.record?.id) ? sharing : [other.record];
+  return all.sort((a, b) => identity(a) - identity(b));
+}
+
+const WORDS: Readonly<Record<NonNullable<Mismatch>, string>> = {
+  disabled: 'switched off',
+  expired: 'expired',
+  direction: 'does not decide in this direction',
+  service: 'another service',
+  subject: 'not about this workload',
+  peer: 'another peer',
+  relation: 'the labels of both ends do not stand in the relation that it wants',
+};
+
+function whyNot(
+  read: ReadPolicy,
+  rule: Rule,
+  subject: PolicyWorkload,
+  candidates: readonly PolicyWorkload[],
+  tuple: Tuple,
+  direction: Direction,
+  nowMs: number,
+): string | undefined {
+  const peers = candidates.length === 0 ? [undefined] : candidates;
+  const reasons = peers.map((peer) => mismatch(read.policy, rule, subject, peer, tuple, direction, nowMs));
+  const [first] = reasons;
+  return reasons.includes(undefined) || first === undefined ? undefined : WORDS[first];
+}
+
+function explainedEnd(options: ExplainOptions, read: ReadPolicy, end: End): ExplainedEnd {
+  const address = end.address;
+  const lists = [...read.policy.ipLists.values()].filter(
+    (list) => address !== undefined && listContains(list, address),
+  );
+  return {
+    workload: end.record === undefined ? undefined : options.view.toWire(end.record),
+    labels: labelsToWire(end.workload?.labels ?? {}),
+    address: address === undefined ? '' : formatAddress(address),
+    ipLists: lists.map(({ name }) => name),
+  };
+}
+
+function worst(verdicts: readonly Verdict[]): Verdict {
+  if (verdicts.includes(Verdict.VERDICT_BLOCKED)) return Verdict.VERDICT_BLOCKED;
+  return verdicts.includes(Verdict.VERDICT_WOULD_BLOCK) ? Verdict.VERDICT_WOULD_BLOCK : Verdict.VERDICT_ALLOWED;
+}

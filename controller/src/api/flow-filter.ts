@@ -1,0 +1,157 @@
+// Filters of the Flows service as predicates over columns: cheap columns first, names and labels once per distinct end.
+import { mappedAddress, parsePrefix, prefixContains } from '@ringfence/proto/address.js';
+import type { PortRange } from '@ringfence/proto/gen/ringfence/v1/admin_common.js';
+import type { FlowEndFilter, FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { FlowBlock, FlowEndInfo } from '../flows/block.js';
+import type { FlowPredicate } from '../flows/history.js';
+import { quote } from './convert.js';
+import { invalid } from './errors.js';
+import { labelPredicate } from './selector.js';
+
+/** Names that a filter may use instead of ids. */
+export interface FilterNames {
+  /** Ids of the hosts that have this id or name. */
+  hostIds(text: string): readonly string[];
+  /** Number of the rule with this id; undefined when none ever had it. */
+  ruleNumber(id: string): number | undefined;
+}
+
+const VALUES_MAX = 1000;
+
+/** Which end of a record opened the connection. */
+type Side = 'local' | 'remote';
+
+/** Throws ApiError RF_FILTER. */
+export function flowPredicate(filter: FlowFilter | undefined, names: FilterNames): FlowPredicate {
+  if (filter === undefined) return () => true;
+  for (const [name, value] of Object.entries(filter)) {
+    if (Array.isArray(value) && value.length > VALUES_MAX)
+      throw bad(`${value.length} ${name}`, `at most ${VALUES_MAX}`);
+  }
+  const parts: FlowPredicate[] = [];
+  numbers(parts, filter.verdicts, (block) => block.verdict);
+  numbers(parts, filter.reasons, (block) => block.reason);
+  numbers(parts, filter.directions, (block) => block.direction);
+  numbers(parts, filter.protocols, (block) => block.protocol);
+  numbers(parts, filter.modes, (block) => block.mode);
+  numbers(parts, filter.kinds, (block) => block.kind);
+  numbers(parts, ruleNumbers(filter.rules, names), (block) => block.rule);
+  const { sinceUs, untilUs } = { sinceUs: Number(filter.sinceUs), untilUs: Number(filter.untilUs) };
+  if (sinceUs > 0) parts.push((block, i) => (block.lastSeenUs[i] ?? 0) >= sinceUs);
+  if (untilUs > 0) parts.push((block, i) => (block.firstSeenUs[i] ?? 0) < untilUs);
+  if (filter.ports.length > 0) {
+    const inRange = portPredicate(filter.ports);
+    parts.push((block, i) => inRange(block.servicePort[i] ?? 0));
+  }
+  strings(parts, hostIds(filter.reporters, names), (block) => block.reporter);
+  strings(parts, filter.processes, (block) => block.process);
+  const [source, destination, either] = [filter.source, filter.destination, filter.either].map((end) =>
+    endPredicate(end, names),
+  );
+  if (source !== undefined) parts.push((block, i) => source(block, i, opener(block, i)));
+  if (destination !== undefined) parts.push((block, i) => destination(block, i, other(opener(block, i))));
+  if (either !== undefined) parts.push((block, i) => either(block, i, 'local') || either(block, i, 'remote'));
+  return (block, i) => parts.every((part) => part(block, i));
+}
+
+/** The end that opened the connection: inbound, the remote one. */
+export function opener(block: FlowBlock, index: number): Side {
+  return block.direction[index] === Direction.DIRECTION_INBOUND ? 'remote' : 'local';
+}
+
+export function other(side: Side): Side {
+  return side === 'local' ? 'remote' : 'local';
+}
+
+type EndPredicate = (block: FlowBlock, index: number, side: Side) => boolean;
+
+function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): EndPredicate | undefined {
+  if (filter === undefined) return undefined;
+  for (const [name, value] of Object.entries(filter)) {
+    if (Array.isArray(value) && value.length > VALUES_MAX)
+      throw bad(`${value.length} ${name}`, `at most ${VALUES_MAX}`);
+  }
+  const labels = labelPredicate(filter.selector);
+  const workloads = new Set(filter.workloads);
+  const hosts = new Set(hostIds(filter.hosts, names));
+  const named = (filter.selector?.requirements.length ?? 0) + workloads.size + filter.hosts.length > 0;
+  const known = new WeakMap<FlowEndInfo, boolean>();
+  const matchesInfo = (info: FlowEndInfo): boolean => {
+    const before = known.get(info);
+    if (before !== undefined) return before;
+    const ids = [info.workloadId, info.workloadName, `${info.hostId}/${info.workloadName}`];
+    const result =
+      labels(info.labels) &&
+      (workloads.size === 0 || ids.some((id) => workloads.has(id))) &&
+      (filter.hosts.length === 0 || hosts.has(info.hostId));
+    known.set(info, result);
+    return result;
+  };
+  const prefixes = filter.addresses.map((text) => {
+    const prefix = parsePrefix(text);
+    if ('problem' in prefix) throw bad(`address ${quote(text)}: ${prefix.problem}`, 'an address or a CIDR');
+    return prefix;
+  });
+  const inRange = portPredicate(filter.ports);
+  return (block, i, side) => {
+    if (filter.ports.length > 0 && !inRange((side === 'local' ? block.localPort : block.remotePort)[i] ?? 0))
+      return false;
+    if (prefixes.length > 0) {
+      const ip = mappedAddress((side === 'local' ? block.localIp : block.remoteIp).subarray(16 * i, 16 * i + 16));
+      if (!prefixes.some((prefix) => prefixContains(prefix, ip))) return false;
+    }
+    if (!named) return true;
+    const info = block.ends[(side === 'local' ? block.local : block.remote)[i] ?? 0];
+    return info !== undefined && matchesInfo(info);
+  };
+}
+
+function numbers(
+  parts: FlowPredicate[],
+  wanted: readonly number[],
+  column: (block: FlowBlock) => ArrayLike<number>,
+): void {
+  if (wanted.length === 0) return;
+  const set = new Set(wanted);
+  parts.push((block, i) => set.has(column(block)[i] ?? 0));
+}
+
+function strings(
+  parts: FlowPredicate[],
+  wanted: readonly string[] | undefined,
+  column: (block: FlowBlock) => ArrayLike<number>,
+): void {
+  if (wanted === undefined || wanted.length === 0) return;
+  const set = new Set(wanted);
+  parts.push((block, i) => set.has(block.strings[column(block)[i] ?? 0] ?? ''));
+}
+
+function portPredicate(ranges: readonly PortRange[]): (port: number) => boolean {
+  for (const { low, high } of ranges) {
+    if (low > high || high > 65_535) throw bad(`ports ${low}-${high}`, 'a range within 0 to 65535');
+  }
+  return (port) => ranges.some(({ low, high }) => low <= port && port <= high);
+}
+
+function ruleNumbers(rules: readonly string[], names: FilterNames): number[] {
+  return rules.map((text) => {
+    const number = names.ruleNumber(text) ?? (/^\d{1,10}$/.test(text) ? Number(text) : undefined);
+    if (number === undefined)
+      throw bad(`rule ${quote(text)}, which no policy ever had`, 'the id or number of a rule, or 0 for none');
+    return number;
+  });
+}
+
+/** Undefined and empty: any. A name that no host has is refused, so that a typing error is not taken for silence. */
+function hostIds(texts: readonly string[], names: FilterNames): string[] {
+  return texts.flatMap((text) => {
+    const ids = names.hostIds(text);
+    if (ids.length === 0) throw bad(`host ${quote(text)}, which is not enrolled`, 'the id or name of a host');
+    return ids;
+  });
+}
+
+function bad(found: string, wanted: string): Error {
+  return invalid('RF_FILTER', `Cannot read filter: found ${found}, wanted ${wanted}`);
+}

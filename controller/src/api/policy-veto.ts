@@ -1,0 +1,88 @@
+// What keeps a well-formed policy from being provisioned as things stand: it does not fit a host's kernel tables, or one of its own
+// tests fails.
+import { parseAddress } from '@ringfence/proto/address.js';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { decidingRule } from '../policy/evaluate.js';
+import type { PolicyProblem, PolicyTest, PolicyWorkload, TestEndSpec } from '../policy/model.js';
+import type { Distributor } from '../session/distributor.js';
+import { capacityProblems, type HostRuntimes } from '../session/host-runtime.js';
+import { SET_BYTES_MAX, setBytes } from '../session/wire.js';
+import type { WorkloadIndex } from '../store/workload-index.js';
+import type { ReadPolicy } from './policy-words.js';
+
+export interface VetoOptions {
+  readonly distributor: Distributor;
+  readonly hosts: HostRuntimes;
+  readonly index: WorkloadIndex;
+  readonly now: () => number;
+}
+
+export function policyVeto(options: VetoOptions): (read: ReadPolicy) => PolicyProblem[] {
+  return (read) => [...capacityVeto(options, read), ...testVeto(options, read)];
+}
+
+/** One problem per host and table that the policy would overfill. Hosts that never connected to this process are not known. */
+function capacityVeto({ distributor, hosts }: VetoOptions, read: ReadPolicy): PolicyProblem[] {
+  const { needs, states } = distributor.trial(read.policy);
+  const tables = needs.flatMap((need) => capacityProblems(need, hosts.get(need.hostId)?.tables ?? []));
+  const sets = states.flatMap(({ hostId, sets }) =>
+    sets
+      .filter((set) => setBytes(set) > SET_BYTES_MAX)
+      .map((set) => `a policy set of host ${hostId} takes ${setBytes(set)} bytes, wanted at most ${SET_BYTES_MAX}`),
+  );
+  return [...tables, ...sets].map((text) => problem('RF_CAPACITY', `Cannot provision: ${text}`, text));
+}
+
+function testVeto(options: VetoOptions, read: ReadPolicy): PolicyProblem[] {
+  return read.policy.tests.flatMap((test) => {
+    const found = outcomeOf(options, read, test);
+    const wanted = test.expectAllowed ? 'allowed' : 'blocked';
+    if (found === wanted) return [];
+    return [
+      problem(
+        'RF_POLICY_TEST',
+        `Cannot provision: test ${test.name} found the connection ${found}, wanted it ${wanted}`,
+        found,
+        wanted,
+      ),
+    ];
+  });
+}
+
+/** By the rules at both ends, whatever the modes. An end without a workload decides nothing. */
+function outcomeOf(options: VetoOptions, read: ReadPolicy, test: PolicyTest): string {
+  const from = endOf(options, test.from);
+  const to = endOf(options, test.to);
+  if ('missing' in from) return from.missing;
+  if ('missing' in to) return to.missing;
+  const { protocol, port } = test;
+  const nowMs = options.now();
+  const allows = (own: TestEnd, other: TestEnd, direction: Direction) => {
+    if (own.workload === undefined) return true;
+    const candidates = other.workload === undefined ? [] : [other.workload];
+    const tuple = { protocol, port, remote: other.address };
+    return decidingRule(read.policy, own.workload, candidates, tuple, direction, nowMs)?.action === 'allow';
+  };
+  const allowed = allows(from, to, Direction.DIRECTION_OUTBOUND) && allows(to, from, Direction.DIRECTION_INBOUND);
+  return allowed ? 'allowed' : 'blocked';
+}
+
+interface TestEnd {
+  readonly workload: PolicyWorkload | undefined;
+  readonly address: Uint8Array;
+}
+
+const NO_ADDRESS = new Uint8Array(16);
+
+function endOf({ index }: VetoOptions, spec: TestEndSpec): TestEnd | { readonly missing: string } {
+  if ('labels' in spec) return { workload: { id: '', labels: spec.labels }, address: NO_ADDRESS };
+  if ('address' in spec) return { workload: undefined, address: parseAddress(spec.address) ?? NO_ADDRESS };
+  const found = index.find(spec.workload);
+  if ('candidates' in found) return { missing: `with workload ${spec.workload} unknown` };
+  const [address] = found.addresses;
+  return { workload: found, address: address === undefined ? NO_ADDRESS : Buffer.from(address.ip, 'hex') };
+}
+
+function problem(code: string, message: string, found: string, wanted = ''): PolicyProblem {
+  return { code, message, file: '', line: 0, column: 0, found, wanted, warning: false };
+}

@@ -1,0 +1,129 @@
+// The Status service.
+import type { StatusServer, SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import type { Condition } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import type { Logger } from 'pino';
+import type { Authority } from '../ca/authority.js';
+import type { Followers } from '../flows/followers.js';
+import type { FlowHistory } from '../flows/history.js';
+import type { FlowIngest } from '../flows/ingest.js';
+import type { Distributor } from '../session/distributor.js';
+import type { HostRuntimes } from '../session/host-runtime.js';
+import type { PersistentNumbers } from '../store/numbers.js';
+import type { StateStore } from '../store/state-store.js';
+import { unary } from './errors.js';
+import { type HostView, lossToWire } from './host-view.js';
+import type { PolicyBook } from './policy-book.js';
+import type { WorkloadView } from './workload-view.js';
+
+export interface StatusOptions {
+  readonly version: string;
+  readonly startedMs: number;
+  readonly epoch: string;
+  readonly authority: Authority;
+  readonly store: StateStore;
+  readonly identities: PersistentNumbers;
+  readonly distributor: Distributor;
+  readonly policy: PolicyBook;
+  readonly hosts: HostRuntimes;
+  readonly hostView: HostView;
+  readonly workloadView: WorkloadView;
+  readonly history: FlowHistory;
+  readonly followers: Followers;
+  readonly ingest: FlowIngest;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+const CONDITIONS_MAX = 1000;
+const RANK: Readonly<Record<string, number>> = { alarm: 0, warning: 1, info: 2 };
+
+export function statusService(options: StatusOptions): StatusServer {
+  return { get: unary(options.log, () => systemStatus(options)) };
+}
+
+export function systemStatus(options: StatusOptions): SystemStatus {
+  const { store, policy, hostView, history, followers, ingest, authority } = options;
+  const hosts = [...store.table('host').values()];
+  const connected = hosts.filter(({ id }) => options.hosts.get(id)?.session !== undefined);
+  const workloads = countWorkloads(options);
+  const kept = history.status();
+  return {
+    controllerVersion: options.version,
+    startedMs: BigInt(options.startedMs),
+    epoch: options.epoch,
+    policyVersion: policy.current.version,
+    draftDiffers: policy.draftDiffers(),
+    hosts: hosts.length,
+    hostsConnected: connected.length,
+    hostsCurrent: connected.filter(({ id }) => hostView.isCurrent(id)).length,
+    workloads: workloads.present,
+    workloadsUnmanaged: workloads.unmanaged,
+    identities: [...options.identities.entries()].filter(([, n]) => options.distributor.workloadsOf(n).length > 0)
+      .length,
+    rules: policy.current.policy.rules.length,
+    workloadsByModeIn: workloads.modesIn,
+    workloadsByModeOut: workloads.modesOut,
+    workloadsNotInForce: workloads.notInForce,
+    flows: {
+      loss: lossToWire(ingest.allLosses()),
+      kept: BigInt(kept.kept),
+      keptMax: BigInt(kept.keptMax),
+      historyDropped: BigInt(kept.dropped),
+      followers: followers.count,
+      followerDropped: BigInt(followers.dropped),
+      byVerdict: ingest.byVerdict.map(BigInt),
+      byReason: ingest.byReason.map(BigInt),
+    },
+    conditions: conditions(options, workloads.notInForce),
+    store: storeStatus(store),
+    caNotAfterMs: BigInt(authority.notAfterMs),
+    caFingerprint: authority.fingerprint.toString('hex'),
+  };
+}
+
+function countWorkloads({ store, workloadView }: StatusOptions) {
+  const counts = { present: 0, unmanaged: 0, notInForce: 0, modesIn: [0, 0, 0], modesOut: [0, 0, 0] };
+  for (const record of store.table('workload').values()) {
+    if (!record.present) continue;
+    counts.present += 1;
+    if (record.hostId === '') {
+      counts.unmanaged += 1;
+      continue;
+    }
+    const { inbound, outbound } = workloadView.expectedModes(record);
+    counts.modesIn[inbound] = (counts.modesIn[inbound] ?? 0) + 1;
+    counts.modesOut[outbound] = (counts.modesOut[outbound] ?? 0) + 1;
+    if (workloadView.notInForce(record)) counts.notInForce += 1;
+  }
+  return counts;
+}
+
+function conditions(options: StatusOptions, notInForce: number): Condition[] {
+  const { store, hostView, now, authority } = options;
+  const all = [...store.table('host').values()].flatMap((record) => hostView.conditions(record));
+  const own = (code: string, severity: string, title: string, text: string) =>
+    all.push({ code, severity, title, text, sinceMs: BigInt(now()) });
+  const health = store.health();
+  if (!health.healthy) own('RF_STORE_IO', 'alarm', 'The store cannot be written', health.error);
+  if (notInForce > 0) {
+    const text =
+      'Policy expects enforce, and nothing says that it is in force. `ringfence workload show` says why for each.';
+    own('RF_NOT_IN_FORCE', 'alarm', `${notInForce} workloads are not enforced as expected`, text);
+  }
+  if (authority.notAfterMs - now() < 90 * 86_400_000) {
+    own(
+      'RF_CA_EXPIRES',
+      'warning',
+      'The certificate authority expires soon',
+      'Every host must enrol again with a new one.',
+    );
+  }
+  all.sort((a, b) => (RANK[a.severity] ?? 3) - (RANK[b.severity] ?? 3) || (a.title < b.title ? -1 : 1));
+  return all.slice(0, CONDITIONS_MAX);
+}
+
+function storeStatus(store: StateStore): SystemStatus['store'] {
+  const health = store.health();
+  const status = store.driver().status();
+  return { ...status, revision: BigInt(status.revision), bytes: BigInt(status.bytes), ...health };
+}

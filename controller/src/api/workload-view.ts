@@ -1,0 +1,145 @@
+// A workload as the API shows it: what is stored, what policy expects, and what its agent says.
+import { addressFromHex, wireAddress } from '@ringfence/proto/address.js';
+import type { Workload, WorkloadFilter } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import { Direction, Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { effectiveMode, listContains } from '../policy/evaluate.js';
+import type { LabelGroupSpec } from '../policy/model.js';
+import type { Distributor } from '../session/distributor.js';
+import type { HostRuntimes } from '../session/host-runtime.js';
+import type { WorkloadRecord } from '../store/records.js';
+import { addressToWire, labelsToWire } from './convert.js';
+import { invalid } from './errors.js';
+import type { PolicyBook } from './policy-book.js';
+import { labelPredicate } from './selector.js';
+
+export interface WorkloadViewOptions {
+  readonly policy: PolicyBook;
+  readonly distributor: Distributor;
+  readonly hosts: HostRuntimes;
+}
+
+export class WorkloadView {
+  readonly #options: WorkloadViewOptions;
+
+  constructor(options: WorkloadViewOptions) {
+    this.#options = options;
+  }
+
+  toWire(record: WorkloadRecord): Workload {
+    const { policy, distributor, hosts } = this.#options;
+    const inbound = effectiveMode(policy.current.policy, record, Direction.DIRECTION_INBOUND);
+    const outbound = effectiveMode(policy.current.policy, record, Direction.DIRECTION_OUTBOUND);
+    const host = hosts.get(record.hostId);
+    const reported = host?.workloads.get(record.localId);
+    const managed = record.hostId !== '';
+    return {
+      id: record.id,
+      name: record.name,
+      kind: record.kind,
+      hostId: record.hostId,
+      source: record.source,
+      image: record.image,
+      addresses: record.addresses.map(addressToWire),
+      published: record.published.map(({ protocol, hostAddress, hostPort, port }) => ({
+        protocol,
+        hostPort,
+        port,
+        hostAddress:
+          hostAddress === '' ? undefined : { ip: Buffer.from(wireAddress(addressFromHex(hostAddress))), space: '' },
+      })),
+      labels: labelsToWire(record.labels),
+      identity: distributor.identityOf(record.id),
+      expectedMode: managed ? { inbound: inbound.mode, outbound: outbound.mode } : undefined,
+      actualMode: reported === undefined ? undefined : { inbound: reported.modeIn, outbound: reported.modeOut },
+      inForce: reported?.inForce ?? false,
+      why: managed ? this.#why(record) : 'no agent at this end: rules are enforced at the other',
+      present: record.present,
+      version: BigInt(record.version),
+      metadata: { ...record.metadata },
+      attachments: reported?.attachments ?? [],
+      modeWhy: managed ? `inbound: ${because(inbound)}; outbound: ${because(outbound)}` : '',
+      createdMs: BigInt(record.createdMs),
+      stickyLabels: record.sticky,
+      memberships: this.#memberships(record),
+    };
+  }
+
+  /** Modes that policy expects of a workload. */
+  expectedModes(record: WorkloadRecord): { readonly inbound: Mode; readonly outbound: Mode } {
+    const { policy } = this.#options.policy.current;
+    return {
+      inbound: effectiveMode(policy, record, Direction.DIRECTION_INBOUND).mode,
+      outbound: effectiveMode(policy, record, Direction.DIRECTION_OUTBOUND).mode,
+    };
+  }
+
+  /** Enforce is expected, and nothing says that it is in force. */
+  notInForce(record: WorkloadRecord): boolean {
+    if (record.hostId === '' || !record.present) return false;
+    const { inbound, outbound } = this.expectedModes(record);
+    if (inbound !== Mode.MODE_ENFORCE && outbound !== Mode.MODE_ENFORCE) return false;
+    const reported = this.#options.hosts.get(record.hostId)?.workloads.get(record.localId);
+    return !(reported?.inForce && reported.modeIn === inbound && reported.modeOut === outbound);
+  }
+
+  #why(record: WorkloadRecord): string {
+    const host = this.#options.hosts.get(record.hostId);
+    const reported = host?.workloads.get(record.localId);
+    if (!record.present) return 'its agent no longer reports it';
+    if (reported === undefined)
+      return host?.session === undefined ? 'its agent is not connected' : 'its agent has not reported it yet';
+    if (!reported.inForce) return reported.why;
+    const { inbound, outbound } = this.expectedModes(record);
+    if (reported.modeIn === inbound && reported.modeOut === outbound) return '';
+    return `modes in force differ from those expected${host?.session === undefined ? ': its agent is not connected' : ''}`;
+  }
+
+  #memberships(record: WorkloadRecord): string[] {
+    const { document, policy } = this.#options.policy.current;
+    const groups = new Map(document.labelGroups.map((group) => [group.name, group]));
+    const names = document.labelGroups
+      .filter((group) => groupHolds(groups, group, record.labels[group.dimension], 0))
+      .map((group) => `group ${group.name}`);
+    const addresses = record.addresses.map(({ ip }) => addressFromHex(ip));
+    for (const list of policy.ipLists.values()) {
+      if (addresses.some((address) => listContains(list, address))) names.push(`ipList ${list.name}`);
+    }
+    return names;
+  }
+}
+
+/** Whether a record passes a filter. Throws ApiError on a filter that is none. */
+export function workloadPredicate(filter: WorkloadFilter | undefined): (record: WorkloadRecord) => boolean {
+  const labels = labelPredicate(filter?.selector);
+  const hosts = new Set(filter?.hosts ?? []);
+  const kinds = new Set<number>(filter?.kinds ?? []);
+  if (hosts.size > 1000 || kinds.size > 100)
+    throw invalid('RF_FILTER', 'Cannot read filter: found too many hosts or kinds, wanted at most 1000');
+  const text = (filter?.text ?? '').toLowerCase();
+  return (record) =>
+    (record.present || filter?.includeGone === true) &&
+    (hosts.size === 0 || hosts.has(record.hostId)) &&
+    (kinds.size === 0 || kinds.has(record.kind)) &&
+    ((filter?.source ?? '') === '' || record.source === filter?.source) &&
+    (text === '' || [record.id, record.name, record.image].some((field) => field.toLowerCase().includes(text))) &&
+    labels(record.labels);
+}
+
+function because(outcome: ReturnType<typeof effectiveMode>): string {
+  return outcome.decidedBy === undefined ? 'no mode names it, so visibility' : `mode ${outcome.decidedBy.id}`;
+}
+
+/** Groups may be nested; the parser refuses cycles, the depth is bounded all the same. */
+function groupHolds(
+  groups: ReadonlyMap<string, LabelGroupSpec>,
+  group: LabelGroupSpec,
+  value: string | undefined,
+  depth: number,
+): boolean {
+  if (value === undefined || depth > 16) return false;
+  if (group.values?.includes(value)) return true;
+  return (group.groups ?? []).some((name) => {
+    const nested = groups.get(name);
+    return nested !== undefined && groupHolds(groups, nested, value, depth + 1);
+  });
+}

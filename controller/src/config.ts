@@ -1,0 +1,129 @@
+// What the controller process is told: command line first, then environment, then defaults. All problems at once.
+import { parseArgs } from 'node:util';
+
+/** Where to listen. Port 0 takes any free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ControllerConfig {
+  readonly stateDir: string;
+  readonly listenSync: ListenAddress;
+  readonly listenAdmin: ListenAddress;
+  readonly listenEnroll: ListenAddress;
+  /** Prometheus metrics over plain HTTP, loopback only; undefined: off. */
+  readonly listenMetrics: ListenAddress | undefined;
+  /** Written with the real addresses once everything serves. */
+  readonly readyFile: string | undefined;
+  /** Host name or address that agents are told; undefined: the one by which they reached the enrolment port. */
+  readonly advertise: string | undefined;
+  /** Flow records kept in memory. */
+  readonly flowHistory: number;
+  /** Denied connections are refused (RST, ICMP) rather than dropped silently. */
+  readonly reject: boolean;
+  readonly logLevel: string;
+}
+
+/** The command line or the environment is wrong. One line per problem. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'RF_CONFIG';
+}
+
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [options]
+  --state-dir DIR          database, authority and operator certificate (RINGFENCE_STATE_DIR)
+  --listen-sync ADDR       agents, mutual TLS; default 0.0.0.0:7443
+  --listen-admin ADDR      operators and other orchestrators, mutual TLS; default 127.0.0.1:7444
+  --listen-enroll ADDR     enrolment, server TLS; default 0.0.0.0:7445
+  --listen-metrics ADDR    Prometheus metrics, HTTP, loopback only; default off
+  --advertise HOST         name or address that agents are told; default: the one they enrolled at
+  --ready-file FILE        written with the real addresses once everything serves
+  --flow-history N         flow records kept in memory, 4096 to 4000000; default 200000
+  --deny-silently          drop denied connections instead of refusing them
+  --log-level LEVEL        ${LEVELS.join(', ')}; default info (RINGFENCE_LOG_LEVEL)
+An address is host:port, IPv6 hosts in brackets; port 0 takes any free one.
+`;
+
+/** Throws ConfigError with every problem found. */
+export function readConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ControllerConfig {
+  const { values } = parse(argv);
+  const problems: string[] = [];
+  const listen = (name: string, text: string): ListenAddress => {
+    const address = parseListen(text);
+    if (address === undefined) problems.push(`Cannot read ${name}: found ${JSON.stringify(text)}, wanted host:port`);
+    return address ?? { host: '', port: 0 };
+  };
+  const stateDir = values['state-dir'] ?? env.RINGFENCE_STATE_DIR ?? '';
+  if (stateDir === '') problems.push('Cannot read --state-dir: found none, wanted a directory');
+  const metrics = values['listen-metrics'];
+  const listenMetrics = metrics === undefined ? undefined : listen('--listen-metrics', metrics);
+  if (listenMetrics !== undefined && !['127.0.0.1', '::1', 'localhost'].includes(listenMetrics.host)) {
+    problems.push(
+      `Cannot read --listen-metrics: found host ${listenMetrics.host}, wanted a loopback address (it has no TLS)`,
+    );
+  }
+  const flowHistory = Number(values['flow-history'] ?? '200000');
+  if (!Number.isInteger(flowHistory) || flowHistory < 4096 || flowHistory > 4_000_000) {
+    problems.push(`Cannot read --flow-history: found ${values['flow-history']}, wanted a number from 4096 to 4000000`);
+  }
+  const logLevel = values['log-level'] ?? env.RINGFENCE_LOG_LEVEL ?? 'info';
+  if (!LEVELS.includes(logLevel))
+    problems.push(`Cannot read --log-level: found ${logLevel}, wanted one of ${LEVELS.join(', ')}`);
+  const config: ControllerConfig = {
+    stateDir,
+    listenSync: listen('--listen-sync', values['listen-sync'] ?? '0.0.0.0:7443'),
+    listenAdmin: listen('--listen-admin', values['listen-admin'] ?? '127.0.0.1:7444'),
+    listenEnroll: listen('--listen-enroll', values['listen-enroll'] ?? '0.0.0.0:7445'),
+    listenMetrics,
+    readyFile: values['ready-file'],
+    advertise: values.advertise,
+    flowHistory,
+    reject: values['deny-silently'] !== true,
+    logLevel,
+  };
+  if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  return config;
+}
+
+/** host:port as people and gRPC write it. */
+export function formatListen({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function parse(argv: readonly string[]) {
+  const text = { type: 'string' } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      strict: true,
+      allowPositionals: false,
+      options: {
+        'state-dir': text,
+        'listen-sync': text,
+        'listen-admin': text,
+        'listen-enroll': text,
+        'listen-metrics': text,
+        'ready-file': text,
+        'flow-history': text,
+        'log-level': text,
+        'deny-silently': { type: 'boolean' },
+        advertise: text,
+      },
+    });
+  } catch (error) {
+    throw new ConfigError(`Cannot read the command line: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function parseListen(text: string): ListenAddress | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  return host === undefined || port > 65_535 ? undefined : { host, port };
+}

@@ -1,0 +1,321 @@
+// The composition root: every part of a controller, wired.
+//
+//   agents ──sync──► AgentSync ──inventory──► StateStore ──commits──► Distributor ──► AgentSync ──updates──► agents
+//          ──flows─► FlowUpload ─► FlowIngest ─► MemoryHistory, Followers ──► Flows service ──► operators
+//   operators ──admin──► services ──► StateStore, PolicyBook ──onProvisioned──► Distributor
+//   new agents ──enroll──► Enrolment ──► Authority
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
+import { LabelsService } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
+import { NatMappingsService } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
+import { PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { WorkloadsService } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import {
+  AgentSyncService,
+  CertificateRenewalService,
+  EnrollmentService,
+} from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { FlowUploadService } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { Logger } from 'pino';
+import { knownDimensions } from './api/convert.js';
+import { enrollmentService, renewalService } from './api/enrolment-services.js';
+import { flowsService } from './api/flows-service.js';
+import { HostView } from './api/host-view.js';
+import { certificateRefusal, hostsService } from './api/hosts-service.js';
+import { labelsService } from './api/labels-service.js';
+import { type MetricsServer, serveMetrics } from './api/metrics.js';
+import { natService } from './api/nat-service.js';
+import { PolicyBook } from './api/policy-book.js';
+import { policyService } from './api/policy-service.js';
+import { policyVeto } from './api/policy-veto.js';
+import { ADMIN_BOUNDS, bind, ENROLL_BOUNDS, newServer, SYNC_BOUNDS, shutDown } from './api/ports.js';
+import { addReflectionAndHealth } from './api/reflection.js';
+import { RuleNames } from './api/rule-names.js';
+import { statusService } from './api/status-service.js';
+import { demandPeer, ServingCertificate, serverCredentials } from './api/tls.js';
+import { WorkloadView } from './api/workload-view.js';
+import { workloadsService } from './api/workloads-service.js';
+import { Authority } from './ca/authority.js';
+import { SERVER_NAME } from './ca/certificates.js';
+import { Enrolment } from './ca/enrolment.js';
+import { makePrivateDirectory } from './ca/files.js';
+import { createCompiler } from './compile/graph.js';
+import { type ControllerConfig, formatListen, type ListenAddress } from './config.js';
+import { EndResolver } from './flows/ends.js';
+import { Followers } from './flows/followers.js';
+import { MemoryHistory } from './flows/history.js';
+import { FlowIngest } from './flows/ingest.js';
+import { FlowUpload } from './flows/upload.js';
+import { AgentSync } from './session/agent-sync.js';
+import { Distributor } from './session/distributor.js';
+import { HostRuntimes } from './session/host-runtime.js';
+import { Revisions } from './session/revisions.js';
+import { StoreError } from './store/driver.js';
+import { PersistentNumbers } from './store/numbers.js';
+import { openSqlite } from './store/sqlite.js';
+import { StateStore } from './store/state-store.js';
+import { WorkloadIndex } from './store/workload-index.js';
+
+/** A running controller. */
+export interface Controller {
+  /** Real addresses, ports included. */
+  readonly addresses: {
+    readonly sync: string;
+    readonly admin: string;
+    readonly enroll: string;
+    readonly metrics: string | undefined;
+  };
+  /** The operator's context file. */
+  readonly contextFile: string;
+  /** Ends every stream and closes the store. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** How long the number of an identity rests after its last workload has gone: late packets and flow records resolve until then. */
+const QUARANTINE_MS = 10 * 60_000;
+const STOP_GRACE_MS = 2000;
+const RENEWAL_CHECK_MS = 3_600_000;
+
+/** Starts everything, or nothing: rejects with what was wrong. */
+export async function startController(config: ControllerConfig, log: Logger, now: () => number): Promise<Controller> {
+  const closers: (() => Promise<void> | void)[] = [];
+  const stop = once(async () => {
+    for (const close of closers.reverse()) await close();
+  });
+  try {
+    return await start(config, log, now, closers, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  config: ControllerConfig,
+  log: Logger,
+  now: () => number,
+  closers: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+): Promise<Controller> {
+  // ---- state
+  const store = openStore(config.stateDir);
+  closers.push(() => store.close());
+  const epoch = await epochOf(store, now);
+  const authority = await Authority.open(config.stateDir, now);
+  const identities = new PersistentNumbers(store, 'identity');
+  const ipClasses = new PersistentNumbers(store, 'ipClass');
+  const ruleNumbers = new PersistentNumbers(store, 'rule');
+  const revisions = new Revisions(store);
+  const index = new WorkloadIndex(store);
+  const ruleNames = new RuleNames(store);
+
+  // ---- policy and distribution
+  const distributor = new Distributor({
+    store,
+    identities,
+    ipClasses,
+    revisions,
+    newCompiler: (numbers, classes) => createCompiler({ identities: numbers, classes, quarantineMs: QUARANTINE_MS }),
+    now,
+    reject: config.reject,
+    onError: (error) => log.error({ err: error }, 'changes could not be distributed; trying again'),
+  });
+  closers.push(() => distributor.stop());
+  const hosts = new HostRuntimes();
+  const policy = new PolicyBook({
+    store,
+    ruleNumbers,
+    now,
+    veto: policyVeto({ distributor, hosts, index, now }),
+    onProvisioned: (provisioned, version) => {
+      log.info({ version, rules: provisioned.rules.length }, 'policy provisioned');
+      distributor.setPolicy(provisioned, version);
+    },
+  });
+  distributor.setPolicy(policy.current.policy, policy.current.version);
+  await distributor.flushed();
+  const dimensions = () => knownDimensions([policy.current.document, ...policy.draftDocuments()]);
+
+  // ---- flows
+  const history = new MemoryHistory(config.flowHistory);
+  const followers = new Followers();
+  const ends = new EndResolver({
+    workload: (id) => store.get('workload', id),
+    at: (ipHex, hostId) => index.at(ipHex, hostId),
+    identityOf: (id) => distributor.identityOf(id),
+    workloadsOf: (identity) => distributor.workloadsOf(identity),
+  });
+  const ingest = new FlowIngest(history, followers, ends);
+
+  // ---- ports
+  const serving = new ServingCertificate(authority.caPem, authority.server);
+  const renewal = setInterval(() => void renewServer(authority, serving, log), RENEWAL_CHECK_MS);
+  renewal.unref();
+  closers.push(() => clearInterval(renewal));
+  const refusal = certificateRefusal(store, now);
+  const onRefused = (port: string) => (address: string, why: string) =>
+    log.warn({ port, address, why }, 'call refused');
+  const enrolment = new Enrolment(store, authority, now);
+  const bound: { sync?: ListenAddress; enroll?: ListenAddress } = {};
+  const told = (address: ListenAddress | undefined, calledHost: string) =>
+    advertised(config.advertise, calledHost, address ?? { host: '', port: 0 });
+
+  const sync = newServer(SYNC_BOUNDS, [demandPeer('host', authority, refusal, onRefused('sync'))]);
+  const agentSync = new AgentSync({ epoch, store, index, distributor, revisions, hosts, refusal, now, log });
+  const flowUpload = new FlowUpload({ ingest, store, refusal, log });
+  const enrolmentOptions = {
+    enrolment,
+    caPem: authority.caPem,
+    syncAddress: (calledHost: string) => told(bound.sync, calledHost),
+    log,
+  };
+  sync.addService(AgentSyncService, { sync: agentSync.sync });
+  sync.addService(FlowUploadService, { upload: flowUpload.upload });
+  sync.addService(CertificateRenewalService, { ...renewalService(enrolmentOptions) });
+
+  const enroll = newServer(ENROLL_BOUNDS, []);
+  enroll.addService(EnrollmentService, { ...enrollmentService(enrolmentOptions) });
+
+  const hostView = new HostView({ hosts, index, ingest, distributor, now });
+  const workloadView = new WorkloadView({ policy, distributor, hosts });
+  const version = programVersion();
+  const statusOptions = {
+    version,
+    startedMs: now(),
+    epoch,
+    authority,
+    store,
+    identities,
+    distributor,
+    policy,
+    hosts,
+    hostView,
+    workloadView,
+    history,
+    followers,
+    ingest,
+    now,
+    log,
+  };
+  const admin = newServer(ADMIN_BOUNDS, [demandPeer('operator', authority, refusal, onRefused('admin'))]);
+  admin.addService(WorkloadsService, {
+    ...workloadsService({ store, index, view: workloadView, dimensions, now, log }),
+  });
+  admin.addService(LabelsService, { ...labelsService({ store, distributor, identities, policy, dimensions, log }) });
+  const hostsAttached = () => [...hosts.all()].filter((host) => host.session !== undefined).length;
+  admin.addService(PolicyService, {
+    ...policyService({ policy, index, view: workloadView, distributor, hosts, dimensions, now, log, hostsAttached }),
+  });
+  const names = { hostIds: hostIdsOf(store), ruleNumber: (id: string) => store.get('rule', id)?.number };
+  const ruleId = (number: number) => ruleNames.idOf(number);
+  admin.addService(FlowsService, { ...flowsService({ history, followers, names, ruleId, log }) });
+  const enrollAddress = () => told(bound.enroll, '');
+  admin.addService(HostsService, {
+    ...hostsService({ store, index, view: hostView, enrolment, enrollAddress, now, log }),
+  });
+  admin.addService(NatMappingsService, { ...natService({ store, distributor, log }) });
+  admin.addService(StatusService, { ...statusService(statusOptions) });
+  const health = addReflectionAndHealth(admin);
+
+  closers.push(async () => {
+    health.setServing(false);
+    agentSync.stop();
+    flowUpload.stop();
+    await Promise.all([sync, admin, enroll].map((server) => shutDown(server, STOP_GRACE_MS)));
+  });
+  bound.sync = await bind(sync, config.listenSync, serverCredentials(serving, true));
+  const adminBound = await bind(admin, config.listenAdmin, serverCredentials(serving, true));
+  bound.enroll = await bind(enroll, config.listenEnroll, serverCredentials(serving, false));
+  let metrics: MetricsServer | undefined;
+  if (config.listenMetrics !== undefined) {
+    metrics = await serveMetrics(config.listenMetrics, statusOptions);
+    closers.push(() => metrics?.close());
+  }
+  const contextFile = await authority.writeOperatorContext('admin', formatListen(reachable(adminBound)));
+  health.setServing(true);
+  const addresses = {
+    sync: formatListen(bound.sync),
+    admin: formatListen(adminBound),
+    enroll: formatListen(bound.enroll),
+    metrics: metrics && config.listenMetrics && formatListen({ host: config.listenMetrics.host, port: metrics.port }),
+  };
+  log.info({ ...addresses, version, policyVersion: policy.current.version, contextFile }, 'controller serves');
+  return { addresses, contextFile, stop };
+}
+
+function openStore(stateDir: string): StateStore {
+  makePrivateDirectory(stateDir);
+  const file = join(stateDir, 'controller.db');
+  // The authority is made after the database, so a database that is missing beside it was lost.
+  if (Authority.existsIn(stateDir) && !existsSync(file)) {
+    throw new StoreError(
+      'RF_STORE_CORRUPT',
+      `Cannot open database ${file}: found an authority beside it but no database; restore a backup of both`,
+    );
+  }
+  const driver = openSqlite(file);
+  try {
+    return new StateStore(driver);
+  } catch (error) {
+    driver.close();
+    throw error;
+  }
+}
+
+/** Names the line of revisions: another database is another line. */
+async function epochOf(store: StateStore, now: () => number): Promise<string> {
+  return store.update((tx) => {
+    const known = tx.get('system', 'system');
+    if (known !== undefined) return known.epoch;
+    const epoch = randomUUID();
+    tx.set('system', 'system', { epoch, createdMs: now() });
+    return epoch;
+  });
+}
+
+async function renewServer(authority: Authority, serving: ServingCertificate, log: Logger): Promise<void> {
+  try {
+    if (!(await authority.renewServerIfDue())) return;
+    serving.replace(authority.server);
+    log.info({ renewalMs: authority.serverRenewalMs() }, 'server certificate renewed');
+  } catch (error) {
+    log.error({ err: error }, 'the server certificate could not be renewed; trying again in an hour');
+  }
+}
+
+/** The address that a peer is told: as configured, else by the host that it called, else as bound. */
+function advertised(configured: string | undefined, calledHost: string, bound: ListenAddress): string {
+  const called = calledHost.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+  const host = configured ?? (called === '' || called === SERVER_NAME ? reachable(bound).host : called);
+  return formatListen({ host, port: bound.port });
+}
+
+/** An address that can be dialled from this machine: a wildcard becomes loopback. */
+function reachable({ host, port }: ListenAddress): ListenAddress {
+  if (host === '0.0.0.0') return { host: '127.0.0.1', port };
+  return host === '::' ? { host: '::1', port } : { host, port };
+}
+
+function hostIdsOf(store: StateStore): (text: string) => string[] {
+  return (text) =>
+    [...store.table('host').values()].filter(({ id, name }) => id === text || name === text).map(({ id }) => id);
+}
+
+function programVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}
+
+function once(body: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => {
+    running ??= body();
+    return running;
+  };
+}
