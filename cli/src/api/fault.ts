@@ -49,6 +49,7 @@ const connectionHints: readonly (readonly [RegExp, string, string])[] = [
     'the controller refused the TLS connection: it may not know this certificate',
     'take a fresh operator folder from the controller, then `ringfence doctor`',
   ],
+  [/^Call cancelled/, 'the controller ended the call: it is stopping', 'try again when it is back'],
   // grpc-js says no more than this when the server ends the TLS session right after the handshake.
   [
     /Last error: Failed to connect \(/,
