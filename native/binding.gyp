@@ -17,6 +17,7 @@
         "src/map.cc",
         "src/map_batch.cc",
         "src/map_dump.cc",
+        "src/netlink.cc",
         "src/netns.cc",
         "src/object.cc",
         "src/pin.cc",

@@ -16,6 +16,9 @@ if [ ! -e "$prefix/include/node/node_api.h" ]; then
   exit 1
 fi
 mkdir -p build
+# Two builds at once would write the same files.
+exec 9> build/lock
+flock 9
 
 stamp() { # what the result depends on: contents, not times, since a checkout changes those
   {

@@ -2,6 +2,7 @@
 #include "btf.h"
 
 #include <bpf/btf.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -160,7 +161,9 @@ BtfPointer Open(const std::string &source)
 	BtfPointer btf(source == "vmlinux" ? btf__load_vmlinux_btf() : btf__parse(source.c_str(), nullptr));
 	if (!btf) {
 		int err = errno;
-		throw Fault::Sys(err == ENOENT ? "RF_NOT_FOUND" : "RF_BTF", "read BTF of " + source, err, "btf__parse")
+		/* libbpf says ENOENT also of a file that is there and has no BTF. */
+		bool missing = err == ENOENT && access(source.c_str(), F_OK) != 0;
+		throw Fault::Sys(missing ? "RF_NOT_FOUND" : "RF_BTF", "read BTF of " + source, err, "btf__parse")
 			.With("source", source)
 			.Log(log.text());
 	}

@@ -2,18 +2,16 @@
 #include "interfaces.h"
 
 #include <linux/net_namespace.h>
-#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sys/socket.h>
+#include <net/if.h>
 
 #include <cstring>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "args.h"
-#include "fd.h"
+#include "netlink.h"
 
 namespace rf
 {
@@ -28,48 +26,8 @@ struct Interface {
 	int peer_netns_id = -1; /* -1: the other end is in this namespace, or there is none */
 };
 
-class Route
-{
-      public:
-	Route() : socket_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE))
-	{
-		if (!socket_.valid())
-			throw Fault::Sys("RF_NETLINK", "open rtnetlink", errno, "socket");
-	}
-
-	void Ask(const void *request, size_t size)
-	{
-		if (send(socket_.get(), request, size, 0) < 0)
-			throw Fault::Sys("RF_NETLINK", "ask rtnetlink", errno, "send");
-	}
-
-	/* Hands each message over until each says enough or the dump ends. Returns the errno of an error message, else
-	 * 0. */
-	int Answer(const std::function<bool(struct nlmsghdr *)> &each)
-	{
-		for (;;) {
-			ssize_t got = recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
-			if (got < 0 && errno == EINTR)
-				continue;
-			if (got < 0)
-				throw Fault::Sys("RF_NETLINK", "read rtnetlink", errno, "recv");
-			auto left = static_cast<unsigned int>(got);
-			for (auto *message = reinterpret_cast<struct nlmsghdr *>(buffer_.data());
-			     NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
-				if (message->nlmsg_type == NLMSG_DONE)
-					return 0;
-				if (message->nlmsg_type == NLMSG_ERROR)
-					return -static_cast<struct nlmsgerr *>(NLMSG_DATA(message))->error;
-				if (!each(message))
-					return 0;
-			}
-		}
-	}
-
-      private:
-	Fd socket_;
-	std::vector<uint8_t> buffer_ = std::vector<uint8_t>(64 << 10);
-};
+/* Interfaces come and go while they are listed; after so many interrupted lists the last one has to do. */
+constexpr int kAttempts = 5;
 
 Interface Parse(struct nlmsghdr *message)
 {
@@ -102,16 +60,18 @@ Napi::Value ListInterfaces(const Napi::CallbackInfo &info)
 	request.header.nlmsg_type = RTM_GETLINK;
 	request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	request.body.ifi_family = AF_UNSPEC;
-	Route route;
-	route.Ask(&request, sizeof(request));
+	Netlink route(NETLINK_ROUTE, "rtnetlink");
 	std::vector<Interface> all;
-	int err = route.Answer([&](struct nlmsghdr *message) {
-		if (message->nlmsg_type == RTM_NEWLINK)
-			all.push_back(Parse(message));
-		return true;
-	});
-	if (err != 0)
-		throw Fault::Sys("RF_NETLINK", "list interfaces", err, "RTM_GETLINK");
+	Netlink::Answer answer;
+	for (int attempt = 0; attempt == 0 || (answer.interrupted && attempt < kAttempts); attempt++) {
+		all.clear();
+		answer = route.Ask(&request, sizeof(request), [&](struct nlmsghdr *message) {
+			if (message->nlmsg_type == RTM_NEWLINK)
+				all.push_back(Parse(message));
+		});
+		if (answer.err != 0)
+			throw Fault::Sys("RF_NETLINK", "list interfaces", answer.err, "RTM_GETLINK");
+	}
 	Napi::Env env = info.Env();
 	Napi::Array out = Napi::Array::New(env, all.size());
 	for (size_t i = 0; i < all.size(); i++) {
@@ -142,20 +102,18 @@ Napi::Value NetnsIdOfProcess(const Napi::CallbackInfo &info)
 	request.attribute.rta_type = NETNSA_PID;
 	request.attribute.rta_len = RTA_LENGTH(sizeof(uint32_t));
 	request.pid = pid;
-	Route route;
-	route.Ask(&request, sizeof(request));
+	Netlink route(NETLINK_ROUTE, "rtnetlink");
 	int id = -1;
-	int err = route.Answer([&](struct nlmsghdr *message) {
-		auto *body = static_cast<struct rtgenmsg *>(NLMSG_DATA(message));
-		auto left = static_cast<int>(NLMSG_PAYLOAD(message, sizeof(struct rtgenmsg)));
-		auto *at =
-			reinterpret_cast<struct rtattr *>(reinterpret_cast<char *>(body) + NLMSG_ALIGN(sizeof(*body)));
-		for (; RTA_OK(at, left); at = RTA_NEXT(at, left)) {
-			if (at->rta_type == NETNSA_NSID && RTA_PAYLOAD(at) == sizeof(int))
-				memcpy(&id, RTA_DATA(at), sizeof(int));
-		}
-		return false;
-	});
+	int err = route.Ask(&request, sizeof(request), [&](struct nlmsghdr *message) {
+			       auto *body = static_cast<struct rtgenmsg *>(NLMSG_DATA(message));
+			       auto left = static_cast<int>(NLMSG_PAYLOAD(message, sizeof(struct rtgenmsg)));
+			       auto *at = reinterpret_cast<struct rtattr *>(reinterpret_cast<char *>(body) +
+									    NLMSG_ALIGN(sizeof(*body)));
+			       for (; RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+				       if (at->rta_type == NETNSA_NSID && RTA_PAYLOAD(at) == sizeof(int))
+					       memcpy(&id, RTA_DATA(at), sizeof(int));
+			       }
+		       }).err;
 	if (err == ESRCH)
 		return info.Env().Undefined();
 	if (err != 0)

@@ -24,15 +24,18 @@ const char *KindName(Kind kind)
 	}
 }
 
-std::string_view LinkTarget(Kind kind)
+/* Whether the name in /proc/self/fd says so. Later kernels may go on with more detail after these words. */
+bool IsKind(std::string_view inode, Kind kind)
 {
+	auto starts = [inode](std::string_view prefix) { return inode.substr(0, prefix.size()) == prefix; };
 	switch (kind) {
 	case Kind::kMap:
-		return "anon_inode:bpf-map";
+		return starts("anon_inode:bpf-map");
 	case Kind::kProgram:
-		return "anon_inode:bpf-prog";
+		return starts("anon_inode:bpf-prog");
 	default:
-		return "anon_inode:bpf_link";
+		/* The kernel spells it one way when it makes a link and the other when it opens one. */
+		return starts("anon_inode:bpf_link") || starts("anon_inode:bpf-link");
 	}
 }
 
@@ -46,10 +49,7 @@ void CheckKind(int fd, Kind kind, const std::string &what)
 	if (size < 0)
 		throw Fault::Sys("RF_KERNEL", "tell what " + what + " is", errno, "readlink");
 	std::string_view found(target, static_cast<size_t>(size));
-	if (found == LinkTarget(kind))
-		return;
-	/* Since 6.14 some map and link types have an inode name that goes on with more detail. */
-	if (found.substr(0, LinkTarget(kind).size()) == LinkTarget(kind))
+	if (IsKind(found, kind))
 		return;
 	throw Fault("RF_ARGUMENT",
 		    "Cannot use " + what + ": found " + std::string(found) + ", wanted a BPF " + KindName(kind));

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -11,11 +10,9 @@
 
 #include <array>
 #include <cstring>
-#include <functional>
-#include <vector>
 
 #include "args.h"
-#include "fd.h"
+#include "netlink.h"
 #include "netns.h"
 
 namespace rf
@@ -92,47 +89,6 @@ bool IsConnection(const struct inet_diag_msg &found, const Tuple &tuple)
 	       Widen(found.idiag_family, found.id.idiag_dst) == tuple.remote;
 }
 
-class Diag
-{
-      public:
-	Diag() : socket_(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG))
-	{
-		if (!socket_.valid())
-			throw Fault::Sys("RF_NETLINK", "open sock_diag", errno, "socket");
-	}
-
-	/* Sends and hands each socket of the answer over. Returns the errno of the answer, 0 at its end. */
-	int Ask(const Request &request, const std::function<void(const struct inet_diag_msg &)> &each)
-	{
-		if (send(socket_.get(), &request, sizeof(request), 0) < 0)
-			throw Fault::Sys("RF_NETLINK", "ask sock_diag", errno, "send");
-		bool dump = request.header.nlmsg_flags & NLM_F_DUMP;
-		for (;;) {
-			ssize_t got = recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
-			if (got < 0 && errno == EINTR)
-				continue;
-			if (got < 0)
-				throw Fault::Sys("RF_NETLINK", "read sock_diag", errno, "recv");
-			auto left = static_cast<unsigned int>(got);
-			for (auto *message = reinterpret_cast<struct nlmsghdr *>(buffer_.data());
-			     NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
-				if (message->nlmsg_type == NLMSG_DONE)
-					return 0;
-				if (message->nlmsg_type == NLMSG_ERROR)
-					return -static_cast<struct nlmsgerr *>(NLMSG_DATA(message))->error;
-				if (message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
-					each(*static_cast<struct inet_diag_msg *>(NLMSG_DATA(message)));
-				if (!dump)
-					return 0;
-			}
-		}
-	}
-
-      private:
-	Fd socket_;
-	std::vector<uint8_t> buffer_ = std::vector<uint8_t>(64 << 10);
-};
-
 /*
  * Finds, then destroys by the socket's cookie, so that a listener is never hit in its connection's place. TCP is looked
  * up by its hash; UDP by a filtered walk, since the kernel's single lookup takes unconnected sockets and swaps the
@@ -143,14 +99,17 @@ bool DestroyIn(const Tuple &tuple, uint8_t family)
 	bool tcp = tuple.protocol == IPPROTO_TCP;
 	struct inet_diag_sockid id = {};
 	bool there = false;
-	Diag diag;
-	int err = diag.Ask(MakeRequest(tuple, family, SOCK_DIAG_BY_FAMILY, tcp ? 0 : NLM_F_DUMP),
-			   [&](const struct inet_diag_msg &found) {
-				   if (there || !IsConnection(found, tuple))
-					   return;
-				   id = found.id;
-				   there = true;
-			   });
+	Netlink diag(NETLINK_SOCK_DIAG, "sock_diag");
+	Request find = MakeRequest(tuple, family, SOCK_DIAG_BY_FAMILY, tcp ? 0 : NLM_F_DUMP);
+	int err = diag.Ask(&find, sizeof(find), [&](struct nlmsghdr *message) {
+			      if (there || message->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+				      return;
+			      const auto &found = *static_cast<struct inet_diag_msg *>(NLMSG_DATA(message));
+			      if (!IsConnection(found, tuple))
+				      return;
+			      id = found.id;
+			      there = true;
+		      }).err;
 	if (err != 0 && err != ENOENT)
 		throw Fault::Sys("RF_NETLINK", "find the socket to close", err, "SOCK_DIAG_BY_FAMILY");
 	if (!there)
@@ -159,7 +118,7 @@ bool DestroyIn(const Tuple &tuple, uint8_t family)
 	destroy.body.id.idiag_if = id.idiag_if;
 	destroy.body.id.idiag_cookie[0] = id.idiag_cookie[0];
 	destroy.body.id.idiag_cookie[1] = id.idiag_cookie[1];
-	err = diag.Ask(destroy, [](const struct inet_diag_msg &) {});
+	err = diag.Ask(&destroy, sizeof(destroy), [](struct nlmsghdr *) {}).err;
 	/* Gone, or its place taken, between the two requests. */
 	if (err == ENOENT || err == ESTALE)
 		return false;

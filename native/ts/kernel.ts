@@ -53,7 +53,10 @@ export function ensureBpffs(path: string): boolean {
   return binding().ensureBpffs(path);
 }
 
-/** Removes a pin; whether it was there. Refuses anything that is not on bpffs (RF_ARGUMENT). */
+/**
+ * Removes a pin; whether it was there. Refuses anything that is not on bpffs (RF_ARGUMENT). What only the pin held (a link, so an
+ * attachment) goes a grace period later, not before this returns; BpfLink.detach() is immediate.
+ */
 export function unpin(path: string): boolean {
   return binding().unpin(path);
 }

@@ -15,6 +15,7 @@ export interface ObjectProgram {
 }
 
 export interface ObjectMap {
+  /** As in C; data sections carry the object's name in front ('basic.rodata'), though every call here takes '.rodata'. */
   name: string;
   type: MapType;
   keySize: number;

@@ -75,22 +75,18 @@ export function skbContext(fields: SkbContext): Uint8Array {
   return bytes;
 }
 
-/** Fields of a struct __sk_buff as a run left it (TestRunResult.context). */
-export function readSkbContext(
-  context: Uint8Array,
-): Required<SkbContext> & { len: number; protocol: number; tcClassid: number } {
+/**
+ * The same fields as a run left them (TestRunResult.context). The kernel gives no others back: not len, protocol or tc_classid.
+ */
+export function readSkbContext(context: Uint8Array): Required<SkbContext> {
   const view = new DataView(context.buffer, context.byteOffset, context.byteLength);
   const get = (offset: number): number => view.getUint32(offset, true);
   return {
-    len: get(0),
     mark: get(8),
-    /** Host order of the wire value's bytes, as in C: htons(ETH_P_IP) reads 8. */
-    protocol: get(16),
     priority: get(32),
     ingressIfindex: get(36),
     ifindex: get(40),
     cb: [0, 1, 2, 3, 4].map((i) => get(48 + 4 * i)),
-    tcClassid: get(72),
     wireLen: get(160),
     gsoSegs: get(164),
     gsoSize: get(176),

@@ -49,7 +49,8 @@ const MAX_DRAIN_US = 500;
 /**
  * One native thread that empties ring buffers and hands over packed batches. Exact: for every lane
  * consumed = delivered + dropped + pending, at any time; pending is 0 after close(). onBatch runs on the thread that made the
- * consumer; what it throws is an uncaught exception, as from any event handler. The consumer keeps the event loop alive.
+ * consumer; what it throws is an uncaught exception, as from any event handler, and the batch counts as released. An open
+ * consumer keeps the event loop alive.
  */
 export class RingConsumer {
   readonly #native;
@@ -74,15 +75,17 @@ export class RingConsumer {
       options.maxIdleMs ?? 50,
       (buffer, recordCount, lane, slot) => {
         let held = true;
-        onBatch({
-          buffer,
-          recordCount,
-          lane,
-          release: () => {
-            if (held) native.release(lane, slot);
-            held = false;
-          },
-        });
+        const release = (): void => {
+          if (held) native.release(lane, slot);
+          held = false;
+        };
+        try {
+          onBatch({ buffer, recordCount, lane, release });
+        } catch (error) {
+          // Nobody is left to release it.
+          release();
+          throw error;
+        }
       },
     );
     this.#native = native;
