@@ -26,7 +26,7 @@ export function checkSelectorShape(value: unknown, report: ShapeReport, path: Pa
   }
   if (key === 'not') return checkSelectorShape(value[key], report, at);
   if (key === 'workload') return checkPattern(value[key], ID_PATTERN, ID_WANTED, report, at);
-  return refuse(report, at, key === 'ipList' ? 'RF_POLICY_END' : 'RF_POLICY_SHAPE', SELECTOR_WANTED);
+  return refuse(report, path, key === 'ipList' ? 'RF_POLICY_END' : 'RF_POLICY_SHAPE', SELECTOR_WANTED);
 }
 
 /** Checks the shape of a rule's end: anyone and IP lists stand alone or directly inside one any. */
@@ -71,7 +71,7 @@ function checkCondition(value: Record<string, unknown>, report: ShapeReport, pat
   const wanted = 'label with exactly one of is, in, group, exists';
   const others = Object.keys(value).filter((key) => key !== 'label');
   const unknown = others.find((key) => !['is', 'in', 'group', 'exists'].includes(key));
-  if (unknown !== undefined) return refuse(report, [...path, unknown], 'RF_POLICY_SHAPE', wanted);
+  if (unknown !== undefined) return refuse(report, path, 'RF_POLICY_SHAPE', wanted);
   const key = others[0];
   if (others.length !== 1 || key === undefined) return refuse(report, path, 'RF_POLICY_SHAPE', wanted);
   return checkOperand(key, value[key], report, [...path, key]) && named;

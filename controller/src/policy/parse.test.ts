@@ -84,10 +84,10 @@ describe('parsePolicy', () => {
     ]);
     expect(document).toBeUndefined();
     expect(problems.map(({ file, line, column, code }) => `${file}:${line}:${column} ${code}`)).toEqual([
-      'one.yaml:2:21 RF_POLICY_PORT',
-      'one.yaml:2:44 RF_POLICY_UNKNOWN',
+      'one.yaml:2:22 RF_POLICY_PORT',
+      'one.yaml:2:45 RF_POLICY_UNKNOWN',
       'three.yaml:2:1 RF_POLICY_YAML',
-      'two.yaml:2:38 RF_POLICY_SHAPE',
+      'two.yaml:2:37 RF_POLICY_SHAPE',
       'two.yaml:3:1 RF_POLICY_SHAPE',
     ]);
     expect(problems[0]?.message).toBe('Cannot accept rule a: found tcp/70000, wanted a port from 0 to 65535');

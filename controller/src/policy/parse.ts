@@ -54,7 +54,8 @@ export function parsePolicy(files: readonly SourceFile[]): ParsedPolicy {
     if (rest[0] === 'rules' && origin.rules !== undefined) {
       inFile[origin.path.length + 1] = origin.rules[Number(rest[1])] ?? Number(rest[1]);
     }
-    problems.push(problemAt(origin.yaml, inFile, code, describe(merged, path), wanted));
+    const atKey = path.at(-2) === 'labels' && code === 'RF_POLICY_UNKNOWN';
+    problems.push(problemAt(origin.yaml, inFile, code, describe(merged, path), wanted, atKey));
   });
   problems.sort((a, b) => compare(a.file, b.file) || a.line - b.line || a.column - b.column || compare(a.code, b.code));
   const failed = problems.some((problem) => !problem.warning);
@@ -164,7 +165,9 @@ function readShape(
     if (issue.code === 'unrecognized_keys') {
       const keys = knownKeys(schema);
       for (const key of issue.keys) {
-        problems.push(problemAt(yaml, [...at, key], 'RF_POLICY_SHAPE', object, `a key, ${someOf(keys)}`, true));
+        problems.push(
+          problemAt(yaml, [...at, key], 'RF_POLICY_SHAPE', object, `one of the keys ${keys.join(', ')}`, true),
+        );
       }
     } else {
       const { code, wanted } = explainIssue(issue, raw);
@@ -176,24 +179,19 @@ function readShape(
 
 /** Our code and words for one of zod's issues. */
 function explainIssue(issue: z.core.$ZodIssue, raw: unknown): ShapeParams {
-  if (issue.code === 'custom' && issue.params !== undefined) return issue.params as ShapeParams;
   const missing = valueAt(raw, issue.path as Path) === undefined;
+  const key = missing && issue.path.length > 0 ? `${String(issue.path.at(-1))}: ` : '';
+  if (issue.code === 'custom' && issue.params !== undefined) {
+    const { code, wanted } = issue.params as ShapeParams;
+    return { code, wanted: `${key}${wanted}` };
+  }
   if (issue.code === 'invalid_type') {
-    const wanted = {
-      string: 'text (quote it)',
-      array: 'a list',
-      object: 'a mapping',
-      record: 'a mapping',
-      boolean: 'true or false',
-      int: 'a whole number',
-    };
-    const type = wanted[issue.expected as keyof typeof wanted] ?? issue.expected;
-    return { code: 'RF_POLICY_SHAPE', wanted: missing ? `${String(issue.path.at(-1))}: ${type}` : type };
+    const type = TYPE_WORDS[issue.expected] ?? issue.expected;
+    const several = issue.expected === 'array' && ONE_OR_MORE.has(String(issue.path.at(-1)));
+    return { code: 'RF_POLICY_SHAPE', wanted: `${key}${several ? 'text, or a list of texts' : type}` };
   }
-  if (issue.code === 'invalid_value') {
-    const last = String(issue.path.at(-1));
-    return { code: 'RF_POLICY_SHAPE', wanted: `${missing ? `${last}: ` : ''}${someOf(issue.values.map(String))}` };
-  }
+  if (issue.code === 'invalid_value')
+    return { code: 'RF_POLICY_SHAPE', wanted: key + someOf(issue.values.map(String)) };
   if (issue.code === 'too_small' && issue.origin === 'array') {
     return { code: 'RF_POLICY_EMPTY', wanted: 'at least one entry: an empty list never means everything' };
   }
@@ -205,6 +203,17 @@ function explainIssue(issue: z.core.$ZodIssue, raw: unknown): ShapeParams {
     return { code: 'RF_POLICY_NAME', wanted: issue.issues[0]?.message ?? issue.message };
   return { code: 'RF_POLICY_SHAPE', wanted: issue.message };
 }
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  string: 'text (quote it)',
+  array: 'a list',
+  object: 'a mapping',
+  record: 'a mapping',
+  boolean: 'true or false',
+  int: 'a whole number',
+  number: 'a whole number',
+};
+const ONE_OR_MORE = new Set(['service', 'ports', 'scope', 'same', 'differs', 'constraints']);
 
 const SINGULAR: Readonly<Record<Section, string>> = {
   dimensions: 'dimension',

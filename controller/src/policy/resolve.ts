@@ -312,7 +312,7 @@ function checkUnique(document: PolicyDocument, rules: readonly { spec: RuleSpec;
     for (const { key, path } of items) {
       const before = seen.get(key.toLowerCase());
       if (before !== undefined)
-        report(path, 'RF_POLICY_DUPLICATE', `a name that differs from the one before (${before}), not by case alone`);
+        report(path, 'RF_POLICY_DUPLICATE', `a name of its own: ${before} is taken, letter case aside`);
       else seen.set(key.toLowerCase(), key);
     }
   };

@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
   parseAllDocuments,
+  visit,
 } from 'yaml';
 import type { Path } from './end-shape.js';
 import type { PolicyProblem } from './model.js';
@@ -57,7 +58,8 @@ export function readYaml(file: SourceFile): { readonly documents: YamlDocument[]
       try {
         value = doc.toJS({ maxAliasCount: 100 });
       } catch (error) {
-        problems.push(syntaxProblem(file, lines, 0, error instanceof Error ? error.message : String(error)));
+        const offset = danglingAlias(doc) ?? 0;
+        problems.push(syntaxProblem(file, lines, offset, error instanceof Error ? error.message : String(error)));
       }
     }
     const usable = doc.errors.length === 0 ? (value ?? null) : undefined;
@@ -68,7 +70,8 @@ export function readYaml(file: SourceFile): { readonly documents: YamlDocument[]
 
 function syntaxProblem(file: SourceFile, lines: LineCounter, offset: number, why: string): PolicyProblem {
   const { line, col } = lines.linePos(offset);
-  const found = (file.text.split('\n')[line - 1] ?? '').trim().slice(0, FOUND_MAX);
+  const text = (file.text.split('\n')[line - 1] ?? '').trim().slice(0, FOUND_MAX);
+  const found = text === '' && offset >= file.text.trimEnd().length ? 'the end of the file' : text;
   const said = why.split('\n')[0] ?? why;
   return {
     code: 'RF_POLICY_YAML',
@@ -80,6 +83,17 @@ function syntaxProblem(file: SourceFile, lines: LineCounter, offset: number, why
     wanted: 'well-formed YAML 1.2',
     warning: false,
   };
+}
+
+/** Where the first alias stands that names no anchor. */
+function danglingAlias(doc: Document): number | undefined {
+  let offset: number | undefined;
+  visit(doc, {
+    Alias(_key, alias) {
+      if (offset === undefined && alias.resolve(doc) === undefined) offset = alias.range?.[0];
+    },
+  });
+  return offset;
 }
 
 function locate(file: SourceFile, lines: LineCounter, doc: Document, path: Path, key = false): Place {
