@@ -58,6 +58,7 @@ metrics: { listen: "127.0.0.1:9464" }
     ['cgroups:\n  - {name: x, path: /a}', ['2:21 "/a" | a path below cgroupRoot without a leading slash']],
     ['cgroups:\n  - {name: x, path: a/../b}', [expect.stringMatching(/^2:21 "a\/\.\.\/b" \| a path below/)]],
     ['adminSources: [10.0.0.0/33]', [expect.stringMatching(/^1:16 "10.0.0.0\/33" \| an address or prefix/)]],
+    ['adminSources: [10.0.0.1/8]', [expect.stringMatching(/^1:16 "10.0.0.1\/8" \| an address or prefix/)]],
     ['adminSources:\n  - from: 10.0.0.1\n    port: 70000', ['3:11 70000 | at most 65535']],
     ['mapSizes:\n  peers: 5', [expect.stringMatching(/^2:\d+ .*\| a table name such as rf_peers$/)]],
     ['metrics:\n  listen: 0.0.0.0:9000', [expect.stringMatching(/^2:11 .*loopback/)]],

@@ -2,6 +2,7 @@
 // with file, line and column, what was found and what was wanted; no part of a wrong file is ever used.
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { parsePrefix } from '@ringfence/proto/address.js';
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { AgentError, messageOf } from './errors.js';
@@ -11,7 +12,9 @@ const hostPort = z
   .string()
   .regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):([0-9]{1,5})$/, { error: 'host:port, IPv6 hosts in brackets', abort: true })
   .refine((text) => portOf(text) >= 1 && portOf(text) <= 65535, 'a port between 1 and 65535');
-const cidr = z.string().refine(isCidr, 'an address or prefix such as 10.0.0.0/8 or fd00::/8');
+const cidr = z
+  .string()
+  .refine((text) => !('problem' in parsePrefix(text)), 'an address or prefix such as 10.0.0.0/8 or fd00::/8');
 const name = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9@._:\\-]{0,127}$/, 'a name of at most 128 letters, digits and @._:\\-');
@@ -82,12 +85,16 @@ export const configSchema = z.strictObject({
   denyRingBytes: bytes(65_536, 268_435_456).refine(isPowerOfTwo, 'a power of two').default(1_048_576),
   /** policy: as the assignment says; reject: RST and ICMP unreachable always; drop: silently always. */
   rejectMode: z.enum(['policy', 'reject', 'drop']).default('policy'),
+  /** Containers and cgroups that the controller has not assigned: seen but untouched, or cut off but for the failsafes. */
+  unassigned: z.enum(['visibility', 'isolate']).default('visibility'),
   /** SIGTERM leaves the kernel state enforcing. */
   keepOnExit: z.boolean().default(true),
   flows: z
     .strictObject({
       /** How often aggregated records leave for the controller. */
       flushMs: z.int().min(50).max(60_000).default(1000),
+      /** How often a long-lived connection's counters leave. */
+      updateMs: z.int().min(50).max(600_000).default(10_000),
       /** Connections held in the aggregation table between flushes. */
       tableEntries: z.int().min(1024).max(4_194_304).default(65_536),
       /** Records per batch at most. */
@@ -265,11 +272,4 @@ function isLoopback(text: string): boolean {
 
 function isPowerOfTwo(value: number): boolean {
   return (value & (value - 1)) === 0;
-}
-
-function isCidr(text: string): boolean {
-  const [address, length, ...rest] = text.split('/');
-  const family = isIP(address ?? '');
-  if (family === 0 || rest.length > 0) return false;
-  return length === undefined || (/^[0-9]{1,3}$/.test(length) && Number(length) <= (family === 4 ? 32 : 128));
 }

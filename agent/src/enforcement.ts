@@ -23,6 +23,7 @@ export class Enforcement {
   #instructions: Instructions = emptyInstructions();
   #locals: readonly LocalWorkload[] = [];
   #problem: Refused | undefined;
+  #held = false;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(ports: EnforcementPorts) {
@@ -39,6 +40,22 @@ export class Enforcement {
     return this.#problem;
   }
 
+  /** What the last run left in force; not applied by this. Before anything else. */
+  restore(instructions: Instructions): void {
+    this.#instructions = instructions;
+  }
+
+  /**
+   * The kernel holds a policy that nobody here knows: nothing is applied, so that nothing is taken off it, until instructions come.
+   */
+  hold(): void {
+    this.#held = true;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
   /** Tries instructions in the kernel. Refused: those before stay in force. */
   tryInstructions(next: Instructions): Promise<Applied> {
     return this.#serial(async () => {
@@ -46,9 +63,14 @@ export class Enforcement {
       if (result.kind === 'ok') {
         this.#instructions = next;
         this.#problem = undefined;
+        this.#held = false;
         return result;
       }
       // The renderer built upon what was refused: bring it, and whatever could not be undone, back to what is in force.
+      if (this.#held) {
+        this.#ports.render(this.#instructions, this.#locals);
+        return result;
+      }
       const back = await this.#apply(this.#instructions, this.#locals, true);
       this.#problem = back.kind === 'ok' ? undefined : back;
       return result;
@@ -74,6 +96,7 @@ export class Enforcement {
   }
 
   async #again(policy: boolean): Promise<Applied> {
+    if (this.#held) return { kind: 'ok' };
     const result = await this.#apply(this.#instructions, this.#locals, policy);
     this.#problem = result.kind === 'ok' ? undefined : result;
     return result;

@@ -1,0 +1,424 @@
+// The composition root of one agent: every concrete part is made and joined here, and nowhere else.
+//
+//            controller ◄────────────── sync stream ──────────────► SyncSession
+//                ▲                                                     │ revisions        ▲ inventory, status
+//                │ flow stream                                         ▼                  │
+//   FlowUploader ┤                       last good state ◄──────► PolicyKeeper            │
+//                │ ▲                                                   │                  │
+//   FlowSpool ◄──┘ │ batches                                           ▼                  │
+//            FlowDriver ◄── rings, sweeps ── Datapath ◄── apply ── Enforcement ◄── WorkloadRegistry ◄── docker, cgroups, host
+//                │ cut sockets                  ▲                      │ endpoints
+//                └──────────────────────────────┘     EndpointDirectory ◄─┘ (names flows)
+//
+// Order at boot: lock → open the datapath, adopting what is pinned → apply the last good state → discover workloads → controller.
+// Until the last step nothing needs a network. Nothing here logs in a loop: each condition is logged when it begins and ends.
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import { Hello } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import type { Logger } from 'pino';
+import type { AgentConfig } from './config.js';
+import { ControllerChannel } from './control/controller-channel.js';
+import { writeCredentials } from './control/credentials.js';
+import { adminFailsafes, controllerFailsafes } from './control/failsafes.js';
+import { bootId, hostFacts } from './control/host-facts.js';
+import { LastGoodFile } from './control/last-good.js';
+import { PolicyKeeper } from './control/policy-keeper.js';
+import { Reconnector } from './control/reconnect.js';
+import { CertificateRenewer, signOverChannel } from './control/renewal.js';
+import { runSyncConnection } from './control/sync-connection.js';
+import type { SyncSession } from './control/sync-session.js';
+import { Datapath } from './datapath/datapath.js';
+import { Renderer } from './desired/renderer.js';
+import type { FailsafeState } from './desired/update.js';
+import { Enforcement } from './enforcement.js';
+import { codeOf, messageOf } from './errors.js';
+import { EndpointDirectory } from './flows/endpoint-directory.js';
+import { runFlowConnection } from './flows/flow-connection.js';
+import { FlowDriver } from './flows/flow-driver.js';
+import { FlowSpool } from './flows/spool.js';
+import { FlowUploader } from './flows/uploader.js';
+import { ConditionBoard } from './health/conditions.js';
+import { serveMetrics } from './health/metrics.js';
+import { capacityOf, judge, statusMessage } from './health/status.js';
+import { AgentLock } from './store/agent-lock.js';
+import { systemTimers as timers } from './timers.js';
+import { findCgroupMount } from './workloads/cgroup-tree.js';
+import type { InterfaceReader } from './workloads/container-place.js';
+import type { FoundWorkload } from './workloads/found-workload.js';
+import { openSources, type Sources } from './workloads/open-sources.js';
+import { WorkloadRegistry } from './workloads/registry.js';
+import { stillThere } from './workloads/remembered.js';
+
+/** Between two looks at attachments, conntrack and health. */
+const TICK_MS = 1000;
+/** A status is sent at least so often, and sooner when something changed. */
+const STATUS_MS = 10_000;
+const BACKOFF = { firstMs: 200, maxMs: 30_000 };
+/** Flow batches in memory beyond those on their way. */
+const MEMORY_BATCHES = 64;
+
+/** What the agent asks of the kernel beside the datapath. */
+export interface KernelPorts extends InterfaceReader {
+  /** Names of the features that this kernel has. */
+  features(): string[];
+}
+
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #log: Logger;
+  readonly #lock: AgentLock;
+  readonly #run = randomBytes(16);
+  readonly #board: ConditionBoard;
+  readonly #channel: ControllerChannel;
+  readonly #datapath: Datapath;
+  readonly #renderer: { failsafes: readonly FailsafeState[] };
+  readonly #enforcement: Enforcement;
+  readonly #keeper: PolicyKeeper<FoundWorkload>;
+  readonly #sources: Sources;
+  readonly #registry: WorkloadRegistry;
+  readonly #endpoints = new EndpointDirectory();
+  readonly #spool: FlowSpool;
+  readonly #uploader: FlowUploader;
+  readonly #flows: FlowDriver;
+  readonly #reconnectors: readonly Reconnector[];
+  readonly #renewer: CertificateRenewer;
+  readonly #features: string[];
+  #metrics: Server | undefined;
+  #session: SyncSession | undefined;
+  #cancelTick: (() => void) | undefined;
+  #cancelStatus: (() => void) | undefined;
+  #statusDueAt = 0;
+  #channelAddress = '';
+  #lostEvents = 0n;
+
+  private constructor(config: AgentConfig, log: Logger, kernel: KernelPorts, lock: AgentLock) {
+    this.#config = config;
+    this.#log = log;
+    this.#lock = lock;
+    this.#board = new ConditionBoard(timers.now, (condition, holds) => {
+      const level = !holds ? 'info' : condition.severity === 'info' ? 'info' : 'warn';
+      log[level]({ code: condition.code, severity: condition.severity, holds, text: condition.text }, condition.title);
+      this.#statusSoon();
+    });
+    const mount = findCgroupMount();
+    const cgroupRoot = config.cgroupRoot ?? mount.path;
+    this.#channel = new ControllerChannel(config.stateDir, config.controller);
+    this.#datapath = Datapath.open({
+      pinPath: config.pinPath,
+      cgroupRoot,
+      mapSizes: config.mapSizes,
+      ringBytes: config.ringBytes,
+      denyRingBytes: config.denyRingBytes,
+      onSwept: (events) => this.#flows?.takeSwept(events),
+    });
+    const renderConfig = {
+      unassigned: config.unassigned,
+      rejectMode: config.rejectMode,
+      failsafes: adminFailsafes(config.adminSources),
+    };
+    this.#renderer = renderConfig;
+    const renderer = new Renderer(renderConfig, this.#datapath.recovered);
+    this.#enforcement = new Enforcement({
+      datapath: this.#datapath,
+      render: (instructions, locals) => renderer.render(instructions, locals),
+      onApplied: (desired) => {
+        this.#endpoints.set(desired.endpoints);
+        this.#statusSoon();
+      },
+    });
+    this.#keeper = new PolicyKeeper({
+      enforcement: this.#enforcement,
+      file: new LastGoodFile<FoundWorkload>(join(config.stateDir, 'state.cbor')),
+      timers,
+      bootId: bootId(),
+      workloads: () => this.#registry.found,
+      onUnreadable: (code, message) => this.#board.set('RF_STATE_CORRUPT', `${code}: ${message}`),
+      onSaved: (problem) => this.#board.set('RF_STATE_UNSAVED', problem),
+      onReturned: (rollout, outcome) => {
+        const how = outcome.kind === 'ok' ? '' : `; returning failed: ${outcome.message}`;
+        this.#board.set('RF_ROLLOUT_RETURNED', `Policy version ${rollout.policyVersion} was not confirmed${how}`);
+      },
+    });
+    const lastGood = this.#keeper.load();
+    if (!lastGood && this.#datapath.status().start !== 'fresh') this.#enforcement.hold();
+    this.#sources = openSources(config, { mount: mount.path, cgroupRoot }, kernel, timers);
+    const sameBoot = lastGood?.bootId === bootId();
+    const remembered = sameBoot ? stillThere(lastGood?.workloads ?? [], kernel.listInterfaces()) : [];
+    this.#registry = new WorkloadRegistry(this.#sources.all, remembered, {
+      onLocals: (locals) => {
+        void this.#enforcement.setLocals(locals);
+        this.#keeper.saveSoon();
+      },
+      onInventory: (delta) => this.#session?.sendInventory(delta),
+    });
+    const run = this.#run.toString('hex');
+    this.#spool = new FlowSpool({ directory: join(config.stateDir, 'spool'), bytesMax: config.flows.spoolBytes }, run);
+    this.#uploader = new FlowUploader({ run, window: config.flows.window, memoryBatches: MEMORY_BATCHES }, this.#spool);
+    this.#flows = new FlowDriver(
+      { run, ...config.flows },
+      {
+        rings: () => this.#datapath.rings(),
+        lanes: () => this.#datapath.status().lanes,
+        resolve: (endpoint) => this.#endpoints.resolve(endpoint),
+        onCut: (cut) => this.#closeSocket(cut),
+        uploader: this.#uploader,
+        spool: this.#spool,
+        timers,
+      },
+    );
+    this.#features = kernel.features();
+    this.#reconnectors = [this.#syncReconnector(), this.#flowReconnector()];
+    this.#renewer = new CertificateRenewer({
+      read: () => this.#channel.credentials(),
+      write: (renewed) => writeCredentials(config.stateDir, renewed),
+      sign: (csr) => signOverChannel(this.#channel, csr),
+      timers,
+      random: Math.random,
+      onRenewed: (renewed) => {
+        log.info({ notAfter: new Date(renewed.notAfterMs).toISOString() }, 'certificate renewed');
+        this.#board.set('RF_CERT_EXPIRING', undefined);
+      },
+      onFailed: (message, retryInMs) => {
+        log.debug({ retryInMs }, message);
+        this.#board.set('RF_CERT_EXPIRING', message);
+      },
+    });
+  }
+
+  /**
+   * Boots in the order that keeps enforcement without a gap; resolves when the last good state is applied and everything else is
+   * under way. Throws RF_LOCKED, or what opening the datapath throws; the kernel is then as it was.
+   */
+  static async start(config: AgentConfig, log: Logger, kernel: KernelPorts): Promise<Agent> {
+    const lock = AgentLock.take(config.pinPath);
+    let agent: Agent;
+    try {
+      agent = new Agent(config, log, kernel, lock);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+    await agent.#boot();
+    return agent;
+  }
+
+  async #boot(): Promise<void> {
+    await this.#learnFailsafes();
+    await this.#enforcement.setLocals(this.#registry.locals);
+    this.#log.info(
+      { start: this.#datapath.status().start, revision: this.#keeper.inForce.revision, held: this.#enforcement.held },
+      'enforcing from the last good state',
+    );
+    this.#registry.start();
+    for (const reconnector of this.#reconnectors) reconnector.start();
+    this.#renewer.start();
+    if (this.#config.metrics) this.#metrics = await serveMetrics(this.#config.metrics.listen, this.#metricsPorts());
+    this.#tick();
+  }
+
+  /** Ends in order: nothing new comes in, everything known goes out or to disk; the kernel keeps enforcing unless told not to. */
+  async stop(): Promise<void> {
+    this.#cancelTick?.();
+    this.#cancelStatus?.();
+    this.#renewer.stop();
+    this.#metrics?.close();
+    await this.#registry.stop();
+    await this.#flows.close();
+    await Promise.all(this.#reconnectors.map((reconnector) => reconnector.stop()));
+    this.#uploader.detach();
+    this.#spool.close();
+    this.#keeper.stop();
+    if (this.#config.keepOnExit) this.#datapath.close();
+    else this.#datapath.detachAll();
+    this.#lock.release();
+  }
+
+  #syncReconnector(): Reconnector {
+    const connect = (established: () => void, signal: AbortSignal) =>
+      runSyncConnection(
+        this.#channel,
+        {
+          hello: () => this.#hello(),
+          inventory: () => this.#registry.inventory(),
+          status: () => this.#status(),
+          inForce: () => this.#keeper.inForce,
+          apply: async (next, epoch, terms) => {
+            const applied = await this.#keeper.apply(next, epoch, terms);
+            const refused = applied.kind === 'refused' ? `Revision ${next.revision}: ${applied.message}` : undefined;
+            this.#board.set('RF_NACK', refused);
+            if (!refused) this.#board.set('RF_STATE_CORRUPT', undefined);
+            return applied;
+          },
+          onWelcome: (hostId) => {
+            this.#log.info({ hostId }, 'connected to the controller');
+            this.#keeper.onConnected();
+            for (const code of ['RF_CONTROLLER_AWAY', 'RF_NOT_ENROLLED', 'RF_CREDENTIALS'] as const)
+              this.#board.set(code, undefined);
+          },
+          onSession: (session) => {
+            this.#session = session;
+          },
+        },
+        established,
+        signal,
+      );
+    return this.#reconnector(connect, (error) => {
+      this.#keeper.onLost();
+      const message = messageOf(error);
+      const enrolled = this.#enrolled();
+      this.#board.set('RF_NOT_ENROLLED', enrolled === false ? message : undefined);
+      this.#board.set('RF_CREDENTIALS', enrolled === undefined ? message : undefined);
+      this.#board.set('RF_CONTROLLER_AWAY', enrolled ? message : undefined);
+      void this.#learnFailsafes();
+    });
+  }
+
+  #flowReconnector(): Reconnector {
+    return this.#reconnector(
+      (established, signal) => runFlowConnection(this.#channel, this.#uploader, established, signal),
+      () => {},
+    );
+  }
+
+  #reconnector(
+    connect: (established: () => void, signal: AbortSignal) => Promise<void>,
+    onEnd: (error: unknown) => void,
+  ): Reconnector {
+    return new Reconnector({
+      connect,
+      onEnd: (error, waitMs, attempt) => {
+        this.#log.debug({ waitMs, attempt, code: codeOf(error, '') }, messageOf(error));
+        onEnd(error);
+      },
+      backoff: BACKOFF,
+      timers,
+      random: Math.random,
+    });
+  }
+
+  /** undefined: the credentials cannot be used. */
+  #enrolled(): boolean | undefined {
+    try {
+      return this.#channel.credentials() !== undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The way to the controller may never be cut; its name may have other addresses by now. */
+  async #learnFailsafes(): Promise<void> {
+    const admin = adminFailsafes(this.#config.adminSources);
+    try {
+      const address = this.#channel.address;
+      const channel = address === undefined ? [] : await controllerFailsafes(address);
+      const known = JSON.stringify(channel);
+      if (known === this.#channelAddress) return;
+      this.#channelAddress = known;
+      this.#renderer.failsafes = [...channel, ...admin];
+      await this.#enforcement.reapply();
+    } catch (error) {
+      // A name that cannot be resolved now: the addresses it had stay open, and the next lost connection asks again.
+      this.#log.debug({ code: codeOf(error, '') }, messageOf(error));
+    }
+  }
+
+  #closeSocket(cut: Parameters<Datapath['destroySocket']>[0]): void {
+    try {
+      this.#datapath.destroySocket(cut);
+    } catch (error) {
+      // Its packets are dropped all the same; only the application learns it later.
+      this.#log.debug({ code: codeOf(error, ''), endpoint: cut.endpoint }, messageOf(error));
+    }
+  }
+
+  #hello(): Hello {
+    const { revision } = this.#keeper.inForce;
+    return Hello.create({
+      protocol: 1,
+      facts: hostFacts({
+        hostName: this.#config.host.name,
+        runtimes: this.#sources.runtimes(),
+        features: this.#features,
+        spaceOf: this.#sources.spaceOf,
+      }),
+      epoch: this.#enforcement.held ? '' : this.#keeper.epoch,
+      revision: BigInt(revision),
+      capacities: this.#datapath.tables().map(capacityOf),
+      run: this.#run,
+    });
+  }
+
+  #status() {
+    const inputs = {
+      instructions: this.#keeper.inForce,
+      datapath: this.#datapath.status(),
+      endpoints: this.#datapath.endpoints(),
+    };
+    judge(inputs, this.#board);
+    return statusMessage(inputs, this.#board);
+  }
+
+  /** Once per second: put back what others removed, decide flows anew, look after itself. */
+  #tick(): void {
+    try {
+      const { reattached, broken } = this.#datapath.verify();
+      this.#datapath.sweepFlows();
+      if (reattached.length > 0) this.#board.set('RF_REATTACHED', reattached.join(', '));
+      this.#board.set('RF_DETACHED', broken.join(', '));
+      void this.#enforcement.retry();
+      this.#lookAfter();
+    } catch (error) {
+      this.#board.set('RF_APPLY_FAILED', `${codeOf(error, 'RF_APPLY')}: ${messageOf(error)}`);
+    }
+    this.#cancelTick = timers.after(TICK_MS, () => this.#tick());
+  }
+
+  #lookAfter(): void {
+    const board = this.#board;
+    const problem = this.#enforcement.problem;
+    board.set('RF_APPLY_FAILED', problem && `${problem.code}: ${problem.message}`);
+    board.set('RF_HELD', this.#enforcement.held ? `Pinned under ${this.#config.pinPath}` : undefined);
+    board.set('RF_SOURCE', this.#registry.problems.map((p) => `${p.source}: ${p.problem}`).join('; '));
+    board.set('RF_WORKLOADS_BOUND', this.#registry.overflow > 0 ? `${this.#registry.overflow} more` : undefined);
+    board.set('RF_SPOOL_IN_USE', this.#spool.empty ? undefined : `${this.#spool.bytes} bytes`);
+    board.set('RF_SPOOL', this.#uploader.spoolProblem?.message);
+    const loss = this.#flows.loss();
+    const lost = loss.ringDropped + loss.deniesRingDropped + loss.agentDropped + loss.spoolDropped;
+    board.set('RF_FLOW_LOSS', lost > this.#lostEvents ? `${lost} in this run` : undefined);
+    this.#lostEvents = lost;
+    const own = this.#enrolled() ? this.#channel.credentials() : undefined;
+    board.set(
+      'RF_CERT_EXPIRED',
+      own && own.notAfterMs < timers.now() ? new Date(own.notAfterMs).toISOString() : undefined,
+    );
+    if (timers.now() >= this.#statusDueAt) this.#sendStatus();
+  }
+
+  /** Soon, once for a burst of changes. */
+  #statusSoon(): void {
+    this.#cancelStatus ??= timers.after(200, () => this.#sendStatus());
+  }
+
+  #sendStatus(): void {
+    this.#cancelStatus?.();
+    this.#cancelStatus = undefined;
+    this.#statusDueAt = timers.now() + STATUS_MS;
+    if (this.#session?.open) this.#session.sendStatus(this.#status());
+  }
+
+  #metricsPorts(): Parameters<typeof serveMetrics>[1] {
+    return {
+      counters: () => this.#datapath.counters(),
+      tables: () => this.#datapath.tables(),
+      helperErrors: () => this.#datapath.status().helperErrors,
+      loss: () => this.#flows.loss(),
+      connections: () => this.#flows.aggregator.size,
+      spoolBytes: () => this.#spool.bytes,
+      workloads: () => this.#registry.found.length,
+      revision: () => this.#keeper.inForce.revision,
+      connected: () => this.#session?.open ?? false,
+      board: this.#board,
+    };
+  }
+}

@@ -1,0 +1,142 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { DesiredState } from '../desired/desired.js';
+import { emptyInstructions, type Instructions } from '../desired/instructions.js';
+import { type Applied, Enforcement } from '../enforcement.js';
+import { ManualTimers } from '../testing/manual-timers.js';
+import { LastGoodFile } from './last-good.js';
+import { PolicyKeeper } from './policy-keeper.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'rfag-keeper-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+let files = 0;
+
+const at = (revision: number, policyVersion: number): Instructions => ({
+  ...emptyInstructions(),
+  revision,
+  policyVersion,
+});
+const plain = { confirmWithinMs: 0, confirmedPolicyVersion: 0 };
+
+function rig(path = join(directory, `${++files}.cbor`)) {
+  const timers = new ManualTimers();
+  const kernel: number[] = [];
+  const notes: string[] = [];
+  const refuse = new Set<number>();
+  const enforcement = new Enforcement({
+    // The desired state stands for its instructions here: what the kernel was given last is what is in force.
+    render: (instructions) => ({ revision: instructions.revision }) as unknown as DesiredState,
+    datapath: {
+      apply: async (desired) => {
+        const { revision } = desired as unknown as { revision: number };
+        if (refuse.has(revision)) {
+          return { kind: 'refused', code: 'RF_MAP_FULL', table: 'rf_peers', message: 'full', restored: true };
+        }
+        kernel.push(revision);
+        return { kind: 'ok', written: 0, deleted: 0, sweep: undefined };
+      },
+    },
+    onApplied: () => {},
+  });
+  const keeper = new PolicyKeeper<string>({
+    enforcement,
+    file: new LastGoodFile(path),
+    timers,
+    bootId: 'boot',
+    workloads: () => ['w'],
+    onUnreadable: (code) => notes.push(`unreadable ${code}`),
+    onSaved: (problem) => notes.push(problem ? 'unsaved' : 'saved'),
+    onReturned: (rollout: { policyVersion: number }, outcome: Applied) =>
+      notes.push(`returned from ${rollout.policyVersion} ${outcome.kind}`),
+  });
+  return { timers, kernel, keeper, enforcement, refuse, path, take: () => notes.splice(0) };
+}
+
+describe('PolicyKeeper', () => {
+  it('saves what took force, and a new process takes it up', async () => {
+    const first = rig();
+    await first.keeper.apply(at(3, 2), 'e1', plain);
+    await first.keeper.apply(at(4, 2), 'e1', plain);
+    await first.timers.advance(100);
+    expect(first.take()).toEqual(['saved']);
+    const second = rig(first.path);
+    expect(second.keeper.load()?.workloads).toEqual(['w']);
+    expect(second.keeper.epoch).toBe('e1');
+    expect(second.keeper.inForce.revision).toBe(4);
+  });
+
+  it('keeps and saves the last good state when the kernel refuses a revision', async () => {
+    const { keeper, kernel, refuse } = rig();
+    await keeper.apply(at(3, 2), 'e1', plain);
+    refuse.add(4);
+    expect(await keeper.apply(at(4, 3), 'e2', plain)).toMatchObject({ kind: 'refused', code: 'RF_MAP_FULL' });
+    expect(keeper.inForce.revision).toBe(3);
+    expect(keeper.epoch).toBe('e1');
+    expect(kernel).toEqual([3, 3]);
+  });
+
+  it('returns to the confirmed state when the controller stays lost, and remembers that on disk', async () => {
+    const { keeper, timers, kernel, take, path } = rig();
+    keeper.onConnected();
+    await keeper.apply(at(1, 1), 'e', plain);
+    await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    await timers.advance(10_000);
+    expect(kernel).toEqual([1, 2]);
+    keeper.onLost();
+    await timers.advance(2999);
+    expect(kernel).toEqual([1, 2]);
+    await timers.advance(1);
+    expect(kernel).toEqual([1, 2, 1]);
+    expect(take().at(-1)).toBe('returned from 2 ok');
+    const next = rig(path);
+    next.keeper.load();
+    expect(next.keeper.inForce.revision).toBe(1);
+  });
+
+  it('returns also when the agent was restarted in between', async () => {
+    const first = rig();
+    first.keeper.onConnected();
+    await first.keeper.apply(at(1, 1), 'e', plain);
+    await first.keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    first.keeper.save();
+    const second = rig(first.path);
+    second.keeper.load();
+    await second.timers.advance(3000);
+    expect(second.kernel).toEqual([1]);
+    expect(second.take()).toEqual(['saved', 'returned from 2 ok']);
+  });
+
+  it('does not return after a confirmation', async () => {
+    const { keeper, timers, kernel } = rig();
+    keeper.onConnected();
+    await keeper.apply(at(1, 1), 'e', plain);
+    await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    await keeper.apply(at(3, 2), 'e', { confirmWithinMs: 0, confirmedPolicyVersion: 2 });
+    keeper.onLost();
+    await timers.advance(60_000);
+    expect(kernel).toEqual([1, 2, 3]);
+  });
+
+  it('says that a state cannot be used and goes on without', () => {
+    const { keeper, path, take } = rig();
+    writeFileSync(path, 'RFSTATE\nhalf');
+    expect(keeper.load()).toBeUndefined();
+    expect(take()).toEqual(['unreadable RF_STATE_CORRUPT']);
+    expect(keeper.inForce.revision).toBe(0);
+  });
+
+  it('holds an unknown policy in the kernel until instructions come', async () => {
+    const { keeper, enforcement, kernel, refuse, timers } = rig();
+    enforcement.hold();
+    await enforcement.setLocals([]);
+    refuse.add(5);
+    await keeper.apply(at(5, 1), 'e', plain);
+    expect(kernel).toEqual([]);
+    await timers.advance(1000);
+    await keeper.apply(at(6, 1), 'e', plain);
+    await enforcement.setLocals([]);
+    expect(kernel).toEqual([6, 6]);
+  });
+});

@@ -1,0 +1,137 @@
+// Keeps what is in force and what is on disk together: boot from the last good state, every revision saved after it took force,
+// unconfirmed rollouts taken back when the controller stays lost.
+import type { Instructions } from '../desired/instructions.js';
+import type { Applied, Enforcement } from '../enforcement.js';
+import { codeOf, messageOf } from '../errors.js';
+import type { Timers } from '../timers.js';
+import type { LastGood, LastGoodFile } from './last-good.js';
+import { type PendingRollout, RolloutGuard, type RolloutTerms } from './rollout.js';
+
+export interface PolicyKeeperPorts<W> {
+  readonly enforcement: Enforcement;
+  readonly file: LastGoodFile<W>;
+  readonly timers: Timers;
+  /** This boot of the machine. */
+  readonly bootId: string;
+  /** Workloads as they are now, saved along. */
+  readonly workloads: () => readonly W[];
+  /** The state could not be read at boot; code and message. */
+  readonly onUnreadable: (code: string, message: string) => void;
+  /** Saving failed (message) or works again (undefined). */
+  readonly onSaved: (problem: string | undefined) => void;
+  /** An unconfirmed rollout was taken back. */
+  readonly onReturned: (rollout: PendingRollout, outcome: Applied) => void;
+}
+
+/** Changes within this time are saved together. */
+const SAVE_AFTER_MS = 100;
+
+export class PolicyKeeper<W> {
+  readonly #ports: PolicyKeeperPorts<W>;
+  #guard: RolloutGuard;
+  #epoch = '';
+  #cancelSave: (() => void) | undefined;
+  #cancelReturn: (() => void) | undefined;
+
+  constructor(ports: PolicyKeeperPorts<W>) {
+    this.#ports = ports;
+    this.#guard = new RolloutGuard(undefined, ports.timers.now());
+  }
+
+  /** Epoch of what is in force; '' when nothing came from a controller yet. */
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  get inForce(): Instructions {
+    return this.#ports.enforcement.instructions;
+  }
+
+  /** Takes up the last good state, without applying it. undefined when there is none that can be used. */
+  load(): LastGood<W> | undefined {
+    let state: LastGood<W> | undefined;
+    try {
+      state = this.#ports.file.read();
+    } catch (error) {
+      this.#ports.onUnreadable(codeOf(error, 'RF_STATE_CORRUPT'), messageOf(error));
+    }
+    if (!state) return undefined;
+    this.#epoch = state.epoch;
+    this.#guard = new RolloutGuard(state.pending, this.#ports.timers.now());
+    this.#ports.enforcement.restore(state.instructions);
+    this.#watchDeadline();
+    return state;
+  }
+
+  /** A whole revision from the controller. */
+  async apply(next: Instructions, epoch: string, terms: RolloutTerms): Promise<Applied> {
+    const before = this.inForce;
+    const applied = await this.#ports.enforcement.tryInstructions(next);
+    if (applied.kind !== 'ok') return applied;
+    this.#epoch = epoch;
+    this.#guard.onApplied(before, next, terms);
+    this.#watchDeadline();
+    this.saveSoon();
+    return applied;
+  }
+
+  onConnected(): void {
+    this.#guard.onConnected();
+    this.#watchDeadline();
+  }
+
+  onLost(): void {
+    this.#guard.onLost(this.#ports.timers.now());
+    this.#watchDeadline();
+  }
+
+  /** Saves within a moment. */
+  saveSoon(): void {
+    this.#cancelSave ??= this.#ports.timers.after(SAVE_AFTER_MS, () => this.save());
+  }
+
+  /** Saves now what is in force. While the kernel holds an unknown policy there is nothing to save. */
+  save(): void {
+    this.#cancelSave?.();
+    this.#cancelSave = undefined;
+    if (this.#ports.enforcement.held) return;
+    try {
+      this.#ports.file.write({
+        epoch: this.#epoch,
+        instructions: this.inForce,
+        pending: this.#guard.pending,
+        bootId: this.#ports.bootId,
+        workloads: this.#ports.workloads(),
+      });
+      this.#ports.onSaved(undefined);
+    } catch (error) {
+      this.#ports.onSaved(messageOf(error));
+      // Tried again with the next change, and by itself: the disk may have room by then.
+      this.#cancelSave = this.#ports.timers.after(5_000, () => this.save());
+    }
+  }
+
+  /** Saves what waits and ends. */
+  stop(): void {
+    this.#cancelReturn?.();
+    if (this.#cancelSave) this.save();
+    this.#cancelSave?.();
+  }
+
+  #watchDeadline(): void {
+    this.#cancelReturn?.();
+    this.#cancelReturn = undefined;
+    const deadline = this.#guard.deadlineMs;
+    if (deadline === undefined) return;
+    const { timers } = this.#ports;
+    this.#cancelReturn = timers.after(Math.max(0, deadline - timers.now()), () => void this.#returnBack());
+  }
+
+  async #returnBack(): Promise<void> {
+    const rollout = this.#guard.takeReturn(this.#ports.timers.now());
+    if (!rollout) return this.#watchDeadline(); // the clock was set back meanwhile
+    const outcome = await this.#ports.enforcement.tryInstructions(rollout.before);
+    this.save();
+    this.#ports.onReturned(rollout, outcome);
+  }
+}

@@ -1,0 +1,132 @@
+// From the kernel's rings to numbered batches:
+//
+//   rings ─► RingConsumer (native thread) ─► FlowAggregator ─► FlowUploader ─► controller
+//   sweeps of conntrack ───────────────────┘                        └─► FlowSpool
+//
+// Counts at every hop: what the kernel produced and lost, what was lost in the hand-off or the table, what the spool dropped.
+import { type BpfMap, type RingBatch, RingConsumer, readClocks } from '@ringfence/native';
+import { FlowUploadMessage, LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { LaneTotals } from '../datapath/types.js';
+import type { Timers } from '../timers.js';
+import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggregator.js';
+import { WallClock } from './clock.js';
+import { EVENT_BYTES } from './event-layout.js';
+import type { RecordBatch } from './record-batch.js';
+import type { FlowSpool } from './spool.js';
+import type { FlowUploader } from './uploader.js';
+
+export interface FlowDriverOptions {
+  /** Hexadecimal, as the uploader's. */
+  readonly run: string;
+  readonly flushMs: number;
+  readonly updateMs: number;
+  readonly tableEntries: number;
+  readonly batchRecords: number;
+}
+
+export interface FlowDriverPorts {
+  /** Ring buffers by lane; closed once the consumer has them. */
+  readonly rings: () => readonly [readonly BpfMap[], readonly BpfMap[]];
+  /** Totals of the kernel's lanes since they were made. */
+  readonly lanes: () => { readonly flows: LaneTotals; readonly denies: LaneTotals };
+  readonly resolve: ResolveEndpoint;
+  /** An open connection was cut: close its socket. */
+  readonly onCut: (cut: CutConnection) => void;
+  readonly uploader: FlowUploader;
+  readonly spool: FlowSpool;
+  readonly timers: Timers;
+}
+
+export class FlowDriver {
+  readonly aggregator: FlowAggregator;
+  readonly #options: FlowDriverOptions;
+  readonly #ports: FlowDriverPorts;
+  readonly #clock = new WallClock(readClocks);
+  readonly #consumer: RingConsumer;
+  readonly #lanesAtStart: { readonly flows: LaneTotals; readonly denies: LaneTotals };
+  readonly #runBytes: Buffer;
+  #cancel: (() => void) | undefined;
+
+  constructor(options: FlowDriverOptions, ports: FlowDriverPorts) {
+    this.#options = options;
+    this.#ports = ports;
+    this.#runBytes = Buffer.from(options.run, 'hex');
+    this.aggregator = new FlowAggregator(
+      {
+        tableEntries: options.tableEntries,
+        batchRecords: options.batchRecords,
+        updateMs: options.updateMs,
+        startedNs: this.#clock.monotonicNs(),
+      },
+      {
+        resolve: ports.resolve,
+        toWallUs: (ns) => this.#clock.toWallUs(ns),
+        onBatch: (batch) => this.#offer(batch),
+        onCut: ports.onCut,
+      },
+    );
+    this.#lanesAtStart = ports.lanes();
+    const lanes = ports.rings();
+    this.#consumer = new RingConsumer({ lanes, recordBytes: EVENT_BYTES }, (batch) => this.#take(batch));
+    for (const ring of lanes.flat()) ring.close();
+    this.#schedule();
+  }
+
+  /** Events that a sweep of conntrack reported. */
+  takeSwept(events: Uint8Array): void {
+    // Copied: the words of an event must begin at a multiple of eight.
+    this.aggregator.ingest(events.slice().buffer, events.length / EVENT_BYTES);
+  }
+
+  /** Losses of this run so far. */
+  loss(): LossCounters {
+    const { flows, denies } = this.#ports.lanes();
+    const { flows: flowsBefore, denies: deniesBefore } = this.#lanesAtStart;
+    const handOff = this.#consumer.counters().reduce((sum, lane) => sum + lane.dropped, 0n);
+    const { dropped } = this.#ports.spool;
+    return LossCounters.create({
+      eventsProduced: flows.produced - flowsBefore.produced,
+      ringDropped: flows.dropped - flowsBefore.dropped,
+      deniesProduced: denies.produced - deniesBefore.produced,
+      deniesRingDropped: denies.dropped - deniesBefore.dropped,
+      agentDropped: handOff + BigInt(this.aggregator.counters.dropped),
+      spoolDropped: BigInt(dropped.allow + dropped.deny + this.#ports.uploader.counters.lost),
+      recordsSent: BigInt(this.#ports.uploader.counters.records),
+    });
+  }
+
+  /** Takes in what the rings still hold and hands every record to the uploader. */
+  async close(): Promise<void> {
+    this.#cancel?.();
+    await this.#consumer.close();
+    this.aggregator.flush(this.#clock.monotonicNs(), true);
+  }
+
+  #schedule(): void {
+    this.#cancel = this.#ports.timers.after(this.#options.flushMs, () => {
+      this.#clock.resample();
+      this.aggregator.flush(this.#clock.monotonicNs());
+      this.#ports.spool.sync();
+      this.#schedule();
+    });
+  }
+
+  #take(batch: RingBatch): void {
+    try {
+      this.aggregator.ingest(batch.buffer, batch.recordCount);
+    } finally {
+      batch.release();
+    }
+  }
+
+  #offer(batch: RecordBatch): void {
+    this.#ports.uploader.offer(batch.lane, batch.columns.count, (sequence) =>
+      FlowUploadMessage.encode({
+        run: this.#runBytes,
+        sequence: BigInt(sequence),
+        flows: batch.columns,
+        loss: this.loss(),
+      }).finish(),
+    );
+  }
+}

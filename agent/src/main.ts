@@ -1,0 +1,98 @@
+// The agent process: argv in, exit code out. Commands: run (default), detach, enroll. The wiring is in agent.ts.
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { parseArgs } from 'node:util';
+import { type FeatureName, listInterfaces, netnsIdOfProcess, probeFeatures } from '@ringfence/native';
+import { pino } from 'pino';
+import { Agent } from './agent.js';
+import { type AgentConfig, loadConfig } from './config.js';
+import { enrollHost } from './control/enroll.js';
+import { hostFacts } from './control/host-facts.js';
+import { detach } from './detach.js';
+import { AgentError, messageOf } from './errors.js';
+
+const USAGE = `ringfence agent
+  main.js [run] --config FILE                                        enforce and report until told to stop
+  main.js detach --config FILE                                       remove every program, link and map from the kernel
+  main.js enroll --controller HOST:PORT --token-file F --config FILE get this host's certificate by a one-time token
+`;
+
+/** Exit codes: 0 done, 1 failed, 2 called wrongly or configured wrongly. */
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      controller: { type: 'string' },
+      'token-file': { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+  const [command = 'run', ...more] = positionals;
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  if (values.config === undefined || more.length > 0) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  const config = loadConfig(values.config);
+  switch (command) {
+    case 'run':
+      return run(config);
+    case 'detach':
+      process.stdout.write(`${detach(config)}\n`);
+      return 0;
+    case 'enroll':
+      return enroll(config, values.controller, values['token-file']);
+    default:
+      process.stderr.write(USAGE);
+      return 2;
+  }
+}
+
+async function run(config: AgentConfig): Promise<number> {
+  const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
+  const agent = await Agent.start(config, log, { listInterfaces, netnsIdOfProcess, features });
+  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  const signal = await stopped;
+  log.info({ signal, keepOnExit: config.keepOnExit }, 'stopping');
+  await agent.stop();
+  return 0;
+}
+
+function features(): string[] {
+  const probed = probeFeatures();
+  return (Object.keys(probed) as FeatureName[]).filter((name) => probed[name].supported).sort();
+}
+
+async function enroll(
+  config: AgentConfig,
+  controller: string | undefined,
+  tokenFile: string | undefined,
+): Promise<number> {
+  if (controller === undefined || tokenFile === undefined) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  const token = readFileSync(tokenFile, 'utf8');
+  const facts = hostFacts({ hostName: config.host.name });
+  const { hostId, notAfterMs } = await enrollHost({ controller, token, stateDir: config.stateDir, facts });
+  process.stdout.write(`enrolled as ${hostId}, certificate until ${new Date(notAfterMs).toISOString()}\n`);
+  return 0;
+}
+
+try {
+  // Not process.exit at once: output may still be on its way to a pipe. What keeps the loop alive is closed by then.
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const code =
+    error instanceof AgentError || (error instanceof Error && 'code' in error) ? `${String(error.code)} ` : '';
+  process.stderr.write(`${code}${messageOf(error)}\n`);
+  process.exit(error instanceof AgentError && error.code === 'RF_CONFIG' ? 2 : 1);
+}
