@@ -27,15 +27,17 @@ export class ServingCertificate implements experimental.CertificateProvider {
     for (const listener of this.#listeners) listener(this.#update());
   }
 
+  // Both first calls come later, not at once: grpc-js 1.14 adds the listener before it adds the server that is to be told, and a
+  // server that was never told drops every connection.
   addCaCertificateListener(listener: experimental.CaCertificateUpdateListener): void {
-    listener({ caCertificate: Buffer.from(this.#caPem) });
+    queueMicrotask(() => listener({ caCertificate: Buffer.from(this.#caPem) }));
   }
 
   removeCaCertificateListener(): void {}
 
   addIdentityCertificateListener(listener: experimental.IdentityCertificateUpdateListener): void {
     this.#listeners.add(listener);
-    listener(this.#update());
+    queueMicrotask(() => listener(this.#update()));
   }
 
   removeIdentityCertificateListener(listener: experimental.IdentityCertificateUpdateListener): void {
