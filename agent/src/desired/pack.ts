@@ -11,14 +11,11 @@ import {
   FAILSAFE_KEY,
   type FailsafeKey,
   failsafePrefix,
-  GROUP,
-  GROUP_KEY,
   type Layout,
   NAT,
   NAT_KEY,
   type NatKey,
   PEER,
-  PEER_KEY,
   PORT,
   PORT_KEY,
   SHARED_KEY,
@@ -64,12 +61,14 @@ export function endpointOf(value: string): Endpoint {
   return ENDPOINT.decode(bytesOf(value));
 }
 
+// Peers and groups come by the hundred thousand: written out member by member, which pack.test.ts compares with the codecs.
+
 export function peerKey(space: number, addr: Uint8Array): string {
-  return textOf(PEER_KEY.encode({ space, addr }));
+  return packU32(space) + textOf(addr);
 }
 
 export function peerValue(identity: number, flags: number): string {
-  return textOf(PEER.encode({ identity, flags }));
+  return packU32(identity) + packU32(flags);
 }
 
 export function peerOf(value: string): { identity: number; flags: number } {
@@ -97,11 +96,11 @@ export function natValue(identity: number, port: number): string {
 }
 
 export function groupKey(set: number, peer: number, kind: number): string {
-  return textOf(GROUP_KEY.encode({ set, peer, kind }));
+  return packU32(set) + packU32(peer) + packU32(kind);
 }
 
 export function groupValue(group: number): string {
-  return textOf(GROUP.encode({ group }));
+  return packU32(group);
 }
 
 export function portKey(group: number, at: PortPrefix): string {

@@ -1,11 +1,10 @@
 // Bindings and the host's own addresses → rf_peers and rf_shared.
 import { PeerFlag } from '@ringfence/bpf';
-import { addressFromHex, addressHex } from '@ringfence/proto/address.js';
 import { type BindingState, bindingKey } from '@ringfence/proto/instructions.js';
 import type { Table } from './desired.js';
 import { Edits } from './edits.js';
 import { NumberPool } from './numbers.js';
-import { packU32, peerKey, peerValue, sharedKey } from './pack.js';
+import { bytesOf, packU32, peerKey, peerValue, sharedKey, textOf } from './pack.js';
 import { type RecoveredNumbers, sharedContent } from './recovered.js';
 import type { SpaceNumbers } from './spaces.js';
 import { type Change, VersionedMap } from './versioned-map.js';
@@ -15,6 +14,7 @@ export class PeerTables {
   shared: Table = VersionedMap.of();
   readonly #numbers: NumberPool;
   readonly #spaces: SpaceNumbers;
+  /** As packed text. */
   #hostAddresses: ReadonlySet<string> = new Set();
 
   constructor(recovered: RecoveredNumbers, spaces: SpaceNumbers) {
@@ -38,14 +38,14 @@ export class PeerTables {
     for (const { after } of changes) if (after !== undefined) this.#acquire(after, shared);
     for (const { before } of changes) if (before !== undefined) this.#release(before, shared);
     const former = this.#hostAddresses;
-    this.#hostAddresses = new Set(hostAddresses.map(addressHex));
+    this.#hostAddresses = new Set(hostAddresses.map(textOf));
     for (const { before, after } of changes) this.#place(before, after, peers);
-    for (const hex of new Set([...former, ...this.#hostAddresses])) {
-      if (former.has(hex) === this.#hostAddresses.has(hex)) continue;
-      const at = { space: '', address: addressFromHex(hex) };
+    for (const text of new Set([...former, ...this.#hostAddresses])) {
+      if (former.has(text) === this.#hostAddresses.has(text)) continue;
+      const at = { space: '', address: bytesOf(text) };
       const binding = bindingOf(bindingKey(at));
       if (binding !== undefined) this.#place(undefined, binding, peers);
-      else if (this.#hostAddresses.has(hex)) peers.put(peerKey(0, at.address), peerValue(0, PeerFlag.HOST));
+      else if (this.#hostAddresses.has(text)) peers.put(peerKey(0, at.address), peerValue(0, PeerFlag.HOST));
       else peers.remove(peerKey(0, at.address));
     }
     this.peers = peers.appliedTo(this.peers);
@@ -57,7 +57,7 @@ export class PeerTables {
     const at = after ?? before;
     if (at === undefined) return;
     const key = peerKey(this.#spaces.numberOf(at.space), at.address);
-    const host = at.space === '' && this.#hostAddresses.has(addressHex(at.address)) ? PeerFlag.HOST : 0;
+    const host = at.space === '' && this.#hostAddresses.has(textOf(at.address)) ? PeerFlag.HOST : 0;
     if (after === undefined) {
       if (host === 0) peers.remove(key);
       else peers.put(key, peerValue(0, host));
