@@ -108,7 +108,7 @@ test('fish: conditions by command, descriptions quoted', () => {
     "# fish completion of ringfence; made by \`ringfence completion fish\`
     complete -c ringfence -f
     complete -c ringfence -n 'not __fish_seen_subcommand_from do-it' -a 'do-it' -d 'does: what\\'s wanted'
-    complete -c ringfence -l output -s o -r -a 'a b' -d 'it\\'s [odd]: x'
+    complete -c ringfence -l output -s o -x -a 'a b' -d 'it\\'s [odd]: x'
     complete -c ringfence -n '__fish_seen_subcommand_from do-it' -a 'x y'
     complete -c ringfence -n '__fish_seen_subcommand_from do-it' -l file -r -F -d 'a file'
     "

@@ -28,8 +28,10 @@ function conditionOf(path: readonly string[], node: CommandNode): string {
 function optionLine(condition: string | undefined, option: OptionNode): string {
   const names = option.names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`));
   const where = condition === undefined ? '' : ` -n ${quote(condition)}`;
-  const values = option.choices.length > 0 ? ` -a ${quote(option.choices.join(' '))}` : option.path ? ' -F' : '';
-  return `complete -c ringfence${where} ${names.join(' ')}${option.takesValue ? ' -r' : ''}${values} -d ${quote(option.description)}`;
+  // -x: a value and never a file; -r -F: a value that is a file.
+  const value = !option.takesValue ? '' : option.path ? ' -r -F' : ' -x';
+  const choices = option.choices.length > 0 ? ` -a ${quote(option.choices.join(' '))}` : '';
+  return `complete -c ringfence${where} ${names.join(' ')}${value}${choices} -d ${quote(option.description)}`;
 }
 
 function quote(text: string): string {

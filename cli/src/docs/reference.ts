@@ -98,6 +98,13 @@ function code(text: string): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  // Angle brackets outside of code would be read as HTML.
+  const escaped = (cell: string) =>
+    cell
+      .replaceAll('|', '\\|')
+      .split('`')
+      .map((part, index) => (index % 2 === 0 ? part.replaceAll('<', '&lt;') : part))
+      .join('`');
+  const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
 }
