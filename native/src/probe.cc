@@ -87,15 +87,27 @@ Fd MakeMap(bpf_map_type type, uint32_t key, uint32_t value, uint32_t entries, co
 
 constexpr int kLoopback = 1; /* index of lo in any new network namespace */
 
+void AttachTcx(const Fd &program, int ifindex, int also_good)
+{
+	Fd link(bpf_link_create(program.get(), ifindex, static_cast<bpf_attach_type>(uapi::kTcxIngress), nullptr));
+	if (!link.valid() && errno != also_good)
+		Fail("attach at TCX", errno, "bpf(BPF_LINK_CREATE)");
+}
+
+/*
+ * Making a namespace takes CAP_SYS_ADMIN, which an agent may well not have. Then an index that no interface has: a
+ * kernel with TCX looks for the interface (ENODEV), one without does not know the attach type (EINVAL).
+ */
 void ProbeTcx()
 {
 	Fd program = LoadProgram(BPF_PROG_TYPE_SCHED_CLS, 0, Returning(-1));
-	InFreshNetns([&] {
-		Fd link(bpf_link_create(program.get(), kLoopback, static_cast<bpf_attach_type>(uapi::kTcxIngress),
-					nullptr));
-		if (!link.valid())
-			Fail("attach at TCX", errno, "bpf(BPF_LINK_CREATE)");
-	});
+	try {
+		InFreshNetns([&] { AttachTcx(program, kLoopback, 0); });
+	} catch (const Fault &fault) {
+		if (fault.err() != EPERM)
+			throw;
+		AttachTcx(program, INT32_MAX, ENODEV);
+	}
 }
 
 void ProbeClsact()

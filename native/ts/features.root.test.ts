@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { release } from 'node:os';
 import { expect, test } from 'vitest';
 import { FEATURES, type FeatureName, probeFeatures } from './features.js';
-import { eventually } from './test-support.js';
+import { addonPath, eventually } from './test-support.js';
 
 const atLeast = (version: string): boolean => {
   const [major = 0, minor = 0] = release().split('.').map(Number);
@@ -27,10 +27,20 @@ test('probing leaves no program or map behind', async () => {
   await eventually('end of the probes', () => count('prog') === 0 && count('map') === 0);
 });
 
+test('TCX is found without CAP_SYS_ADMIN', () => {
+  const code = `console.log(JSON.stringify(require(${JSON.stringify(addonPath)}).probeFeature('tcx')))`;
+  const drop = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+  const keep = (flag: string): string => `--${flag}-caps=+bpf,+net_admin,+perfmon`;
+  const out = execFileSync('setpriv', [...drop, keep('inh'), keep('ambient'), process.execPath, '-e', code], {
+    encoding: 'utf8',
+  });
+  expect(JSON.parse(out).errno === 0).toBe(atLeast(FEATURES.tcx));
+});
+
 test('without privileges everything is unsupported, with a reason', () => {
   const script = `
     process.setgroups([]); process.setgid(65534); process.setuid(65534);
-    const n = require(${JSON.stringify(new URL('../build/Release/ringfence.node', import.meta.url).pathname)});
+    const n = require(${JSON.stringify(addonPath)});
     console.log(JSON.stringify(${JSON.stringify(Object.keys(FEATURES))}.map((f) => n.probeFeature(f))));`;
   const answers = JSON.parse(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })) as {
     errno: number;

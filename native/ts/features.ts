@@ -33,19 +33,19 @@ export const FEATURES = {
 } as const;
 export type FeatureName = keyof typeof FEATURES;
 
+const EPERM = 1;
+
 /**
  * Tries each feature for real: makes the map, loads the program, attaches it in a throw-away network namespace. Nothing is left
- * behind. Never throws for an unsupported feature. Takes some tens of milliseconds.
+ * behind. Never throws for an unsupported feature; what may not be tried counts as unsupported and says so. Takes some tens of
+ * milliseconds. Wants CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; clsact also CAP_SYS_ADMIN, for the namespace.
  */
 export function probeFeatures(): Record<FeatureName, Feature> {
   const out = {} as Record<FeatureName, Feature>;
   for (const name of Object.keys(FEATURES) as FeatureName[]) {
     const { errno, reason } = binding().probeFeature(name);
-    out[name] = {
-      supported: reason === '',
-      reason: reason === '' ? '' : `${reason} (kernel ${FEATURES[name]} or later has it)`,
-      errno,
-    };
+    const wanted = errno === EPERM ? 'wanted the capability to try' : `wanted kernel ${FEATURES[name]} or later`;
+    out[name] = { supported: reason === '', reason: reason === '' ? '' : `${reason}, ${wanted}`, errno };
   }
   return out;
 }

@@ -27,7 +27,7 @@ export type TcxOrder = 'head' | 'tail';
 
 export interface AttachedProgram {
   progId: number;
-  /** 0 when attached without a link. */
+  /** 0 when attached without a link, and where the kernel does not say (cgroups). */
   linkId: number;
 }
 
@@ -70,7 +70,7 @@ export class BpfLink {
     return new BpfLink(binding().linkFromPin(path));
   }
 
-  /** Throws RF_NOT_FOUND. */
+  /** By kernel id. Takes CAP_SYS_ADMIN, where a pin would not. Throws RF_NOT_FOUND, RF_KERNEL. */
   static fromId(id: number): BpfLink {
     return new BpfLink(binding().linkFromId(id));
   }

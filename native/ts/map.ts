@@ -81,7 +81,7 @@ export class BpfMap {
     return new BpfMap(binding().mapFromPin(path));
   }
 
-  /** By kernel id, e.g. from an array-of-maps lookup. Throws RF_NOT_FOUND. */
+  /** By kernel id, e.g. from an array-of-maps lookup. Takes CAP_SYS_ADMIN, where a pin would not. Throws RF_NOT_FOUND, RF_KERNEL. */
   static fromId(id: number): BpfMap {
     return new BpfMap(binding().mapFromId(id));
   }

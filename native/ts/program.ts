@@ -107,7 +107,7 @@ export class BpfProgram {
     return new BpfProgram(binding().programFromPin(path));
   }
 
-  /** Throws RF_NOT_FOUND. */
+  /** By kernel id. Takes CAP_SYS_ADMIN, where a pin would not. Throws RF_NOT_FOUND, RF_KERNEL. */
   static fromId(id: number): BpfProgram {
     return new BpfProgram(binding().programFromId(id));
   }

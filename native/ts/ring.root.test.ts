@@ -11,7 +11,6 @@ import { type RingBatch, RingConsumer, type RingOptions } from './ring.js';
 import { addonPath, eventually, testProgram, thrownBy, u32 } from './test-support.js';
 
 const LANES = 2;
-const PER_RUN = 1000;
 const RECORD = 128;
 
 interface Producer {
@@ -19,7 +18,7 @@ interface Producer {
   lanes: BpfMap[][];
   /** Sums over CPUs, per lane. */
   stats(): { produced: bigint; delivered: bigint; dropped: bigint }[];
-  /** runs × PER_RUN (or perRun) events into the lane, on whatever CPU this is. */
+  /** runs × 1000 (or per_run) events into the lane, on whatever CPU this is. */
   produce(lane: number, runs: number): void;
   close(): void;
 }

@@ -105,7 +105,7 @@ export class RingConsumer {
     this.#native.resume();
   }
 
-  /** Takes everything committed so far and hands it over; resolves when onBatch has seen it. */
+  /** Takes everything committed so far (nothing while paused) and hands it over; resolves when onBatch has seen it. */
   flush(): Promise<void> {
     return this.#native.flush();
   }
