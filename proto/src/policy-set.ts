@@ -46,9 +46,11 @@ export function policySet(groups: readonly PeerGroup[]): PolicySet {
   const digest = createHash('sha256');
   for (const group of groups) {
     const { anyone, identities, classes, ports } = group;
-    const words = [anyone ? 1 : 0, identities.length, classes.length, ports.length, ...identities, ...classes];
-    for (const p of ports) words.push(p.protocol, p.portLow, p.portHigh, p.rule, p.allow ? 1 : 0, p.constraints);
-    digest.update(Uint32Array.from(words));
+    digest.update(Uint32Array.of(anyone ? 1 : 0, identities.length, classes.length, ports.length));
+    digest.update(Uint32Array.from(identities)).update(Uint32Array.from(classes));
+    for (const p of ports) {
+      digest.update(Uint32Array.of(p.protocol, p.portLow, p.portHigh, p.rule, p.allow ? 1 : 0, p.constraints));
+    }
   }
   return { hash: digest.digest('hex').slice(0, 32), groups };
 }

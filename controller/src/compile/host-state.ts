@@ -2,6 +2,7 @@
 // identities that they name, the bindings of these, the prefixes of their IP lists.
 import type { AssignmentState, CidrState } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
+import { adjust } from './counts.js';
 import type { SetNode } from './set-node.js';
 
 export class HostState {
@@ -58,11 +59,4 @@ export class HostState {
     for (const node of this.nodes.keys()) if (node.listed) for (const name of node.ipLists()) lists.add(name);
     return lists;
   }
-}
-
-/** Adds to a count and forgets it at zero. */
-export function adjust<K>(counts: Map<K, number>, key: K, by: number): void {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
 }

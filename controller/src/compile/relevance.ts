@@ -1,8 +1,9 @@
 // Which addresses a host must hear about: those behind which stands an identity that one of its sets names. The binding then
 // lists everybody behind the address, since a shared address is allowed when any of them is.
+import { addressFromHex } from '@ringfence/proto/address.js';
 import type { BindingAddress, BindingState } from '@ringfence/proto/instructions.js';
 import { WORLD } from '../topology/view.js';
-import { addressOf, type BindingTable, type Candidates, placesOf, sameCandidates } from './binding-table.js';
+import { type BindingTable, type Candidates, placesOf, sameCandidates } from './binding-table.js';
 import type { HostState } from './host-state.js';
 import type { Identity } from './identity-table.js';
 import type { SetBuilder } from './set-builder.js';
@@ -29,16 +30,21 @@ export interface BindingDelta {
   readonly removed: BindingAddress[];
 }
 
-/** Every binding that a host must hold now. */
+/** Every binding that a host must hold now, by address. */
 export function allBindings(host: HostState, from: BindingSources): BindingState[] {
+  const held = new Map<string, BindingState>();
   const numbers = new Set<number>();
-  for (const node of host.nodes.keys()) for (const number of node.peers()) numbers.add(number);
-  const addresses = new Set<string>();
-  for (const number of numbers) for (const hex of addressesOf(number, host, from)) addresses.add(hex);
-  return [...addresses].flatMap((hex) => {
-    const seen = from.bindings.seenBy(host.id, hex);
-    return seen !== undefined && names(host, seen) ? [bindingOf(hex, seen)] : [];
-  });
+  for (const node of host.nodes.keys()) {
+    for (const number of node.peers()) {
+      if (numbers.has(number)) continue;
+      numbers.add(number);
+      forAddresses(number, host, from, (hex) => {
+        const seen = held.has(hex) ? undefined : from.bindings.seenBy(host.id, hex);
+        if (seen !== undefined && (seen.binding.identity === number || names(host, seen))) held.set(hex, seen.binding);
+      });
+    }
+  }
+  return [...held.keys()].sort().map((hex) => held.get(hex) as BindingState);
 }
 
 /** For each host that must hear of an address: what to tell. Fresh hosts hear everything. */
@@ -63,7 +69,7 @@ export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta
     if (host.fresh) continue;
     for (const number of host.renamed()) {
       if (host.names(number) === host.named(number)) continue;
-      for (const hex of addressesOf(number, host, from)) look(host, hex);
+      forAddresses(number, host, from, (hex) => look(host, hex));
       for (const hex of moved.get(number) ?? []) look(host, hex);
     }
   }
@@ -75,13 +81,13 @@ export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta
 /** What a host held at these addresses against what it must hold. */
 function compare(host: HostState, addresses: ReadonlySet<string>, bindings: BindingTable): BindingDelta {
   const delta: BindingDelta = { set: [], removed: [] };
-  for (const hex of addresses) {
+  for (const hex of [...addresses].sort()) {
     const before = bindings.seenBefore(host.id, hex);
     const now = bindings.seenBy(host.id, hex);
     const held = before?.identities.some((number) => host.named(number)) ?? false;
     if (now !== undefined && names(host, now)) {
-      if (!held || !sameCandidates(before, now)) delta.set.push(bindingOf(hex, now));
-    } else if (held) delta.removed.push({ space: WORLD, address: addressOf({ hex }) });
+      if (!held || !sameCandidates(before, now)) delta.set.push(now.binding);
+    } else if (held) delta.removed.push({ space: WORLD, address: addressFromHex(hex) });
   }
   return delta;
 }
@@ -97,22 +103,17 @@ function hostsNaming(number: number, from: ChangeSources): Set<HostState> {
   return hosts;
 }
 
-function addressesOf(number: number, host: HostState, from: BindingSources): string[] {
-  const members = from.identity(number)?.members ?? [];
-  return [...members].flatMap((id) => {
+/** The addresses of an identity's members that this host may see. */
+function forAddresses(number: number, host: HostState, from: BindingSources, each: (hex: string) => void): void {
+  const identity = from.identity(number);
+  if (identity === undefined) return;
+  for (const id of identity.members) {
     const workload = from.workload(id);
-    if (workload === undefined) return [];
-    return placesOf(workload).flatMap(({ hostId, hex }) => (hostId === '' || hostId === host.id ? [hex] : []));
-  });
+    if (workload === undefined) continue;
+    for (const { hostId, hex } of placesOf(workload)) if (hostId === '' || hostId === host.id) each(hex);
+  }
 }
 
 function names(host: HostState, candidates: Candidates): boolean {
   return candidates.identities.some((number) => host.names(number));
-}
-
-function bindingOf(hex: string, { identities, unmanaged }: Candidates): BindingState {
-  const [first] = identities;
-  if (first === undefined) throw new RangeError(`Cannot bind ${hex}: found no identity behind it, wanted one at least`);
-  const shared = identities.length > 1 ? identities : [];
-  return { space: WORLD, address: addressOf({ hex }), identity: first, shared, unmanaged };
 }

@@ -1,7 +1,7 @@
 // The rules in force now, out of the provisioned policy and the time; says what changed, by content and not by object.
 import type { Policy, Rule } from '../policy/model.js';
 import { visitSelector } from '../policy/selector.js';
-import { adjust } from './host-state.js';
+import { adjust } from './counts.js';
 import type { Relevance } from './identity-table.js';
 import type { ActiveRule } from './rule-index.js';
 

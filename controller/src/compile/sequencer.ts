@@ -1,17 +1,16 @@
 // From what a host held to what it must hold: one delta, adds and removes sorted, so that the same change gives the same bytes.
 // The agent applies adds (sets, assignments, bindings, prefixes) before removes, in reverse.
 import { type AddressPrefix, prefixKey } from '@ringfence/proto/address.js';
-import {
-  type AssignmentState,
-  type BindingAddress,
-  type BindingState,
-  bindingKey,
-  type CidrState,
-  type HostDelta,
+import type {
+  AssignmentState,
+  BindingAddress,
+  BindingState,
+  CidrState,
+  HostDelta,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
 
-/** What one host held and must hold. Bindings come as the changes themselves. */
+/** What one host held and must hold. Bindings come as the changes themselves, by address. */
 export interface HostChange {
   readonly hostId: string;
   readonly full: boolean;
@@ -45,8 +44,8 @@ export function sequence(change: HostChange): HostDelta {
       ({ localId }) => localId,
     ),
     removedAssignments: [...assignedBefore.keys()].filter((localId) => !assignedNow.has(localId)).sort(),
-    bindings: sorted(change.bindings, bindingKey),
-    removedBindings: sorted(change.removedBindings, bindingKey),
+    bindings: change.bindings,
+    removedBindings: change.removedBindings,
     cidrs: cidrs.set,
     removedCidrs: cidrs.removed,
   };
