@@ -45,7 +45,9 @@ export class ServingCertificate implements experimental.CertificateProvider {
   }
 
   #update(): experimental.IdentityCertificateUpdate {
-    return { certificate: Buffer.from(this.#pair.certificatePem), privateKey: Buffer.from(this.#pair.keyPem) };
+    // The authority goes along: a host that enrols knows only its fingerprint, from the token.
+    const certificate = Buffer.from(`${this.#pair.certificatePem.trimEnd()}\n${this.#caPem}`);
+    return { certificate, privateKey: Buffer.from(this.#pair.keyPem) };
   }
 }
 
