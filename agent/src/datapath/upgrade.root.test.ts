@@ -1,0 +1,110 @@
+// Programs replaced under traffic: every packet meets the old or the new one, connections go on, nothing forbidden slips through.
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { objectPath } from '@ringfence/bpf';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { A, ADDRESS, B, CGROUP_ROOT, containers, HOST, inNetns, makeBed, PIN_PATH, removeBed } from './testing/bed.js';
+import type { Request } from './testing/driver.js';
+import { Forked } from './testing/forked.js';
+import { allow, fullUpdate, setOf } from './testing/policies.js';
+import type { TrafficRequest } from './testing/traffic.js';
+
+const [ID_A, ID_B, OPEN, SHUT] = [101, 102, 8001, 8002];
+const config = { unassigned: 'visibility', rejectMode: 'policy', failsafes: [] } as const;
+const list = [allow(1, 6, OPEN)];
+const update = fullUpdate(
+  1,
+  [
+    { localId: `container:${A}`, identity: ID_A, setOut: setOf({ [ID_B]: list }) },
+    { localId: `container:${B}`, identity: ID_B, setIn: setOf({ [ID_A]: list }) },
+  ],
+  { [ADDRESS.a4]: ID_A, [ADDRESS.b4]: ID_B },
+);
+let objectDir = '';
+let owner: Forked<Request>;
+let inA: Forked<TrafficRequest>;
+let inB: Forked<TrafficRequest>;
+
+async function start(dir: string | undefined): Promise<unknown> {
+  owner = await Forked.start<Request>('driver', HOST);
+  const options = {
+    pinPath: PIN_PATH,
+    cgroupRoot: CGROUP_ROOT,
+    objectDir: dir,
+    ringBytes: 65_536,
+    denyRingBytes: 65_536,
+  };
+  const how = await owner.ask({ do: 'open', options, config });
+  expect(await owner.ask({ do: 'apply', update, locals: containers() })).toMatchObject({ kind: 'ok' });
+  return how;
+}
+
+/** Ids of the programs that the kernel runs at A's interface. */
+function programIds(): number[] {
+  const [at] = JSON.parse(inNetns(HOST, 'bpftool', '-j', 'net', 'show')) as [
+    { tc: { prog_id?: number; id?: number }[] },
+  ];
+  return at.tc.map((entry) => entry.prog_id ?? entry.id ?? 0).sort((a, b) => a - b);
+}
+
+beforeAll(async () => {
+  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], {
+    cwd: new URL('../../', import.meta.url),
+  });
+  makeBed();
+  objectDir = mkdtempSync(join(tmpdir(), 'rfdp-'));
+  cpSync(join(objectPath('tc_ingress'), '..'), objectDir, { recursive: true });
+  // Another build of the same source: bytes after the end of the ELF file change its hash and nothing else.
+  for (const name of readdirSync(objectDir))
+    if (name.endsWith('.bpf.o')) appendFileSync(join(objectDir, name), 'another');
+  inA = await Forked.start<TrafficRequest>('traffic', A);
+  inB = await Forked.start<TrafficRequest>('traffic', B);
+  for (const port of [OPEN, SHUT]) await inB.ask({ do: 'serve', port });
+});
+
+afterAll(async () => {
+  await owner?.ask({ do: 'detach' }).catch(() => undefined);
+  for (const process of [owner, inA, inB]) await process?.kill();
+  rmSync(objectDir, { recursive: true, force: true });
+  removeBed();
+});
+
+describe('Datapath, replacement of programs under traffic', () => {
+  it('switches every link, keeps link ids and connections, lets nothing forbidden through', async () => {
+    expect(await start(undefined)).toBe('fresh');
+    const links = await owner.ask({ do: 'links' });
+    expect(await inA.ask({ do: 'open', id: 'kept', host: ADDRESS.b4, port: OPEN, timeoutMs: 1500 })).toBe('open');
+    await inA.ask({ do: 'pump', id: 'kept' });
+    let programs = programIds();
+    for (const dir of [objectDir, undefined, objectDir]) {
+      await owner.kill();
+      const started = start(dir);
+      let forbidden = 0;
+      let tried = 0;
+      const trying = (async () => {
+        let running = true;
+        const stop = started.finally(() => {
+          running = false;
+        });
+        while (running) {
+          tried += 1;
+          const how = await inA.ask({ do: 'open', id: `t${tried}`, host: ADDRESS.b4, port: SHUT, timeoutMs: 1500 });
+          if (how === 'open') forbidden += 1;
+        }
+        await stop;
+      })();
+      expect(await started).toBe('upgraded');
+      await trying;
+      expect(tried).toBeGreaterThan(0);
+      expect(forbidden).toBe(0);
+      expect(await owner.ask({ do: 'links' })).toEqual(links);
+      expect(programIds()).not.toEqual(programs);
+      programs = programIds();
+    }
+    const kept = await inA.ask<{ received: number; end: string | undefined }>({ do: 'pumped', id: 'kept' });
+    expect(kept.end).toBeUndefined();
+    expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 1500 })).toBe(true);
+  });
+});
