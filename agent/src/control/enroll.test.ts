@@ -1,41 +1,14 @@
-import 'reflect-metadata';
-import { createHash, generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import * as x509 from '@peculiar/x509';
+import { type Server, status } from '@grpc/grpc-js';
 import { EnrollmentService, type EnrollRequest, HostFacts } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeAuthority, type TestAuthority } from '../testing/test-authority.js';
 import { finishPending, readCredentials } from './credentials.js';
 import { enrollHost } from './enroll.js';
 import { parseToken } from './token.js';
-
-// A small authority and Enrollment server, speaking the real protocol over real TLS.
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-x509.cryptoProvider.set(webcrypto);
-
-async function makeAuthority(name: string) {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
-  });
-  const sign = (publicKey: x509.PublicKeyType, subject: string, san: x509.JsonGeneralName[]) =>
-    x509.X509CertificateGenerator.create({
-      subject,
-      issuer: certificate.subject,
-      publicKey,
-      signingKey: keys.privateKey,
-      signingAlgorithm: algorithm,
-      notBefore: new Date(Date.now() - 60_000),
-      notAfter: new Date(Date.now() + 3_600_000),
-      extensions: [new x509.SubjectAlternativeNameExtension(san)],
-    });
-  return { pem: certificate.toString('pem'), der: Buffer.from(certificate.rawData), sign };
-}
 
 const directories: string[] = [];
 function stateDir(): string {
@@ -44,8 +17,8 @@ function stateDir(): string {
   return directory;
 }
 
-let authority: Awaited<ReturnType<typeof makeAuthority>>;
-let foreign: Awaited<ReturnType<typeof makeAuthority>>;
+let authority: TestAuthority;
+let foreign: TestAuthority;
 let server: Server;
 let address: string;
 let seen: EnrollRequest[] = [];
@@ -54,44 +27,18 @@ let answerWithForeignCa = false;
 beforeAll(async () => {
   authority = await makeAuthority('ringfence-ca');
   foreign = await makeAuthority('somebody-else');
-  const serverKeys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const serverCertificate = await authority.sign(serverKeys.publicKey, 'CN=controller', [
-    { type: 'dns', value: 'ringfence-controller' },
-  ]);
-  const keyPem = x509.PemConverter.encode(
-    await webcrypto.subtle.exportKey('pkcs8', serverKeys.privateKey),
-    'PRIVATE KEY',
-  );
-  server = new Server();
-  server.addService(EnrollmentService, {
-    enroll: (call: { request: EnrollRequest }, reply: (error: object | null, value?: object) => void) => {
-      seen.push(call.request);
-      if (call.request.token.includes('.used.')) {
-        reply({ code: status.PERMISSION_DENIED, details: 'found a token that was used, wanted a fresh one' });
-        return;
-      }
-      const request = new x509.Pkcs10CertificateRequest(call.request.csrDer);
-      void authority
-        .sign(request.publicKey, 'CN=host-7', [{ type: 'url', value: 'ringfence://host/host-7' }])
-        .then((certificate) =>
-          reply(null, {
-            hostId: 'host-7',
-            certificatePem: certificate.toString('pem'),
-            caPem: answerWithForeignCa ? foreign.pem : authority.pem,
-            syncAddress: '0.0.0.0:7443',
-          }),
-        );
-    },
-  });
-  const chain = Buffer.from(`${serverCertificate.toString('pem')}\n${authority.pem}`);
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(
-      '127.0.0.1:0',
-      ServerCredentials.createSsl(null, [{ private_key: Buffer.from(keyPem), cert_chain: chain }]),
-      (error, bound) => (error ? reject(error) : resolve(bound)),
-    ),
-  );
-  address = `127.0.0.1:${port}`;
+  const enroll = (call: { request: EnrollRequest }, reply: (error: object | null, value?: object) => void) => {
+    seen.push(call.request);
+    if (call.request.token.includes('.used.')) {
+      reply({ code: status.PERMISSION_DENIED, details: 'found a token that was used, wanted a fresh one' });
+      return;
+    }
+    void authority.sign(call.request.csrDer, 'host-7').then((certificatePem) => {
+      const caPem = answerWithForeignCa ? foreign.pem : authority.pem;
+      reply(null, { hostId: 'host-7', certificatePem, caPem, syncAddress: '0.0.0.0:7443' });
+    });
+  };
+  ({ server, address } = await authority.serve([[EnrollmentService, { enroll }]], false));
 });
 
 afterAll(() => {

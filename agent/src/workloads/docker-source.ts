@@ -131,6 +131,14 @@ export class DockerSource implements WorkloadSource {
     this.#cancelTimer = this.#options.timers.after(this.#backoff.nextMs(), () => void this.#connect());
   }
 
+  /** The same, or a rejection when the Engine takes too long: one that hangs is as good as gone. */
+  #answerOf<T>(answer: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const cancel = this.#options.timers.after(ANSWER_MS, () => reject(new Error(`no answer within ${ANSWER_MS} ms`)));
+      answer.then(resolve, reject).finally(cancel);
+    });
+  }
+
   #poll(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = this.#options.timers.after(this.#options.pollMs, () => {
@@ -173,12 +181,18 @@ export class DockerSource implements WorkloadSource {
     const docker = this.#docker;
     if (!docker) return [];
     const engineMajor = Number.parseInt(this.version, 10) || 0;
-    const networks = await docker.listNetworks();
+    const networks = await this.#answerOf(docker.listNetworks());
     this.#networks = new Map(
-      networks.map((info) => [info.Id, readNetwork(info as Parameters<typeof readNetwork>[0], engineMajor)]),
+      networks.flatMap((info) => {
+        const network = readNetwork(info as Parameters<typeof readNetwork>[0], engineMajor);
+        return [
+          [info.Id, network],
+          [info.Name, network],
+        ] as const;
+      }),
     );
     this.#options.onNetworks?.();
-    const listed = await docker.listContainers({ filters: { status: ['running', 'paused'] } });
+    const listed = await this.#answerOf(docker.listContainers({ filters: { status: ['running', 'paused'] } }));
     const inspected = new Map<string, { key: string; info: ContainerInspectInfo }>();
     const queue = [...listed];
     const worker = async () => {
@@ -186,7 +200,8 @@ export class DockerSource implements WorkloadSource {
         // Status counts seconds ("Up 5 minutes"); everything else changes only with the container.
         const key = JSON.stringify({ ...entry, Status: undefined });
         const known = this.#inspected.get(entry.Id);
-        const fresh = known?.key === key && processLives(known.info) ? known.info : await inspect(docker, entry.Id);
+        const fresh =
+          known?.key === key && processLives(known.info) ? known.info : await this.#answerOf(inspect(docker, entry.Id));
         if (fresh?.State.Running) inspected.set(entry.Id, { key, info: fresh });
       }
     };
@@ -209,7 +224,7 @@ async function openDocker(socketPath: string): Promise<Docker> {
 /** undefined when it went away between the list and now. */
 async function inspect(docker: Docker, id: string): Promise<ContainerInspectInfo | undefined> {
   try {
-    return await docker.getContainer(id).inspect({ abortSignal: AbortSignal.timeout(ANSWER_MS) });
+    return await docker.getContainer(id).inspect();
   } catch (error) {
     if (typeof error === 'object' && error !== null && 'statusCode' in error && error.statusCode === 404)
       return undefined;

@@ -1,0 +1,90 @@
+import { expect, it } from 'vitest';
+import { ManualTimers, settle } from '../testing/manual-timers.js';
+import { makeAuthority } from '../testing/test-authority.js';
+import { type Credentials, checkCredentials } from './credentials.js';
+import { CertificateRenewer, renewAtMs } from './renewal.js';
+
+const HOUR = 3_600_000;
+
+/** A clock that begins at the machine's: certificates carry real dates. */
+class CertificateClock extends ManualTimers {
+  readonly #offset = Date.now() - super.now();
+  override now(): number {
+    return super.now() + this.#offset;
+  }
+}
+
+async function rig() {
+  const authority = await makeAuthority('ca');
+  const timers = new CertificateClock();
+  const first = await authority.host('h1', 24 * HOUR);
+  let own: Credentials = checkCredentials('h1', 'c:1', first.keyPem, first.certificatePem, authority.pem);
+  const state = { signed: 0, fail: 0, foreign: false, failures: [] as string[], renewed: 0 };
+  const foreign = await makeAuthority('foreign');
+  const renewer = new CertificateRenewer({
+    read: () => own,
+    write: (next) => {
+      own = next;
+    },
+    sign: async (csrDer) => {
+      if (state.fail > 0) {
+        state.fail -= 1;
+        throw new Error('controller away');
+      }
+      state.signed += 1;
+      const by = state.foreign ? foreign : authority;
+      const life = timers.now() - Date.now() + 48 * HOUR;
+      const certificatePem = await by.sign(csrDer, 'h1', life);
+      return { hostId: 'h1', certificatePem, caPem: authority.pem, syncAddress: '' };
+    },
+    timers,
+    random: () => 1,
+    onRenewed: () => {
+      state.renewed += 1;
+    },
+    onFailed: (message) => state.failures.push(message),
+  });
+  renewer.start();
+  /** Signing is real work off this thread: the clock waits for it. */
+  const until = async (done: () => boolean) => {
+    for (let i = 0; i < 500 && !done(); i++) await settle();
+    expect(done()).toBe(true);
+  };
+  return { timers, state, renewer, own: () => own, until };
+}
+
+it('CertificateRenewer renews at two thirds of the life, with a new key', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  const before = own();
+  await timers.advance(renewAtMs(before) - timers.now() - 1000);
+  expect(state.signed).toBe(0);
+  await timers.advance(2000);
+  await until(() => state.renewed === 1);
+  expect(own().keyPem).not.toBe(before.keyPem);
+  expect(own().notAfterMs).toBeGreaterThan(before.notAfterMs);
+  renewer.stop();
+});
+
+it('CertificateRenewer tries again with backoff until it works', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  state.fail = 3;
+  await timers.advance(renewAtMs(own()) - timers.now() + 1000);
+  for (let failures = 1; failures <= 3; failures++) {
+    await until(() => state.failures.length === failures);
+    await timers.advance(5_000 * 2 ** (failures - 1));
+  }
+  await until(() => state.renewed === 1);
+  expect(state.failures[0]).toMatch(/Cannot renew the certificate of host h1: controller away/);
+  renewer.stop();
+});
+
+it('CertificateRenewer keeps the present certificate when the new one does not fit', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  const before = own();
+  state.foreign = true;
+  await timers.advance(renewAtMs(before) - timers.now() + 1000);
+  await until(() => state.failures.length === 1);
+  expect(state.failures[0]).toMatch(/another authority signed it/);
+  expect(own()).toBe(before);
+  renewer.stop();
+});

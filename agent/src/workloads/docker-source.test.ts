@@ -1,0 +1,165 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatAddress } from '@ringfence/proto/address.js';
+import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FakeEngine } from '../testing/fake-engine.js';
+import { systemTimers } from '../timers.js';
+import { PlaceFinder } from './container-place.js';
+import { DockerSource } from './docker-source.js';
+import type { FoundWorkload } from './found-workload.js';
+
+const directory = mkdtempSync(join(tmpdir(), 'rfag-docker-'));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** Container processes in these tests are this very process: it lives, and has a cgroup. */
+const pid = process.pid;
+const netnsByPid = new Map<number, number>();
+const interfaces: { index: number; name: string; peerIndex: number; peerNetnsId: number }[] = [];
+
+let engine: FakeEngine;
+let source: DockerSource;
+let found: readonly FoundWorkload[] | undefined;
+let sockets = 0;
+
+function watch(socketPath: string): void {
+  const reader = { listInterfaces: () => interfaces, netnsIdOfProcess: (p: number) => netnsByPid.get(p) };
+  source = new DockerSource({
+    socketPath,
+    places: new PlaceFinder(reader, '/sys/fs/cgroup', '/sys/fs/cgroup'),
+    pollMs: 60_000,
+    timers: systemTimers,
+    random: () => 0,
+  });
+  source.start((now) => {
+    found = now;
+  });
+}
+
+const seen = <T>(probe: () => T) => vi.waitFor(probe, { timeout: 10_000, interval: 10 });
+const names = () => found?.map((f) => f.inventory.name).sort();
+const addresses = (name: string) =>
+  found
+    ?.find((f) => f.inventory.name === name)
+    ?.inventory.addresses.map((a) => `${formatAddress(a.ip)}${a.space && ` ${a.space}`}`);
+
+beforeEach(async () => {
+  found = undefined;
+  netnsByPid.clear();
+  interfaces.length = 0;
+  engine = await FakeEngine.listen(join(directory, `${++sockets}.sock`));
+});
+afterEach(async () => {
+  await source.stop();
+  await engine.close();
+});
+
+describe('DockerSource', () => {
+  it('finds a container with its addresses, ports, metadata, and the host end of its veth', async () => {
+    netnsByPid.set(pid, 4);
+    interfaces.push(
+      { index: 2, name: 'eth0', peerIndex: 0, peerNetnsId: -1 },
+      { index: 9, name: 'veth1', peerIndex: 8, peerNetnsId: 4 },
+      { index: 11, name: 'veth2', peerIndex: 8, peerNetnsId: 5 },
+    );
+    engine.containers = [
+      {
+        id: 'c1',
+        name: 'web',
+        pid,
+        image: 'nginx:1',
+        labels: { app: 'shop', 'ringfence.pairing-key': 'rfk1.secret', long: 'x'.repeat(600) },
+        networks: { bridge: { ip: '172.17.0.2', ip6: 'fd00::2' } },
+        ports: { '80/tcp': [{ HostIp: '0.0.0.0', HostPort: '8080' }], '53/udp': null },
+      },
+    ];
+    watch(engine.socketPath);
+    await seen(() => expect(names()).toEqual(['web']));
+    const [web] = found ?? [];
+    expect(web?.inventory).toMatchObject({
+      localId: 'container:c1',
+      kind: WorkloadKind.WORKLOAD_KIND_CONTAINER,
+      image: 'nginx:1',
+      metadata: { app: 'shop' },
+      pairingKey: 'rfk1.secret',
+      source: `docker:${engine.socketPath}`,
+      published: [{ protocol: 6, hostPort: 8080, port: 80 }],
+    });
+    expect(web?.inventory.metadata).toEqual({ app: 'shop' });
+    // Masqueraded IPv4 is this host's alone; an Engine this old routes IPv6.
+    expect(addresses('web')).toEqual(['172.17.0.2 local:bridge', 'fd00::2']);
+    expect(web?.local).toMatchObject({ interfaces: [{ name: 'veth1', ifindex: 9 }], netns: `/proc/${pid}/ns/net` });
+    expect(source.problem).toBeUndefined();
+    expect(source.spaceOf('docker0', 4)).toBe('local:bridge');
+    expect(source.spaceOf('eth0', 4)).toBeUndefined();
+  });
+
+  it('knows routed networks, several networks, host network and shared network', async () => {
+    engine.networks.push({
+      Name: 'routed',
+      Id: 'r'.repeat(64),
+      Driver: 'bridge',
+      Options: { 'com.docker.network.bridge.enable_ip_masquerade': 'false' },
+    });
+    engine.networks.push({ Name: 'lan', Id: 'm'.repeat(64), Driver: 'macvlan', Options: {} });
+    engine.containers = [
+      { id: 'a', name: 'two', pid, networks: { routed: { ip: '10.1.0.2' }, bridge: { ip: '172.17.0.3' } } },
+      { id: 'b', name: 'lan', pid, networks: { lan: { ip: '192.168.7.5' } } },
+      { id: 'c', name: 'onhost', pid, mode: 'host', networks: { host: {} } },
+      { id: 'd', name: 'sidecar', pid, mode: 'container:a' },
+    ];
+    watch(engine.socketPath);
+    await seen(() => expect(names()).toEqual(['lan', 'onhost', 'two']));
+    expect(addresses('two')).toEqual(['172.17.0.3 local:bridge', '10.1.0.2']);
+    expect(addresses('lan')).toEqual(['192.168.7.5']);
+    const onHost = found?.find((f) => f.inventory.name === 'onhost');
+    expect(onHost?.inventory).toMatchObject({ kind: WorkloadKind.WORKLOAD_KIND_CGROUP, addresses: [] });
+    expect(onHost?.local.cgroup?.id).toBeTypeOf('bigint');
+    expect(onHost?.local).toMatchObject({ interfaces: [], netns: undefined });
+  });
+
+  it('follows start, pause, rename, network changes and death by events, and asks anew only about what changed', async () => {
+    engine.containers = [{ id: 'a', name: 'one', pid, networks: { bridge: { ip: '172.17.0.2' } } }];
+    watch(engine.socketPath);
+    await seen(() => expect(names()).toEqual(['one']));
+    engine.containers.push({ id: 'b', name: 'two', pid });
+    engine.event('container', 'start');
+    await seen(() => expect(names()).toEqual(['one', 'two']));
+    const first = engine.containers[0];
+    if (first) first.networks = { bridge: { ip: '172.17.0.9' } };
+    engine.event('network', 'connect');
+    await seen(() => expect(addresses('one')).toEqual(['172.17.0.9 local:bridge']));
+    engine.containers = engine.containers.map((c) => (c.id === 'b' ? { ...c, state: 'paused' } : c));
+    engine.event('container', 'pause');
+    await seen(() => expect(engine.asked.filter((url) => url.endsWith('/containers/b/json'))).toHaveLength(2));
+    expect(names()).toEqual(['one', 'two']);
+    engine.containers = engine.containers.filter((c) => c.id === 'b');
+    engine.event('container', 'die');
+    await seen(() => expect(names()).toEqual(['two']));
+    expect(engine.asked.filter((url) => url.endsWith('/containers/a/json'))).toHaveLength(2);
+  });
+
+  it('keeps what it knew while the Engine is away, says so, and catches up when it is back', async () => {
+    engine.containers = [{ id: 'a', name: 'one', pid }];
+    watch(engine.socketPath);
+    await seen(() => expect(names()).toEqual(['one']));
+    await engine.close();
+    await seen(() => expect(source.problem).toMatch(/Cannot watch Docker at .*, wanted an answering Engine/));
+    expect(names()).toEqual(['one']);
+    engine = await FakeEngine.listen(engine.socketPath);
+    engine.containers = [{ id: 'n', name: 'new', pid }];
+    await seen(() => expect(names()).toEqual(['new']));
+    expect(source.problem).toBeUndefined();
+    expect(engine.streams).toBe(1);
+  });
+
+  it('waits for an Engine that is not there yet', async () => {
+    const late = join(directory, 'late.sock');
+    watch(late);
+    await seen(() => expect(source.problem).toMatch(/ENOENT/));
+    await engine.close();
+    engine = await FakeEngine.listen(late);
+    await seen(() => expect(names()).toEqual([]));
+  });
+});
