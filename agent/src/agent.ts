@@ -84,6 +84,7 @@ export class Agent {
   readonly #reconnectors: readonly Reconnector[];
   readonly #renewer: CertificateRenewer;
   readonly #features: string[];
+  readonly #restored: boolean;
   #metrics: Server | undefined;
   #session: SyncSession | undefined;
   #cancelTick: (() => void) | undefined;
@@ -141,6 +142,7 @@ export class Agent {
       },
     });
     const lastGood = this.#keeper.load();
+    this.#restored = lastGood !== undefined;
     if (!lastGood && this.#datapath.status().start !== 'fresh') this.#enforcement.hold();
     this.#sources = openSources(config, { mount: mount.path, cgroupRoot }, kernel, timers);
     const sameBoot = lastGood?.bootId === bootId();
@@ -201,6 +203,12 @@ export class Agent {
     }
     await agent.#boot();
     return agent;
+  }
+
+  /** What is in force, and whether it came from the state on disk. */
+  get standing(): { policyVersion: number; revision: number; source: 'state' | 'none' } {
+    const { policyVersion, revision } = this.#enforcement.instructions;
+    return { policyVersion, revision, source: this.#restored ? 'state' : 'none' };
   }
 
   async #boot(): Promise<void> {

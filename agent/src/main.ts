@@ -10,9 +10,11 @@ import { enrollHost } from './control/enroll.js';
 import { hostFacts } from './control/host-facts.js';
 import { detach } from './detach.js';
 import { AgentError, messageOf } from './errors.js';
+import { writeFileAtomic } from './store/atomic-file.js';
 
 const USAGE = `ringfence agent
-  main.js [run] --config FILE                                        enforce and report until told to stop
+  main.js [run] --config FILE [--ready-file F]                       enforce and report until told to stop; F is written once
+                                                                     the last good policy (or, without one, none) is in the kernel
   main.js detach --config FILE                                       remove every program, link and map from the kernel
   main.js enroll --controller HOST:PORT --token-file F --config FILE get this host's certificate by a one-time token
 `;
@@ -26,6 +28,7 @@ async function main(argv: readonly string[]): Promise<number> {
       config: { type: 'string' },
       controller: { type: 'string' },
       'token-file': { type: 'string' },
+      'ready-file': { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -41,7 +44,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const config = loadConfig(values.config);
   switch (command) {
     case 'run':
-      return run(config);
+      return run(config, values['ready-file']);
     case 'detach':
       process.stdout.write(`${detach(config)}\n`);
       return 0;
@@ -53,9 +56,11 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function run(config: AgentConfig): Promise<number> {
+async function run(config: AgentConfig, readyFile: string | undefined): Promise<number> {
   const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
   const agent = await Agent.start(config, log, { listInterfaces, netnsIdOfProcess, features });
+  if (readyFile !== undefined)
+    writeFileAtomic(readyFile, `${JSON.stringify({ pid: process.pid, ...agent.standing })}\n`);
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
