@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The sweep: what no packet triggers. Decides flows again whose generation is old (an idle connection is cut like a
+ * busy one), reports the counters of long-lived ones, ends idle ones. Its output is packed rf_event records, so that a
+ * sweep over a full table cannot overflow a ring; user space reads until the end. Entries are read where they are,
+ * never looked up: a lookup would mark each as used and blind the LRU.
+ */
+#include "lib/flow.h"
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+} __attribute__((preserve_access_index));
+
+struct bpf_map;
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+} __attribute__((preserve_access_index));
+
+static __always_inline void rf_sweep_report(struct seq_file *seq, const struct rf_flow_key *key, struct rf_flow *flow,
+					    const struct rf_report *report)
+{
+	struct rf_event event = {};
+
+	flow->last_report_ns = report->now;
+	rf_fill_key(&event, key, report);
+	rf_fill_flow(&event, flow, report->flags | RF_EVENT_SWEPT);
+	if (bpf_seq_write(seq, &event, sizeof(event)))
+		rf_failed(RF_ERROR_SEQ_WRITE);
+}
+
+SEC("iter/bpf_map_elem")
+int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct rf_report report = {.now = bpf_ktime_get_ns(), .attempts = 1};
+	struct rf_flow *flow = ctx->value;
+	const struct rf_flow_key *walked = ctx->key;
+	struct seq_file *seq = ctx->meta->seq;
+	struct rf_decision d = {};
+	struct rf_endpoint_key at = {};
+	struct rf_endpoint *ep;
+	struct rf_flow_key key;
+	__u32 generation;
+
+	if (!flow || !walked)
+		return 0;
+	__builtin_memcpy(&key, walked, sizeof(key));
+	at.id = flow->endpoint_id;
+	at.kind = flow->endpoint_kind;
+	ep = bpf_map_lookup_elem(&rf_endpoints, &at);
+	/* The workload is gone, or its place has another one. */
+	if (!ep || ep->number != key.endpoint || rf_flow_expired(&key, flow, report.now)) {
+		if (!(flow->flags & RF_FLOW_ENDED)) {
+			flow->flags |= RF_FLOW_ENDED;
+			report.kind = RF_EVENT_KIND_END;
+			rf_sweep_report(seq, &key, flow, &report);
+		}
+		bpf_map_delete_elem(&rf_flows, &key);
+		return 0;
+	}
+	generation = rf_global_generation();
+	if (flow->generation != ep->generation || flow->global_generation != generation) {
+		if (rf_flow_renew(flow, &key, ep, generation, &d, &report)) {
+			rf_sweep_report(seq, &key, flow, &report);
+			return 0;
+		}
+	}
+	if (!(flow->flags & RF_FLOW_ENDED) && flow->last_seen_ns > flow->last_report_ns &&
+	    report.now - flow->last_report_ns > rf_update_period_ns) {
+		report.kind = RF_EVENT_KIND_UPDATE;
+		report.flags = 0;
+		rf_sweep_report(seq, &key, flow, &report);
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

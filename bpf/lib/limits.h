@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every bounded loop's limit, why it is that large, and what happens when it is hit. */
+#ifndef RF_LIMITS_H
+#define RF_LIMITS_H
+
+/* Identities behind one translated address. User space refuses larger sets; identities past it are not asked. */
+#define RF_SHARED_MAX 64
+
+/* Depth of the cgroup tree that is searched for an endpoint. A deeper socket belongs to its nearest endpoint above. */
+#define RF_CGROUP_LEVELS 16
+
+/* 802.1ad + 802.1Q. A third tag makes the packet "neither IPv4 nor IPv6" (NON_IP). */
+#define RF_VLAN_TAGS 2
+
+/* IPv6 extension headers. RFC 8200 knows six kinds and recommends each once (destination options twice). More:
+ * UNPARSABLE. */
+#define RF_EXTENSION_HEADERS 8
+
+/* Packets of a flow without a known process whose socket is looked at; the first ones of an accepted connection have
+ * none. */
+#define RF_OWNER_TRIES 8
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* sendto() and sendmsg() with an IPv4 destination, on sockets that are not connected. */
+#include "lib/connect.h"
+
+SEC("cgroup/sendmsg4")
+int rf_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return rf_call4(ctx, 0);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
