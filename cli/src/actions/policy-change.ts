@@ -37,12 +37,9 @@ export const rollbackPolicy: Action<[string], ChangeOptions> = async (invocation
 export const discardDraft: Action<[], object> = async (invocation: Invocation) => {
   const connection = await invocation.connect();
   const content = await connection.call('discard the draft', PolicyService.discardDraft, {});
-  const version = content.version?.number ?? 0;
   const rules = content.rules.length;
-  await invocation.printer.report(
-    { discarded: true, version, rules },
-    `draft discarded: it is version ${version} again, ${rules} rules\n`,
-  );
+  const text = `draft discarded: it is the version in force again, ${rules} rule${rules === 1 ? '' : 's'}\n`;
+  await invocation.printer.report({ discarded: true, rules }, text);
 };
 
 /** The draft's files, so that problems in them can be shown with their lines. */

@@ -76,12 +76,13 @@ export function isServiceError(error: unknown): error is ServiceError {
 
 /** A failed call as operators read it. `doing` completes "Cannot …"; `address` is where it was sent. */
 export function faultOf(error: ServiceError, doing: string, address: string): CliError {
-  const rfCode = error.metadata?.get('rf-code')[0]?.toString();
+  const [, prefix, sentence = error.details] = /^(RF_[A-Z0-9_]+): (.*)$/s.exec(error.details) ?? [];
+  const rfCode = error.metadata?.get('rf-code')[0]?.toString() ?? prefix;
   const exit = exitByStatus[error.code] ?? ExitCode.fault;
   if (rfCode === undefined && (isConnectionTrouble(error) || error.code === status.DEADLINE_EXCEEDED)) {
     return connectionFault(error, doing, address);
   }
-  const told = error.details || `the controller answered ${status[error.code]}`;
+  const told = sentence || `the controller answered ${status[error.code]}`;
   return new CliError({
     code: rfCode ?? `RF_GRPC_${status[error.code] ?? error.code}`,
     ...(/^Cannot /.test(told) ? { what: told } : { what: `Cannot ${doing}`, found: told }),

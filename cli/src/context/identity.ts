@@ -17,28 +17,30 @@ const renew = 'get a fresh operator folder from the controller (<state dir>/oper
 
 /**
  * Reads the three files and checks, before anything is sent, what would otherwise fail later as a bare TLS alert: that each can be
- * parsed, that certificate and key belong together, that the authority issued the certificate, and that both are valid at `now`.
+ * parsed, that certificate and key belong together, that an authority in the file issued the certificate, and that both are valid at
+ * `now`.
  */
 export async function readIdentity(caFile: string, certFile: string, keyFile: string, now: number): Promise<Identity> {
   const caPem = await readPart('authority', caFile);
   const certificatePem = await readPart('certificate', certFile);
   const keyPem = await readPart('key', keyFile);
-  const ca = parseCertificate('authority', caFile, caPem);
+  const authorities = splitPem(caPem).map((pem) => parseCertificate('authority', caFile, pem));
   const certificate = parseCertificate('certificate', certFile, certificatePem);
   const key = parseKey(keyFile, keyPem);
   if (!certificate.checkPrivateKey(key)) {
     throw identityError('a key that belongs to another certificate', `the key of ${certFile}`, keyFile, renew);
   }
-  checkValidity('authority', ca, caFile, now);
   checkValidity('certificate', certificate, certFile, now);
-  if (!certificate.checkIssued(ca) || !certificate.verify(ca.publicKey)) {
+  const issuer = authorities.find((ca) => certificate.checkIssued(ca) && certificate.verify(ca.publicKey));
+  if (issuer === undefined) {
     throw identityError(
       `a certificate issued by ${oneLine(certificate.issuer)}`,
-      `one issued by the authority in ${caFile} (${oneLine(ca.subject)})`,
+      `one issued by the authority in ${caFile} (${authorities.map(({ subject }) => oneLine(subject)).join('; ')})`,
       certFile,
       renew,
     );
   }
+  checkValidity('authority', issuer, caFile, now);
   return {
     caPem,
     certificatePem,
@@ -57,6 +59,12 @@ async function readPart(part: string, file: string): Promise<Buffer> {
     const next = code === 'EACCES' ? 'run as the user that owns it' : 'correct the path in the context file';
     throw identityError(found, `the ${part} in PEM`, file, next);
   }
+}
+
+/** The certificates of a PEM file, one each; the whole file where it has none, so that the error speaks of it. */
+function splitPem(pem: Buffer): Buffer[] {
+  const found = pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
+  return (found ?? [pem.toString('latin1')]).map((text) => Buffer.from(text, 'latin1'));
 }
 
 function parseCertificate(part: string, file: string, pem: Buffer): X509Certificate {

@@ -1,6 +1,6 @@
 import type { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { type Field, field } from '../output/fields.js';
-import { ago, isoFromMs, size } from '../text/time.js';
+import { ago, duration, isoFromMs, size } from '../text/time.js';
 import { conditionJson, conditionText, lossJson, lossLines, severityTone } from './host.js';
 import { modeWords, reasonWords, verdictWords, type Words } from './words.js';
 
@@ -75,7 +75,10 @@ export function statusFields(status: SystemStatus, address: string, now: number)
     status.policyVersion === 0 ? 'none provisioned' : `version ${status.policyVersion}, ${status.rules} rules`;
   const notInForce = status.workloadsNotInForce;
   return [
-    field('controller', `${address}, version ${status.controllerVersion}, up since ${ago(status.startedMs, now)}`),
+    field(
+      'controller',
+      `${address}, version ${status.controllerVersion}, up for ${duration(now - Number(status.startedMs))}`,
+    ),
     field(
       'policy',
       `${policy}${status.draftDiffers ? '; the draft differs' : ''}`,
