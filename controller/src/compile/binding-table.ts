@@ -13,6 +13,8 @@ export interface Candidates {
   readonly unmanaged: boolean;
   /** The same, as hosts are told it. */
   readonly binding: BindingState;
+  /** The address, hexadecimal. */
+  readonly hex: string;
 }
 
 /** An address as the table keys it: hexadecimal, in the routed world (hostId empty) or on one host. */
@@ -67,6 +69,16 @@ export class BindingTable {
       this.#places.delete(place.key);
       if (place.hostId !== '') adjust(this.#local, place.hostId, -1);
     }
+  }
+
+  /** Who is behind an address of the routed world. */
+  inWorld(hex: string): Candidates | undefined {
+    return this.#at(hex);
+  }
+
+  /** True when the host has addresses that nobody else sees: these may hide routed ones. */
+  hasLocal(hostId: string): boolean {
+    return this.#local.has(hostId);
   }
 
   /** Who is behind an address as a host sees it: its own local addresses hide the routed world's. */
@@ -143,9 +155,10 @@ function candidatesOf(key: string, holders: ReadonlyMap<string, Holder>): Candid
   const unmanaged = ![...holders.values()].some(({ managed }) => managed);
   const [identity] = identities;
   if (identity === undefined) throw new RangeError(`Cannot bind ${key}: found nobody behind it, wanted a workload`);
-  const address = addressFromHex(key.slice(-32));
+  const hex = key.slice(-32);
+  const address = addressFromHex(hex);
   const shared = identities.length > 1 ? identities : [];
-  return { identities, unmanaged, binding: { space: WORLD, address, identity, shared, unmanaged } };
+  return { identities, unmanaged, hex, binding: { space: WORLD, address, identity, shared, unmanaged } };
 }
 
 function localKey(hostId: string, hex: string): string {

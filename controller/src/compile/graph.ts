@@ -18,6 +18,7 @@ import type { PolicySet } from '@ringfence/proto/policy-set.js';
 import { effectiveMode } from '../policy/evaluate.js';
 import { EMPTY_POLICY, type IpList, type ModeRule, type Policy } from '../policy/model.js';
 import { WORLD } from '../topology/view.js';
+import { AddressBook } from './address-book.js';
 import { BindingTable } from './binding-table.js';
 import { countCapacity } from './capacity.js';
 import { CidrClasses } from './cidr-classes.js';
@@ -58,6 +59,7 @@ class CompilerGraph implements Compiler {
   readonly #ruleTable = new RuleTable();
   readonly #sets: SetBuilder;
   readonly #bindings = new BindingTable();
+  readonly #book: AddressBook;
   readonly #workloads = new Map<string, Placed>();
   readonly #onHost = new Map<string, Set<string>>();
   readonly #hosts = new Map<string, HostState>();
@@ -83,6 +85,11 @@ class CompilerGraph implements Compiler {
   constructor(options: CompilerOptions) {
     this.#identities = new IdentityTable(options.identities, options.quarantineMs);
     this.#classes = new CidrClasses(options.classes);
+    this.#book = new AddressBook(
+      this.#bindings,
+      (number) => this.#identities.get(number),
+      (id) => this.#workloads.get(id)?.workload,
+    );
     this.#sets = new SetBuilder(this.#rules, (selector) => this.#labels.query(selector));
   }
 
@@ -124,6 +131,7 @@ class CompilerGraph implements Compiler {
 
   flush(): HostDelta[] {
     this.#applyHosts();
+    this.#book.forget();
     const changes = this.#applyPolicy();
     this.#applyWorkloads();
     this.#applyIdentities();
@@ -143,11 +151,6 @@ class CompilerGraph implements Compiler {
   snapshot(hostId: string): HostDelta | undefined {
     const host = this.#hosts.get(hostId);
     if (host === undefined || host.fresh) return undefined;
-    const bindings = allBindings(host, {
-      bindings: this.#bindings,
-      identity: (number) => this.#identities.get(number),
-      workload: (id) => this.#workloads.get(id)?.workload,
-    });
     return sequence({
       hostId,
       full: true,
@@ -155,7 +158,7 @@ class CompilerGraph implements Compiler {
       sets: [new Map(), host.sets],
       assignments: [new Map(), host.assignments],
       cidrs: [[], host.cidrs],
-      bindings,
+      bindings: allBindings(host, { bindings: this.#bindings, book: this.#book }),
       removedBindings: [],
     });
   }
@@ -353,11 +356,11 @@ class CompilerGraph implements Compiler {
   #deltas(): HostDelta[] {
     const bindings = bindingChanges({
       bindings: this.#bindings,
+      book: this.#book,
       dirtyHosts: this.#dirtyHosts,
       hosts: this.#hosts,
       sets: this.#sets,
       identity: (number) => this.#identities.get(number),
-      workload: (id) => this.#workloads.get(id)?.workload,
     });
     const deltas: HostDelta[] = [];
     for (const host of new Set([...this.#dirtyHosts, ...bindings.keys()])) {

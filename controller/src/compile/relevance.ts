@@ -3,18 +3,16 @@
 import { addressFromHex } from '@ringfence/proto/address.js';
 import type { BindingAddress, BindingState } from '@ringfence/proto/instructions.js';
 import { WORLD } from '../topology/view.js';
-import { type BindingTable, type Candidates, placesOf, sameCandidates } from './binding-table.js';
+import type { AddressBook } from './address-book.js';
+import { type BindingTable, type Candidates, sameCandidates } from './binding-table.js';
 import type { HostState } from './host-state.js';
 import type { Identity } from './identity-table.js';
 import type { SetBuilder } from './set-builder.js';
-import type { CompilerWorkload } from './types.js';
 
 /** Where bindings come from. */
 export interface BindingSources {
   readonly bindings: BindingTable;
-  /** A living identity. */
-  identity(number: number): Identity | undefined;
-  workload(id: string): CompilerWorkload | undefined;
+  readonly book: AddressBook;
 }
 
 /** The same, with what the running flush touched. */
@@ -22,6 +20,8 @@ export interface ChangeSources extends BindingSources {
   readonly dirtyHosts: ReadonlySet<HostState>;
   readonly hosts: ReadonlyMap<string, HostState>;
   readonly sets: SetBuilder;
+  /** A living identity. */
+  identity(number: number): Identity | undefined;
 }
 
 /** Binding changes of one host. */
@@ -31,20 +31,19 @@ export interface BindingDelta {
 }
 
 /** Every binding that a host must hold now, by address. */
-export function allBindings(host: HostState, from: BindingSources): BindingState[] {
-  const held = new Map<string, BindingState>();
+export function allBindings(host: HostState, { bindings, book }: BindingSources): BindingState[] {
   const numbers = new Set<number>();
-  for (const node of host.nodes.keys()) {
-    for (const number of node.peers()) {
-      if (numbers.has(number)) continue;
-      numbers.add(number);
-      forAddresses(number, host, from, (hex) => {
-        const seen = held.has(hex) ? undefined : from.bindings.seenBy(host.id, hex);
-        if (seen !== undefined && (seen.binding.identity === number || names(host, seen))) held.set(hex, seen.binding);
-      });
-    }
+  for (const node of host.nodes.keys()) for (const number of node.peers()) numbers.add(number);
+  const held = new Set<Candidates>();
+  for (const number of numbers) {
+    if (bindings.hasLocal(host.id)) {
+      for (const hex of book.seenBy(host.id, number)) {
+        const seen = bindings.seenBy(host.id, hex);
+        if (seen !== undefined && names(host, seen)) held.add(seen);
+      }
+    } else for (const seen of book.world(number)) held.add(seen);
   }
-  return [...held.keys()].sort().map((hex) => held.get(hex) as BindingState);
+  return [...held].sort((a, b) => (a.hex < b.hex ? -1 : 1)).map(({ binding }) => binding);
 }
 
 /** For each host that must hear of an address: what to tell. Fresh hosts hear everything. */
@@ -56,25 +55,31 @@ export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta
     else addresses.add(hex);
   };
   const moved = new Map<number, Set<string>>();
-  for (const { place, before, now } of from.bindings.changes()) {
+  const fresh = [...from.dirtyHosts].filter((host) => host.fresh);
+  const naming = new Map<number, readonly HostState[]>();
+  for (const { place, before, now } of fresh.length === from.hosts.size ? [] : from.bindings.changes()) {
     const numbers = new Set([...(before?.identities ?? []), ...(now?.identities ?? [])]);
     for (const number of numbers) moved.set(number, (moved.get(number) ?? new Set()).add(place.hex));
     const local = from.hosts.get(place.hostId);
     if (local !== undefined) look(local, place.hex);
     if (place.hostId !== '') continue;
-    for (const number of numbers) for (const host of hostsNaming(number, from)) look(host, place.hex);
+    for (const number of numbers) {
+      const hosts = naming.get(number) ?? hostsNaming(number, from);
+      naming.set(number, hosts);
+      for (const host of hosts) look(host, place.hex);
+    }
   }
   const result = new Map<HostState, BindingDelta>();
   for (const host of from.dirtyHosts) {
     if (host.fresh) continue;
     for (const number of host.renamed()) {
       if (host.names(number) === host.named(number)) continue;
-      forAddresses(number, host, from, (hex) => look(host, hex));
+      for (const hex of from.book.seenBy(host.id, number)) look(host, hex);
       for (const hex of moved.get(number) ?? []) look(host, hex);
     }
   }
   for (const [host, addresses] of looks) if (!host.fresh) result.set(host, compare(host, addresses, from.bindings));
-  for (const host of from.dirtyHosts) if (host.fresh) result.set(host, { set: allBindings(host, from), removed: [] });
+  for (const host of fresh) result.set(host, { set: allBindings(host, from), removed: [] });
   return result;
 }
 
@@ -93,25 +98,14 @@ function compare(host: HostState, addresses: ReadonlySet<string>, bindings: Bind
 }
 
 /** Hosts whose sets name an identity now or did before and still use the same sets; others are dirty anyhow. */
-function hostsNaming(number: number, from: ChangeSources): Set<HostState> {
+function hostsNaming(number: number, from: ChangeSources): HostState[] {
   const hosts = new Set<HostState>();
   const identity = from.identity(number);
-  if (identity === undefined) return hosts;
+  if (identity === undefined) return [];
   for (const node of from.sets.naming(identity)) {
     if (node.names(number) || node.named(number)) for (const host of node.hosts.keys()) hosts.add(host);
   }
-  return hosts;
-}
-
-/** The addresses of an identity's members that this host may see. */
-function forAddresses(number: number, host: HostState, from: BindingSources, each: (hex: string) => void): void {
-  const identity = from.identity(number);
-  if (identity === undefined) return;
-  for (const id of identity.members) {
-    const workload = from.workload(id);
-    if (workload === undefined) continue;
-    for (const { hostId, hex } of placesOf(workload)) if (hostId === '' || hostId === host.id) each(hex);
-  }
+  return [...hosts];
 }
 
 function names(host: HostState, candidates: Candidates): boolean {
