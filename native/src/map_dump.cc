@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -17,127 +18,126 @@ namespace
 constexpr uint32_t kFirstChunk = 4096;
 constexpr uint32_t kLargestChunk = 1 << 22;
 
-/*
- * Hash tables are read bucket by bucket under the bucket's lock, so each entry shows at most once whatever happens
- * meanwhile. Every other walk goes from key to next key, and starts over when its key was deleted under it (hash tables
- * before 5.6, LPM tries always): then what was seen is seen again. Seen keys are skipped; so many new starts mean the
- * map is too busy to read.
- */
-constexpr int kMostRestarts = 64;
+/* Steps of a careful walk per entry found, and to begin with: far more than a walk needs, so that one without end has
+ * an end. */
+constexpr size_t kStepsPerEntry = 16;
+constexpr size_t kStepsFree = 1 << 18;
 
-class Collector
-{
-      public:
-	Collector(size_t key_size, size_t stride, bool restarts)
-	    : key_size_(key_size), stride_(stride), restarts_(restarts)
-	{
-	}
+struct Shape {
+	int fd;
+	size_t key_size;
+	size_t stride;
+};
 
-	/* Takes count packed entries. */
-	void Take(const uint8_t *keys, const uint8_t *values, size_t count)
-	{
-		if (!restarts_) {
-			keys_.insert(keys_.end(), keys, keys + count * key_size_);
-			values_.insert(values_.end(), values, values + count * stride_);
-			return;
-		}
-		for (size_t i = 0; i < count; i++) {
-			const uint8_t *key = keys + i * key_size_;
-			if (!seen_.emplace(reinterpret_cast<const char *>(key), key_size_).second) {
-				/* One restart shows as a run of old keys. */
-				if (!in_old_)
-					restart_count_++;
-				in_old_ = true;
-				continue;
-			}
-			in_old_ = false;
-			keys_.insert(keys_.end(), key, key + key_size_);
-			values_.insert(values_.end(), values + i * stride_, values + (i + 1) * stride_);
-		}
-	}
+struct Entries {
+	std::vector<uint8_t> keys;
+	std::vector<uint8_t> values;
 
-	bool Unstable() const
+	void Take(const Shape &shape, const uint8_t *key, const uint8_t *value, size_t count)
 	{
-		return restart_count_ > kMostRestarts;
+		keys.insert(keys.end(), key, key + count * shape.key_size);
+		values.insert(values.end(), value, value + count * shape.stride);
 	}
-	const std::vector<uint8_t> &keys() const
-	{
-		return keys_;
-	}
-	const std::vector<uint8_t> &values() const
-	{
-		return values_;
-	}
-
-      private:
-	size_t key_size_;
-	size_t stride_;
-	bool restarts_;
-	bool in_old_ = false;
-	int restart_count_ = 0;
-	std::vector<uint8_t> keys_;
-	std::vector<uint8_t> values_;
-	std::unordered_set<std::string> seen_;
 };
 
 /* 0, or the errno that ended it; ENOTSUPP and EINVAL: no batch lookup here. */
-int ReadBatches(int fd, size_t key_size, size_t stride, Collector &out)
+int ReadBatches(const Shape &shape, Entries &out)
 {
 	uint32_t chunk = kFirstChunk;
-	std::vector<uint8_t> keys(chunk * key_size);
-	std::vector<uint8_t> values(chunk * stride);
+	std::vector<uint8_t> keys(chunk * shape.key_size);
+	std::vector<uint8_t> values(chunk * shape.stride);
 	/* A position is a bucket number for hash tables and a key for the rest. */
-	std::vector<uint8_t> position(std::max<size_t>(key_size, 8));
+	std::vector<uint8_t> position(std::max<size_t>(shape.key_size, 8));
 	std::vector<uint8_t> next(position.size());
 	bool first = true;
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
 	for (;;) {
 		uint32_t count = chunk;
-		int err = bpf_map_lookup_batch(fd, first ? nullptr : position.data(), next.data(), keys.data(),
-					       values.data(), &count, &opts) == 0
-				  ? 0
-				  : errno;
+		int err = 0;
+		if (bpf_map_lookup_batch(shape.fd, first ? nullptr : position.data(), next.data(), keys.data(),
+					 values.data(), &count, &opts) < 0)
+			err = errno;
 		/* The next bucket holds more than the buffer: nothing was read, ask again with more room. */
 		if (err == ENOSPC && chunk < kLargestChunk) {
 			chunk *= 4;
-			keys.resize(chunk * key_size);
-			values.resize(chunk * stride);
+			keys.resize(chunk * shape.key_size);
+			values.resize(chunk * shape.stride);
 			continue;
 		}
 		if (err != 0 && err != ENOENT)
 			return err;
 		/* ENOENT is the end, and count holds the last entries (the kernel sets it to 0 before it starts). */
-		out.Take(keys.data(), values.data(), count);
-		if (err == ENOENT || out.Unstable())
+		out.Take(shape, keys.data(), values.data(), count);
+		if (err == ENOENT)
 			return 0;
 		position.swap(next);
 		first = false;
 	}
 }
 
-int ReadOneByOne(int fd, size_t key_size, size_t stride, Collector &out)
+bool HasDuplicates(const Shape &shape, const Entries &entries)
 {
-	std::vector<uint8_t> key(key_size);
-	std::vector<uint8_t> next(key_size);
-	std::vector<uint8_t> value(stride);
-	bool first = true;
-	while (!out.Unstable()) {
-		if (bpf_map_get_next_key(fd, first ? nullptr : key.data(), next.data()) < 0)
-			return errno == ENOENT ? 0 : errno;
-		first = false;
-		if (bpf_map_lookup_elem(fd, next.data(), value.data()) == 0)
-			out.Take(next.data(), value.data(), 1);
-		else if (errno != ENOENT)
-			return errno;
-		key.swap(next);
-	}
-	return 0;
+	std::unordered_set<std::string> seen;
+	for (size_t at = 0; at < entries.keys.size(); at += shape.key_size)
+		if (!seen.emplace(reinterpret_cast<const char *>(entries.keys.data()) + at, shape.key_size).second)
+			return true;
+	return false;
 }
 
-bool IsHash(uint32_t type)
+/*
+ * From key to next key, where others delete meanwhile. Asked for the successor of a key that is gone the kernel answers
+ * with the first key of the map; no key has that for a successor otherwise. Then the walk steps back to the key before
+ * the lost one, again and again until one is still there, and goes on from it. An answer misread only makes the walk
+ * see old keys once more.
+ */
+int ReadCarefully(const Shape &shape, Entries &out)
 {
-	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_PERCPU_HASH || type == BPF_MAP_TYPE_LRU_HASH ||
-	       type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	std::unordered_set<std::string> seen;
+	std::vector<const std::string *> path; /* keys walked over, into seen: its nodes stay where they are */
+	std::string next(shape.key_size, 0);
+	std::string first(shape.key_size, 0);
+	std::vector<uint8_t> value(shape.stride);
+	for (size_t steps = 0; steps < kStepsFree + kStepsPerEntry * seen.size(); steps++) {
+		if (bpf_map_get_next_key(shape.fd, path.empty() ? nullptr : path.back()->data(), next.data()) < 0)
+			return errno == ENOENT ? 0 : errno;
+		auto known = seen.find(next);
+		if (known != seen.end()) {
+			bool lost = !path.empty() && bpf_map_get_next_key(shape.fd, nullptr, first.data()) == 0 &&
+				    first == next;
+			if (lost)
+				path.pop_back();
+			else
+				path.push_back(&*known);
+			continue;
+		}
+		if (bpf_map_lookup_elem(shape.fd, next.data(), value.data()) == 0)
+			out.Take(shape, reinterpret_cast<const uint8_t *>(next.data()), value.data(), 1);
+		else if (errno != ENOENT)
+			return errno;
+		path.push_back(&*seen.insert(next).first);
+	}
+	return ELOOP;
+}
+
+/*
+ * Whether a batch walk of the type can lose its place: not in hash tables, which are read bucket by bucket under a
+ * lock, nor in arrays, from which nothing goes.
+ */
+bool CanStartOver(uint32_t type)
+{
+	switch (type) {
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+	case BPF_MAP_TYPE_ARRAY:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+		return false;
+	default:
+		return true;
+	}
 }
 
 } // namespace
@@ -145,30 +145,31 @@ bool IsHash(uint32_t type)
 Napi::Value Map::Dump(const Napi::CallbackInfo &info)
 {
 	Napi::Env env = info.Env();
-	int fd = Use();
-	if (info_.key_size == 0)
+	Shape shape = {Use(), info_.key_size, stride_};
+	if (shape.key_size == 0)
 		throw Fault("RF_ARGUMENT", "Cannot dump map " + Name() + ": found a map without keys, wanted one with");
-	Collector batched(info_.key_size, stride_, !IsHash(info_.type));
-	Collector single(info_.key_size, stride_, true);
-	Collector *out = &batched;
+	Entries entries;
 	const char *syscall = "bpf(BPF_MAP_LOOKUP_BATCH)";
-	int err = ReadBatches(fd, info_.key_size, stride_, batched);
-	/* EINTR: before 6.15 the kernel gives up when keys vanish under it (tries). */
-	if (err == 524 || err == EINVAL || err == EOPNOTSUPP || err == EINTR) {
-		out = &single;
+	int err = ReadBatches(shape, entries);
+	/* EINTR: before 6.15 the kernel gives up when keys vanish under it. */
+	bool no_batch = err == 524 || err == EINVAL || err == EOPNOTSUPP || err == EINTR;
+	/* A walk that started over shows as keys read twice. */
+	if (no_batch || (err == 0 && CanStartOver(info_.type) && HasDuplicates(shape, entries))) {
+		entries = {};
 		syscall = "bpf(BPF_MAP_GET_NEXT_KEY)";
-		err = ReadOneByOne(fd, info_.key_size, stride_, single);
+		err = ReadCarefully(shape, entries);
 	}
+	if (err == ELOOP)
+		throw Fault("RF_MAP_ACCESS",
+			    "Cannot dump map " + Name() +
+				    ": found keys deleted faster than it can be walked, wanted a quieter map")
+			.With("map", Name());
 	if (err)
 		throw Fault::Sys("RF_MAP_ACCESS", "dump map " + Name(), err, syscall).With("map", Name());
-	if (out->Unstable())
-		throw Fault("RF_MAP_ACCESS",
-			    "Cannot dump map " + Name() + ": found keys deleted under every walk, wanted a quiet map")
-			.With("map", Name());
 	auto result = Napi::Object::New(env);
-	result.Set("count", Num(env, static_cast<double>(out->keys().size() / info_.key_size)));
-	result.Set("keys", CopyOut(env, out->keys().data(), out->keys().size()));
-	result.Set("values", CopyOut(env, out->values().data(), out->values().size()));
+	result.Set("count", Num(env, static_cast<double>(entries.keys.size() / shape.key_size)));
+	result.Set("keys", CopyOut(env, entries.keys.data(), entries.keys.size()));
+	result.Set("values", CopyOut(env, entries.values.data(), entries.values.size()));
 	return result;
 }
 

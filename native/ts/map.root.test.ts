@@ -1,8 +1,11 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MapFlag, MapType, UpdateFlag } from './constants.js';
 import { possibleCpus, unpin } from './kernel.js';
 import { BpfMap, type MapSpec } from './map.js';
-import { makeBpffs, readU64, thrownBy, u32, u64 } from './test-support.js';
+import { BpfObject } from './object.js';
+import { addonPath, makeBpffs, readU64, testProgram, thrownBy, u32, u64 } from './test-support.js';
 
 const hash = (spec: Partial<MapSpec> = {}): BpfMap =>
   BpfMap.create({ type: MapType.HASH, name: 'rfnat_map', keySize: 4, valueSize: 8, maxEntries: 100, ...spec });
@@ -280,6 +283,71 @@ describe('BpfMap batches', () => {
     using ring = BpfMap.create({ type: MapType.RINGBUF, keySize: 0, valueSize: 0, maxEntries: 4096 });
     thrownBy(() => ring.dump(), 'RF_ARGUMENT');
     thrownBy(() => ring.deleteBatch(u32(1)), 'RF_ARGUMENT');
+  });
+});
+
+describe('BpfMap dump while others write', () => {
+  const STABLE = 20_000;
+  const CHURNING = 500;
+
+  // Every second key of a stretch in the middle comes and goes, one at a time, as fast as a thread can.
+  const CHURN = `
+    const { workerData: w, parentPort } = require('node:worker_threads');
+    const map = require(w.addon).mapFromId(w.id);
+    const value = new Uint8Array(8);
+    parentPort.postMessage('running');
+    const flag = new Int32Array(w.flag);
+    while (Atomics.load(flag, 0) === 0) {
+      for (const key of w.keys) map.update(key, value, 0);
+      for (const key of w.keys) map.delete(key);
+    }`;
+
+  test.each<[string, MapType]>([
+    ['hash', MapType.HASH],
+    ['LPM trie', MapType.LPM_TRIE],
+  ])('%s: what stays is there exactly once', async (_name, type) => {
+    const lpm = type === MapType.LPM_TRIE;
+    using map = hash({ type, flags: MapFlag.NO_PREALLOC, keySize: 8, maxEntries: STABLE + CHURNING });
+    // Big-endian so that trie order is number order.
+    const key = (n: number): Uint8Array => {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setUint32(0, 32, true);
+      new DataView(bytes.buffer).setUint32(4, n, false);
+      return bytes;
+    };
+    const stable = Uint8Array.from({ length: 8 * STABLE });
+    for (let i = 0; i < STABLE; i++) stable.set(key(2 * i), 8 * i);
+    expect(map.updateBatch(stable, new Uint8Array(8 * STABLE)).applied).toBe(STABLE);
+    const churning = Array.from({ length: CHURNING }, (_, i) => key(2 * (STABLE / 2 + i) + 1));
+    const flag = new SharedArrayBuffer(4);
+    const worker = new Worker(CHURN, {
+      eval: true,
+      workerData: { addon: addonPath, id: map.info.id, keys: churning, flag },
+    });
+    await once(worker, 'message');
+    for (let round = 0; round < 50; round++) {
+      const { keys, count } = map.dump();
+      const view = new DataView(keys.buffer);
+      const seen = new Set(Array.from({ length: count }, (_, i) => view.getUint32(8 * i + 4, false)));
+      expect(seen.size, `${lpm ? 'trie' : 'hash'}: keys twice`).toBe(count);
+      for (let i = 0; i < STABLE; i++) if (!seen.has(2 * i)) throw new Error(`found no key ${2 * i}`);
+    }
+    Atomics.store(new Int32Array(flag), 0, 1);
+    await once(worker, 'exit');
+    expect(map.dump().count).toBe(STABLE);
+  });
+
+  test('types without batch commands are walked key by key', () => {
+    using object = BpfObject.open(testProgram('basic'));
+    object.load();
+    using program = object.program('echo');
+    using map = BpfMap.create({ type: MapType.PROG_ARRAY, keySize: 4, valueSize: 4, maxEntries: 100 });
+    expect(map.updateBatch(u32(3, 70), u32(program.fd, program.fd))).toMatchObject({ applied: 2, errno: 0 });
+    expect(map.updateBatch(u32(4, 5), u32(program.fd, 0xffffff))).toMatchObject({ applied: 1, errnoName: 'EBADF' });
+    const { id } = program.info;
+    expect(map.dump()).toEqual({ count: 3, keys: u32(3, 4, 70), values: u32(id, id, id) });
+    expect(map.deleteBatch(u32(3, 50, 70), { missingOk: true })).toMatchObject({ applied: 2, missing: 1, errno: 0 });
+    expect(map.dump().keys).toEqual(u32(4));
   });
 });
 

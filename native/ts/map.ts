@@ -125,7 +125,8 @@ export class BpfMap {
 
   /**
    * Every entry. While others write: an entry present all the time is returned exactly once, one that comes or goes meanwhile at
-   * most once, values are never torn between entries. Throws RF_MAP_ACCESS when the map changes too fast to be read.
+   * most once (in an LPM trie possibly with the value of a shorter prefix: the kernel has no exact lookup there). Throws
+   * RF_MAP_ACCESS when keys are deleted faster than the map can be walked.
    */
   dump(): MapDump {
     return this.#native.dump();
