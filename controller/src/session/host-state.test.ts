@@ -1,0 +1,98 @@
+import { Update } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import type { BindingState, HostDelta } from '@ringfence/proto/instructions.js';
+import { policySet } from '@ringfence/proto/policy-set.js';
+import { expect, test } from 'vitest';
+import { HostState } from './host-state.js';
+import { setBytes, updatesOf } from './wire.js';
+
+const EMPTY: HostDelta = {
+  hostId: 'h',
+  full: false,
+  policyVersion: 1,
+  sets: [],
+  removedSets: [],
+  assignments: [],
+  removedAssignments: [],
+  bindings: [],
+  removedBindings: [],
+  cidrs: [],
+  removedCidrs: [],
+};
+
+function binding(n: number, identity = 1, shared: number[] = []): BindingState {
+  const address = new Uint8Array(16);
+  new DataView(address.buffer).setUint32(12, n);
+  return { space: '', address, identity, shared, unmanaged: false };
+}
+
+function set(n: number, ports = 1) {
+  const entries = Array.from({ length: ports }, (_, i) => ({
+    protocol: 6,
+    portLow: i,
+    portHigh: i,
+    rule: n,
+    allow: true,
+    constraints: 0,
+  }));
+  return policySet([{ anyone: true, identities: [], classes: [], ports: entries }]);
+}
+
+test('changedSince names keys changed after a revision, gone ones included; known sets are no change', () => {
+  const state = new HostState('h', 10);
+  expect(state.apply({ ...EMPTY, bindings: [binding(1), binding(2)], sets: [set(1)] }, 11)).toHaveLength(3);
+  expect(state.apply({ ...EMPTY, sets: [set(1)] }, 12)).toEqual([]);
+  expect(state.apply({ ...EMPTY, removedBindings: [binding(1), binding(9)] }, 13)).toHaveLength(1);
+  expect(state.changedSince(11)).toHaveLength(1);
+  expect(state.changedSince(10)).toHaveLength(3);
+  expect(state.changedSince(13)).toEqual([]);
+  expect(state.changedSince(9)).toBeUndefined();
+  expect(state.changedSince(14)).toBeUndefined();
+  expect(state.size).toBe(2);
+  expect(() => state.touch(12)).toThrow(RangeError);
+});
+
+test('a full delta removes what is not in it, but not destination mappings', () => {
+  const state = new HostState('h', 1);
+  state.apply({ ...EMPTY, bindings: [binding(1), binding(2)] }, 2);
+  const nat = { space: '', protocol: 6, address: binding(7).address, port: 80, identity: 1, workloadPort: 8080 };
+  expect(state.applyNats({ nats: [nat], removedNats: [] }, 3)).toHaveLength(1);
+  state.apply({ ...EMPTY, full: true, bindings: [binding(2)] }, 4);
+  expect([...state.cells()].map(({ table }) => table).sort()).toEqual(['binding', 'nat']);
+});
+
+test('tombstones are bounded: beyond the bound the oldest revisions are no longer known', () => {
+  const state = new HostState('h', 1);
+  for (let i = 0; i < 20_000; i += 1) {
+    state.apply({ ...EMPTY, bindings: [binding(i)] }, 2 * i + 2);
+    state.apply({ ...EMPTY, removedBindings: [binding(i)] }, 2 * i + 3);
+  }
+  expect(state.size).toBe(0);
+  expect(state.changedSince(2)).toBeUndefined();
+  expect(state.changedSince(39_000)?.length).toBeGreaterThan(400);
+});
+
+test('updatesOf cuts a revision into messages below the bound that decode to the whole', () => {
+  const state = new HostState('h', 1);
+  const bindings = Array.from({ length: 3000 }, (_, i) =>
+    binding(i, i, i % 50 === 0 ? Array.from({ length: 300 }, (_, n) => n) : []),
+  );
+  state.apply({ ...EMPTY, bindings, sets: [set(1, 500), set(2, 800)] }, 2);
+  const parts = [...updatesOf({ revision: 2, full: true, policyVersion: 1, cells: [...state.cells()] }, 20_000)];
+  expect(parts.length).toBeGreaterThan(5);
+  expect(parts.map(({ more }) => more)).toEqual([...parts.slice(1).map(() => true), false]);
+  expect(parts.map(({ full }) => full)).toEqual(parts.map((_, i) => i === 0));
+  for (const part of parts) {
+    const bytes = Update.encode(part).finish().length;
+    // One item may be larger than the aim; a sum never is.
+    expect(bytes).toBeLessThanOrEqual(Math.max(20_000, setBytes(set(2, 800)) + 32));
+  }
+  const decoded = parts.map((part) => Update.decode(Update.encode(part).finish()));
+  expect(decoded.flatMap((part) => part.bindings)).toHaveLength(3000);
+  expect(decoded.flatMap((part) => part.sets)).toHaveLength(2);
+});
+
+test('an empty revision is one message', () => {
+  expect([...updatesOf({ revision: 5, full: true, policyVersion: 2, cells: [] })]).toMatchObject([
+    { revision: 5n, full: true, more: false, policyVersion: 2 },
+  ]);
+});
