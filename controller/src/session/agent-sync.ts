@@ -279,12 +279,13 @@ class Stream {
     host.peerAddress = this.peer.address;
     host.facts = hello.facts;
     if (hello.capacities.length > 0) host.tables = hello.capacities.slice(0, CONDITIONS_MAX);
+    // Before the pump: no Update may come ahead of Welcome.
+    this.#call.write({ body: { $case: 'welcome', value: { hostId: this.hostId, epoch, resumed } } });
     this.#afterAnswer(host);
     log.info(
       { hostId: this.hostId, address: this.peer.address, resumed, agent: hello.facts?.agentVersion },
       'agent connected',
     );
-    this.#call.write({ body: { $case: 'welcome', value: { hostId: this.hostId, epoch, resumed } } });
     const facts = factsRecord(hello.facts);
     const name = cut(hello.facts?.hostname ?? '');
     await store.update((tx) => {
