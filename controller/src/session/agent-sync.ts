@@ -247,7 +247,7 @@ class Stream {
       }
       case 'status':
         host.workloads = new Map(body.value.workloads.slice(0, 8192).map((w) => [w.localId, w]));
-        host.tables = body.value.tables.slice(0, CONDITIONS_MAX);
+        if (body.value.tables.length > 0) host.tables = body.value.tables.slice(0, CONDITIONS_MAX);
         host.conditions = body.value.conditions.slice(0, CONDITIONS_MAX);
         return this.#checkCapacity(host);
       case 'resync':
