@@ -117,9 +117,9 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 					 struct rf_report *report)
 {
 	__u32 rule = flow->rule;
-	__u8 verdict = flow->verdict, reason = flow->reason;
+	__u8 verdict = flow->verdict;
 
-	if (reason == RF_REASON_LOOPBACK) {
+	if (flow->reason == RF_REASON_LOOPBACK) {
 		flow->policy_version = ep->policy_version;
 		flow->global_generation = global_generation;
 		flow->generation = ep->generation;
@@ -127,9 +127,6 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 	}
 	d->direction = flow->direction;
 	rf_decide(ep, key, d);
-	/* An error message that nothing spoke for stays one. */
-	if (reason == RF_REASON_ICMP_UNRELATED && d->reason == RF_REASON_IMPLICIT_DENY)
-		d->reason = RF_REASON_ICMP_UNRELATED;
 	report->attempts = 1;
 	report->kind = RF_EVENT_KIND_VERDICT;
 	report->lane = RF_LANE_FLOWS;

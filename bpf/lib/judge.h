@@ -121,8 +121,6 @@ static __always_inline void rf_decide_packet(struct rf_work *w, const struct rf_
 	rf_decide(ep, &w->key, &w->d);
 	if (w->d.allowed)
 		return;
-	if (w->p.icmp == RF_ICMP_ERROR && w->d.reason == RF_REASON_IMPLICIT_DENY)
-		w->d.reason = RF_REASON_ICMP_UNRELATED;
 	if (w->p.proto == RF_PROTO_TCP)
 		may_be_reply = !rf_opens(&w->p);
 	else if (w->p.proto == RF_PROTO_UDP && sk && w->direction == RF_DIRECTION_INBOUND)

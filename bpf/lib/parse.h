@@ -121,25 +121,23 @@ static __always_inline void rf_copy_v6(struct rf_addr *to, const __u32 *from)
 	words[3] = from[3];
 }
 
+/* IPv4: unreachable, source quench, redirect, time exceeded, parameter problem. IPv6: by the type's first bit. */
+static __always_inline int rf_is_icmp_error(int v6, __u8 type)
+{
+	if (v6)
+		return type < 128;
+	return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
 static __always_inline void rf_classify_icmp(struct rf_packet *p, __u8 type)
 {
 	p->icmp = RF_ICMP_QUERY;
-	if (p->v6) {
-		if (type < 128) {
-			p->icmp = RF_ICMP_ERROR;
-		} else if (type == 129) {
-			p->icmp = RF_ICMP_REPLY;
-			p->request = 128;
-		}
-		return;
-	}
-	/* Unreachable, source quench, redirect, time exceeded, parameter problem. */
-	if (type == 3 || type == 4 || type == 5 || type == 11 || type == 12) {
+	if (rf_is_icmp_error(p->v6, type)) {
 		p->icmp = RF_ICMP_ERROR;
-	} else if (type == 0) {
+	} else if (p->v6 ? type == 129 : type == 0) {
 		p->icmp = RF_ICMP_REPLY;
-		p->request = 8;
-	} else if (type == 14 || type == 16 || type == 18) {
+		p->request = p->v6 ? 128 : 8;
+	} else if (!p->v6 && (type == 14 || type == 16 || type == 18)) {
 		p->icmp = RF_ICMP_REPLY;
 		p->request = type - 1;
 	}

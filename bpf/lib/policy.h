@@ -258,6 +258,10 @@ RF_SUBPROGRAM void rf_decide(const struct rf_endpoint *ep, const struct rf_flow_
 		rf_ask_policy(set, key, peer_flags & RF_PEER_SHARED, d);
 		peer_flags = 0;
 	}
+	/* Asked of an ICMP error only when it speaks of no known flow. */
+	if (d->reason == RF_REASON_IMPLICIT_DENY && key->opened &&
+	    rf_is_icmp_error(key->proto == RF_PROTO_ICMPV6, bpf_ntohs(key->remote_port_be) >> 8))
+		d->reason = RF_REASON_ICMP_UNRELATED;
 	/* Policy was not asked: a number in rf_shared is no identity to report. */
 	if (peer_flags & RF_PEER_SHARED)
 		d->identity = 0;
