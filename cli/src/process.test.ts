@@ -1,0 +1,106 @@
+// The command as its own process: signals, closed pipes, the wrapper.
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { testAuthority, writeContext } from './testing/certificates.js';
+import { type FakeController, startFakeController } from './testing/fake-controller.js';
+import { sampleFlow, sampleStatus } from './testing/samples.js';
+
+const wrapper = fileURLToPath(new URL('../bin/ringfence', import.meta.url));
+let folder: string;
+let controller: FakeController;
+let env: NodeJS.ProcessEnv;
+/** Set: the next status call gets no answer, and this is called. */
+let onUnanswered: (() => void) | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rf-cli-process-'));
+  const authority = await testAuthority();
+  const server = await authority.issue('controller', { dns: 'ringfence-controller' });
+  controller = await startFakeController(authority.ca, server, {
+    status: { get: (_call, done) => (onUnanswered === undefined ? done(null, sampleStatus()) : onUnanswered()) },
+    flows: {
+      // Flows without end, as fast as they are taken.
+      follow: (call) => {
+        let id = 0n;
+        const more = () => {
+          while (
+            !call.cancelled &&
+            call.write({ body: { $case: 'rows', value: { flows: [sampleFlow({ id: ++id })] } } })
+          )
+            if (id % 64n === 0n) return void setImmediate(more);
+          if (!call.cancelled) call.once('drain', more);
+        };
+        more();
+      },
+    },
+  });
+  const file = await writeContext(folder, controller.address, authority.ca, await authority.issue('operator'));
+  env = { ...process.env, RINGFENCE_CONTEXT: file };
+});
+afterAll(async () => {
+  controller.stop();
+  await rm(folder, { recursive: true });
+});
+
+/** Starts the command; its output is kept. */
+function start(...args: string[]): { child: ChildProcess; output: { out: string; err: string } } {
+  const child = spawn(wrapper, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output = { out: '', err: '' };
+  child.stdout?.on('data', (chunk: Buffer) => {
+    output.out += chunk.toString();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    output.err += chunk.toString();
+  });
+  return { child, output };
+}
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s ends a tail: exit code 0, whole lines, a summary',
+  async (signal) => {
+    const { child, output } = start('flows', 'tail', '-o', 'compact');
+    while (!output.out.includes('blocked')) await once(child.stdout ?? child, 'data');
+    child.kill(signal);
+    const [code] = await once(child, 'close');
+    expect([code, output.err]).toEqual([0, expect.stringMatching(/^\d+ flows in \d+s: \d+ blocked\n$/)]);
+    expect(output.out.endsWith('x3\n')).toBe(true);
+  },
+  20_000,
+);
+
+test('a reader that closes its pipe ends a tail without a complaint', async () => {
+  const line = `set -o pipefail; ${wrapper} flows tail -o compact --quiet | head -n 2`;
+  const child = spawn('bash', ['-c', line], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const [code] = await once(child, 'close');
+  expect([code, err, out.trimEnd().split('\n')]).toEqual([0, '', [expect.any(String), expect.any(String)]]);
+}, 20_000);
+
+test('Ctrl-C while an answer is awaited ends at once, with the exit code of the signal', async () => {
+  const asked = new Promise<void>((resolve) => {
+    onUnanswered = resolve;
+  });
+  const { child } = start('status');
+  await asked;
+  child.kill('SIGINT');
+  const [code] = await once(child, 'close');
+  onUnanswered = undefined;
+  expect(code).toBe(130);
+}, 20_000);
+
+test('the wrapper works through a symbolic link', async () => {
+  const link = join(folder, 'rf');
+  await symlink(wrapper, link);
+  expect(execFileSync(link, ['version'], { encoding: 'utf8' })).toMatch(/^ringfence \d/);
+});
