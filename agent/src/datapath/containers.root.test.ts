@@ -1,5 +1,5 @@
 // Real packets between two containers of one host: allowed and denied, policy changed under open connections, the owner killed.
-import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   A,
@@ -12,10 +12,11 @@ import {
   makeBed,
   PIN_PATH,
   pings,
+  programIds,
   removeBed,
 } from './testing/bed.js';
 import type { Request } from './testing/driver.js';
-import { Forked } from './testing/forked.js';
+import { buildHelpers, Forked } from './testing/forked.js';
 import { allow, deny, fullUpdate, setOf, type Wanted } from './testing/policies.js';
 import type { TrafficRequest } from './testing/traffic.js';
 import type { ApplyResult, DatapathStatus, SweepResult } from './types.js';
@@ -63,9 +64,7 @@ const echo = (id: string) => inA.ask<boolean>({ do: 'echo', id, timeoutMs: 1500 
 const datagram = (port: number, host: string) => inA.ask<string>({ do: 'datagram', host, port, timeoutMs: 1000 });
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], {
-    cwd: new URL('../../', import.meta.url),
-  });
+  buildHelpers();
   makeBed();
   inA = await Forked.start<TrafficRequest>('traffic', A);
   inB = await Forked.start<TrafficRequest>('traffic', B);
@@ -180,6 +179,7 @@ describe('Datapath, two containers', () => {
     await owner.ask<SweepResult>({ do: 'sweep' });
     await owner.ask({ do: 'detach' });
     expect(await connect('free', SHUT)).toBe('open');
-    expect(inNetns(HOST, 'bpftool', 'net', 'show')).not.toContain('rf_tc');
+    expect(programIds(`v${A}`)).toEqual([]);
+    expect(readdirSync(PIN_PATH)).toEqual([]);
   });
 });

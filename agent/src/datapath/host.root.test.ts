@@ -1,5 +1,4 @@
 // Host workloads decided at their cgroup: a service, the rest of the host, failsafes and isolation, in a namespace of their own.
-import { execFileSync } from 'node:child_process';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -16,7 +15,7 @@ import {
   removeBed,
 } from './testing/bed.js';
 import type { Request } from './testing/driver.js';
-import { Forked } from './testing/forked.js';
+import { buildHelpers, Forked } from './testing/forked.js';
 import { allow, fullUpdate, setOf, type Wanted } from './testing/policies.js';
 import type { TrafficRequest } from './testing/traffic.js';
 import type { ApplyResult, DatapathStatus, ReasonCount } from './types.js';
@@ -62,9 +61,7 @@ const open = (from: Forked<TrafficRequest>, id: string, hostName: string, port: 
   from.ask<string>({ do: 'open', id, host: hostName, port, timeoutMs: 1500 });
 
 beforeAll(async () => {
-  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], {
-    cwd: new URL('../../', import.meta.url),
-  });
+  buildHelpers();
   makeBed();
   inA = await Forked.start<TrafficRequest>('traffic', A);
   service = await Forked.start<TrafficRequest>('traffic', HOST, `${CGROUP_ROOT}/svc`);

@@ -1,13 +1,23 @@
 // Programs replaced under traffic: every packet meets the old or the new one, connections go on, nothing forbidden slips through.
-import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { objectPath } from '@ringfence/bpf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { A, ADDRESS, B, CGROUP_ROOT, containers, HOST, inNetns, makeBed, PIN_PATH, removeBed } from './testing/bed.js';
+import {
+  A,
+  ADDRESS,
+  B,
+  CGROUP_ROOT,
+  containers,
+  HOST,
+  makeBed,
+  PIN_PATH,
+  programIds,
+  removeBed,
+} from './testing/bed.js';
 import type { Request } from './testing/driver.js';
-import { Forked } from './testing/forked.js';
+import { buildHelpers, Forked } from './testing/forked.js';
 import { allow, fullUpdate, setOf } from './testing/policies.js';
 import type { TrafficRequest } from './testing/traffic.js';
 
@@ -41,18 +51,8 @@ async function start(dir: string | undefined): Promise<unknown> {
   return how;
 }
 
-/** Ids of the programs that the kernel runs at A's interface. */
-function programIds(): number[] {
-  const [at] = JSON.parse(inNetns(HOST, 'bpftool', '-j', 'net', 'show')) as [
-    { tc: { prog_id?: number; id?: number }[] },
-  ];
-  return at.tc.map((entry) => entry.prog_id ?? entry.id ?? 0).sort((a, b) => a - b);
-}
-
 beforeAll(async () => {
-  execFileSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], {
-    cwd: new URL('../../', import.meta.url),
-  });
+  buildHelpers();
   makeBed();
   objectDir = mkdtempSync(join(tmpdir(), 'rfdp-'));
   cpSync(join(objectPath('tc_ingress'), '..'), objectDir, { recursive: true });
@@ -77,7 +77,8 @@ describe('Datapath, replacement of programs under traffic', () => {
     const links = await owner.ask({ do: 'links' });
     expect(await inA.ask({ do: 'open', id: 'kept', host: ADDRESS.b4, port: OPEN, timeoutMs: 1500 })).toBe('open');
     await inA.ask({ do: 'pump', id: 'kept' });
-    let programs = programIds();
+    let programs = programIds(`v${A}`);
+    expect(programs).toHaveLength(2);
     for (const dir of [objectDir, undefined, objectDir]) {
       await owner.kill();
       const started = start(dir);
@@ -100,8 +101,8 @@ describe('Datapath, replacement of programs under traffic', () => {
       expect(tried).toBeGreaterThan(0);
       expect(forbidden).toBe(0);
       expect(await owner.ask({ do: 'links' })).toEqual(links);
-      expect(programIds()).not.toEqual(programs);
-      programs = programIds();
+      expect(programIds(`v${A}`)).not.toEqual(programs);
+      programs = programIds(`v${A}`);
     }
     const kept = await inA.ask<{ received: number; end: string | undefined }>({ do: 'pumped', id: 'kept' });
     expect(kept.end).toBeUndefined();

@@ -1,7 +1,7 @@
 // A host with two containers in throw-away namespaces: rfdph (bridge, agent, host processes) and rfdpa, rfdpb behind a veth each.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { cgroupId } from '@ringfence/native';
+import { cgroupId, queryTcx } from '@ringfence/native';
 import { parseAddress } from '@ringfence/proto/address.js';
 import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { LocalWorkload } from '../../desired/local.js';
@@ -99,6 +99,14 @@ export function removeBed(): void {
 export function ifindexOf(name: string): number {
   const [link] = JSON.parse(inNetns(HOST, 'ip', '-j', 'link', 'show', name)) as { ifindex: number }[];
   return link?.ifindex ?? 0;
+}
+
+/** Ids of the programs that the kernel runs at a host-side interface, ingress then egress. */
+export function programIds(name: string): number[] {
+  const at = { ifindex: ifindexOf(name), netns: `/run/netns/${HOST}` };
+  return (['ingress', 'egress'] as const).flatMap((direction) =>
+    queryTcx({ ...at, direction }).programs.map((program) => program.progId),
+  );
 }
 
 export function bytes(text: string): Uint8Array {

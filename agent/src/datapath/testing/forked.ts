@@ -1,8 +1,19 @@
 // A helper process inside a network namespace, spoken to by messages.
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Answer } from './driver.js';
+
+/** Compiles what helper processes run. Errors of other parts of the agent are not this test's business. */
+export function buildHelpers(): void {
+  const cwd = fileURLToPath(new URL('../../../', import.meta.url));
+  const { stdout } = spawnSync(process.execPath, ['../node_modules/typescript/bin/tsc', '-b', '.'], {
+    cwd,
+    encoding: 'utf8',
+  });
+  const own = stdout.split('\n').filter((line) => /src\/(datapath|desired)\//.test(line));
+  if (own.length > 0) throw new Error(`Cannot build helper processes:\n${own.join('\n')}`);
+}
 
 export class Forked<R extends object> {
   readonly child: ChildProcess;

@@ -106,7 +106,11 @@ function datagram(host: string, port: number, timeoutMs: number): Promise<string
     const timer = setTimeout(() => done('timeout'), timeoutMs);
     socket.on('message', () => done('answer'));
     socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? 'error'));
-    socket.connect(port, host, () => socket.send('ping'));
+    // The callback takes a refusal of connect() although its type does not say so.
+    socket.connect(port, host, (error?: NodeJS.ErrnoException) => {
+      if (error) done(error.code ?? 'error');
+      else socket.send('ping');
+    });
   });
 }
 
