@@ -34,23 +34,24 @@ const DEADLINE_MAX_MS = 60_000;
 
 export class Distributor {
   readonly #options: DistributorOptions;
-  readonly #compiler: Compiler;
+  #compiler: Compiler;
   readonly #attached = new Set<string>();
   readonly #hosts = new Map<string, HostState>();
+  readonly #waiting = new Map<string, { resolve(state: HostState): void; reject(error: Error): void }[]>();
   readonly #listeners = new Set<HostListener>();
   #nats = new Map<string, NatState>();
   #policy: { policy: Policy; version: number } | undefined;
   #deltas: HostDelta[] = [];
   #flushing: Promise<void> | undefined;
   #wanted = false;
+  #failed = false;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   readonly #unsubscribe: () => void;
 
   constructor(options: DistributorOptions) {
     this.#options = options;
-    this.#compiler = options.newCompiler(options.identities, options.ipClasses);
-    for (const record of options.store.table('workload').values()) this.#setWorkload(record);
+    this.#compiler = this.#newCompiler();
     this.#unsubscribe = options.store.onCommit((changes) => {
       let relevant = false;
       for (const change of changes) {
@@ -71,28 +72,27 @@ export class Distributor {
     this.schedule();
   }
 
-  /** The state of a host, kept up to date from now on. Resolves once it is complete. */
-  async attach(hostId: string): Promise<HostState> {
+  /** The state of a host, kept up to date from now on. Resolves once it is complete; rejects when the host is released before. */
+  attach(hostId: string): Promise<HostState> {
     const known = this.#hosts.get(hostId);
-    if (known !== undefined) return known;
-    this.#attached.add(hostId);
-    this.#compiler.setHost(hostId);
-    // A flush that was already running may have passed this host by.
-    for (;;) {
-      this.schedule();
-      await this.flushed();
-      const state = this.#hosts.get(hostId);
-      if (state !== undefined) return state;
-      if (this.#stopped || !this.#attached.has(hostId)) {
-        throw new Error(`Cannot attach host ${hostId}: it was released, or the controller is stopping`);
-      }
+    if (known !== undefined) return Promise.resolve(known);
+    if (!this.#attached.has(hostId)) {
+      this.#attached.add(hostId);
+      this.#compiler.setHost(hostId);
     }
+    return new Promise((resolve, reject) => {
+      const waiting = this.#waiting.get(hostId);
+      if (waiting === undefined) this.#waiting.set(hostId, [{ resolve, reject }]);
+      else waiting.push({ resolve, reject });
+      this.schedule();
+    });
   }
 
   /** Nobody needs this host's state any more. */
   release(hostId: string): void {
     this.#hosts.delete(hostId);
     if (this.#attached.delete(hostId)) this.#compiler.removeHost(hostId);
+    this.#giveUp(hostId, `Cannot attach host ${hostId}: it was released`);
   }
 
   /** Told after each change of a host's state. Returns the way to stop. */
@@ -121,6 +121,7 @@ export class Distributor {
 
   /** What each attached host would need under another policy. Compiles everything anew and throws it away. */
   trial(policy: Policy): { readonly needs: CapacityNeed[]; readonly states: HostDelta[] } {
+    if (this.#hosts.size === 0) return { needs: [], states: [] };
     const compiler = this.#options.newCompiler(this.#options.identities.trial(), this.#options.ipClasses.trial());
     for (const record of this.#options.store.table('workload').values()) {
       if (record.present) compiler.setWorkload(compilerWorkload(record, this.#options.reject));
@@ -135,9 +136,9 @@ export class Distributor {
 
   /** Flushes soon; many calls at once are one flush. */
   schedule(): void {
-    if (this.#stopped) return;
     this.#wanted = true;
-    this.#flushing ??= this.#run();
+    // After a failure the timer alone begins the next try, however many ask.
+    if (!this.#stopped && !this.#failed) this.#flushing ??= this.#run();
   }
 
   /** Resolves when everything committed until now is in the host states. */
@@ -150,6 +151,8 @@ export class Distributor {
     this.#unsubscribe();
     clearTimeout(this.#timer);
     await this.flushed();
+    for (const hostId of [...this.#waiting.keys()])
+      this.#giveUp(hostId, 'Cannot attach host: the controller is stopping');
   }
 
   async #run(): Promise<void> {
@@ -162,18 +165,43 @@ export class Distributor {
       }
     } catch (error) {
       // The deltas are kept; nothing that carries an unsaved number has left.
+      this.#wanted = true;
+      this.#failed = true;
       this.#options.onError(error);
       this.#wakeIn(RETRY_MS);
-    } finally {
       this.#flushing = undefined;
+      return;
     }
+    this.#flushing = undefined;
     if (this.#wanted) this.schedule();
+  }
+
+  /** What the compiler has to tell. One that throws is in no known state: the next flush asks a new one for full states. */
+  #compile(): HostDelta[] {
+    try {
+      this.#compiler.tick(this.#options.now());
+      return this.#compiler.flush();
+    } catch (error) {
+      this.#compiler = this.#newCompiler();
+      throw error;
+    }
+  }
+
+  /** A compiler that knows what is stored, provisioned and attached. */
+  #newCompiler(): Compiler {
+    const { newCompiler, identities, ipClasses, store, reject } = this.#options;
+    const compiler = newCompiler(identities, ipClasses);
+    for (const record of store.table('workload').values()) {
+      if (record.present) compiler.setWorkload(compilerWorkload(record, reject));
+    }
+    if (this.#policy !== undefined) compiler.setPolicy(this.#policy.policy, this.#policy.version);
+    for (const hostId of this.#attached) compiler.setHost(hostId);
+    return compiler;
   }
 
   async #flush(): Promise<void> {
     const { identities, ipClasses, revisions, now } = this.#options;
-    this.#compiler.tick(now());
-    this.#deltas.push(...this.#compiler.flush());
+    this.#deltas.push(...this.#compile());
     await identities.save();
     await ipClasses.save();
     await revisions.reserve();
@@ -194,15 +222,29 @@ export class Distributor {
     }
     const nats = this.#natChanges();
     if (nats !== undefined) for (const [hostId, state] of this.#hosts) note(hostId, state.applyNats(nats, revision));
+    for (const hostId of [...this.#waiting.keys()]) {
+      const state = this.#hosts.get(hostId);
+      if (state === undefined) continue;
+      for (const { resolve } of this.#waiting.get(hostId) ?? []) resolve(state);
+      this.#waiting.delete(hostId);
+    }
     for (const [hostId, keys] of changed) for (const listener of this.#listeners) listener(hostId, keys);
     const deadline = this.#compiler.nextDeadlineMs();
     if (deadline !== undefined) this.#wakeIn(Math.min(DEADLINE_MAX_MS, Math.max(1, deadline - now())));
   }
 
+  #giveUp(hostId: string, why: string): void {
+    for (const { reject } of this.#waiting.get(hostId) ?? []) reject(new Error(why));
+    this.#waiting.delete(hostId);
+  }
+
   #wakeIn(ms: number): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
-    this.#timer = setTimeout(() => this.schedule(), ms);
+    this.#timer = setTimeout(() => {
+      this.#failed = false;
+      this.schedule();
+    }, ms);
     this.#timer.unref();
   }
 

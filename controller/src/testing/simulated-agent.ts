@@ -223,6 +223,7 @@ export class SimulatedAgent {
   }
 
   #onUpdate(update: Update): void {
+    if (this.welcomes.length === 0) throw new Error('found an Update before Welcome');
     this.updates += 1;
     this.#parts.push(update);
     if (update.more) return;
