@@ -15,6 +15,8 @@ export type Action<A extends unknown[], O> = (
 export class App {
   readonly io: Io;
   exit: ExitCode = ExitCode.ok;
+  /** The program with the definitions of all commands loaded: for completion and documentation. Set by buildProgram. */
+  definitions: () => Promise<Command> = () => Promise.reject(new Error('no program was built'));
 
   constructor(io: Io) {
     this.io = io;

@@ -68,15 +68,9 @@ export function buildProgram(app: App): Command {
     pending.delete(command);
     (await group.load())(command, app);
   }
-  loaders.set(program, async () => {
+  app.definitions = async () => {
     for (const command of program.commands) await fill(command);
-  });
+    return program;
+  };
   return program;
-}
-
-const loaders = new WeakMap<Command, () => Promise<void>>();
-
-/** Loads the definitions of all commands: for completion and documentation. */
-export async function loadAll(program: Command): Promise<void> {
-  await loaders.get(program)?.();
 }

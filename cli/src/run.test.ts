@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { App } from './app.js';
 import { treeOf, walk } from './completion/tree.js';
 import { ExitCode, exitCodeMeanings } from './errors.js';
-import { buildProgram, loadAll } from './program.js';
+import { buildProgram } from './program.js';
 import { TestTerminal } from './testing/terminal.js';
 
 let folder: string;
@@ -15,8 +15,9 @@ let program: Command;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rf-cli-run-'));
-  program = buildProgram(new App(new TestTerminal().io));
-  await loadAll(program);
+  const app = new App(new TestTerminal().io);
+  buildProgram(app);
+  program = await app.definitions();
 });
 afterAll(() => rm(folder, { recursive: true }));
 

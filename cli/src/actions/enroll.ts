@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { Enrolled } from '@ringfence/agent/control/enroll.js';
 import type { Action } from '../app.js';
 import { CliError, ExitCode, usageError } from '../errors.js';
-import { localFacts } from '../input/local-facts.js';
 import { readInput } from '../input/yaml-input.js';
 import { field } from '../output/fields.js';
 
@@ -37,11 +35,11 @@ export const enroll: Action<[], Options> = async (invocation, options) => {
   }
   const token = (await readInput(io, options.tokenFile)).trim();
   const { enrollHost } = await import('@ringfence/agent/control/enroll.js');
+  const { hostFacts } = await import('@ringfence/agent/control/host-facts.js');
   let enrolled: Enrolled;
   try {
-    const facts = await localFacts((path) => readFile(path, 'utf8'));
     const { controller, stateDir } = options;
-    enrolled = await enrollHost({ controller, token, stateDir, facts, timeoutMs: invocation.timeoutMs });
+    enrolled = await enrollHost({ controller, token, stateDir, facts: hostFacts(), timeoutMs: invocation.timeoutMs });
   } catch (error) {
     throw enrollError(error, options);
   }
@@ -62,7 +60,7 @@ export const enroll: Action<[], Options> = async (invocation, options) => {
 function enrollError(error: unknown, { controller }: Options): unknown {
   const code = (error as { code?: unknown } | null)?.code;
   if (!(error instanceof Error) || typeof code !== 'string' || !code.startsWith('RF_')) return error;
-  const unreachable = /^Cannot reach/.test(error.message);
+  const unreachable = error.message.startsWith('Cannot reach');
   return new CliError({
     code,
     what: error.message,

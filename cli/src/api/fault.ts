@@ -85,7 +85,7 @@ export function faultOf(error: ServiceError, doing: string, address: string): Cl
   const told = sentence || `the controller answered ${status[error.code]}`;
   return new CliError({
     code: rfCode ?? `RF_GRPC_${status[error.code] ?? error.code}`,
-    ...(/^Cannot /.test(told) ? { what: told } : { what: `Cannot ${doing}`, found: told }),
+    ...(told.startsWith('Cannot ') ? { what: told } : { what: `Cannot ${doing}`, found: told }),
     where: `controller at ${address}`,
     next: nextStep(error.code),
     exit,

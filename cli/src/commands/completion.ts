@@ -11,5 +11,5 @@ bash: source <(ringfence completion bash)
 zsh:  ringfence completion zsh > "\${fpath[1]}/_ringfence"
 fish: ringfence completion fish > ~/.config/fish/completions/ringfence.fish`,
     )
-    .action(app.action(async () => (await import('../actions/completion.js')).completion));
+    .action(app.action(async () => (await import('../actions/completion.js')).completionOf(app)));
 };

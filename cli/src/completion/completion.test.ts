@@ -117,10 +117,11 @@ test('fish: conditions by command, descriptions quoted', () => {
 
 test('zsh and fish speak of every command there is', async () => {
   const { App } = await import('../app.js');
-  const { buildProgram, loadAll } = await import('../program.js');
+  const { buildProgram } = await import('../program.js');
   const { treeOf } = await import('./tree.js');
-  const program = buildProgram(new App(new TestTerminal().io));
-  await loadAll(program);
+  const app = new App(new TestTerminal().io);
+  buildProgram(app);
+  const program = await app.definitions();
   const root = treeOf(program);
   const [zsh, fish] = [zshScript(root), fishScript(root)];
   for (const { path, node } of walk(root).slice(1)) {

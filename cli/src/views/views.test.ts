@@ -99,7 +99,7 @@ test('status names what is wrong', () => {
     workloadsNotInForce: 2,
   });
   expect(renderFields(statusFields(status, '127.0.0.1:7444', now), plain, wide)).toMatchInlineSnapshot(`
-    "controller  127.0.0.1:7444, version 0.1.0, up since 16m7s ago
+    "controller  127.0.0.1:7444, version 0.1.0, up for 16m7s
     policy      version 2, 5 rules; the draft differs
     hosts       3, 1 away, 1 behind
     workloads   3, 0 without an agent, 0 identities
