@@ -91,13 +91,25 @@ export function mismatch(
 ): Mismatch {
   if (!rule.enabled) return 'disabled';
   if (rule.expiresMs !== undefined && rule.expiresMs <= nowMs) return 'expired';
-  const inbound = direction === Direction.DIRECTION_INBOUND;
-  if (!(inbound ? rule.inbound : rule.outbound)) return 'direction';
+  if (!(direction === Direction.DIRECTION_INBOUND ? rule.inbound : rule.outbound)) return 'direction';
   if (!rule.ports.some((range) => portMatches(range, tuple))) return 'service';
+  return endsMismatch(policy, rule, subject, peer, tuple.remote, direction);
+}
+
+/** The same as far as the ends go: whatever the service, the time, and whether the rule is enabled. */
+export function endsMismatch(
+  policy: Policy,
+  rule: Rule,
+  subject: PolicyWorkload,
+  peer: PolicyWorkload | undefined,
+  remote: Uint8Array,
+  direction: Direction,
+): Mismatch {
+  const inbound = direction === Direction.DIRECTION_INBOUND;
   const [own, other] = inbound ? [rule.providedBy, rule.usedBy] : [rule.usedBy, rule.providedBy];
   const subjectSelected = own.selector !== undefined && selectorMatches(own.selector, subject);
   if (!own.anyone && !subjectSelected) return 'subject';
-  if (other.anyone || listsContain(policy, other, tuple.remote)) return undefined;
+  if (other.anyone || listsContain(policy, other, remote)) return undefined;
   if (peer === undefined || other.selector === undefined || !selectorMatches(other.selector, peer)) return 'peer';
   // A relation holds between two selected workloads; an end that is `anyone` lies outside it.
   return own.anyone || related(rule, subject, peer) ? undefined : 'relation';
