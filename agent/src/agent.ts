@@ -212,12 +212,14 @@ export class Agent {
   }
 
   async #boot(): Promise<void> {
+    this.#enforcement.expect(this.#registry.locals);
     await this.#learnFailsafes();
     await this.#enforcement.setLocals(this.#registry.locals);
     this.#log.info(
       { start: this.#datapath.status().start, revision: this.#keeper.inForce.revision, held: this.#enforcement.held },
       'enforcing from the last good state',
     );
+    this.#flows.start();
     this.#registry.start();
     for (const reconnector of this.#reconnectors) reconnector.start();
     this.#renewer.start();

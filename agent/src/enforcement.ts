@@ -77,6 +77,14 @@ export class Enforcement {
     });
   }
 
+  /**
+   * The workloads to begin with; not applied by this. Before anything else: an apply without them would take every pinned
+   * endpoint out of force.
+   */
+  expect(locals: readonly LocalWorkload[]): void {
+    this.#locals = locals;
+  }
+
   /** These are the workloads now. A problem stays visible, and retry tries again. */
   setLocals(locals: readonly LocalWorkload[]): Promise<Applied> {
     return this.#serial(async () => {

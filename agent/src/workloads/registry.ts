@@ -1,6 +1,7 @@
 // All workloads of the host, from all sources. Before a source has looked for the first time, what the last run knew of it counts:
 // a restarted agent does not take the policy off containers only because Docker answers late.
-import { Inventory } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { Inventory, type LocalWorkload as InventoryEntry } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { LocalWorkload } from '../desired/local.js';
 import type { FoundWorkload, WorkloadSource } from './found-workload.js';
 
@@ -87,17 +88,34 @@ export class WorkloadRegistry {
 
   #merge(): void {
     const all = new Map<string, { found: FoundWorkload; sent: string; kernel: string }>();
+    const hostAddresses = [...this.#bySource.values()].flat().find(isHost)?.inventory.addresses ?? [];
     // Sources stand in order of precedence: a cgroup named in the configuration before the same one found by systemd.
     for (const source of this.#sources) {
       for (const found of this.#bySource.get(source.name) ?? []) {
         const { localId } = found.inventory;
         if (all.has(localId)) continue;
-        all.set(localId, { found, sent: fingerprint(found.inventory), kernel: fingerprint(found.local) });
+        const inventory = onHostNetwork(found.inventory)
+          ? { ...found.inventory, addresses: hostAddresses }
+          : found.inventory;
+        all.set(localId, {
+          found: { inventory, local: found.local },
+          sent: fingerprint(inventory),
+          kernel: fingerprint(found.local),
+        });
       }
     }
     this.overflow = Math.max(0, all.size - WORKLOADS_MAX);
     this.#all = new Map([...all].sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, WORKLOADS_MAX));
   }
+}
+
+function isHost({ inventory }: FoundWorkload): boolean {
+  return inventory.kind === WorkloadKind.WORKLOAD_KIND_HOST;
+}
+
+/** A service or host-network container is reached under the host's addresses, whatever they are at the time. */
+function onHostNetwork({ kind, addresses }: InventoryEntry): boolean {
+  return kind === WorkloadKind.WORKLOAD_KIND_CGROUP && addresses.length === 0;
 }
 
 function fingerprint(value: unknown): string {
