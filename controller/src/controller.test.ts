@@ -72,6 +72,16 @@ test('inventory, labels and policy reach the agents that they concern, and their
   ]);
   expect([...db.bindings.values()].find((binding) => binding.identity === webIdentity)).toBeDefined();
 
+  const bystander = await rf.agent('host-c');
+  await rf.applyPolicy(`${POLICY}# the same rules in another file text\n`);
+  await bystander.until(() => bystander.policyVersion === 2, 'number of a version that changes nothing here');
+  await web.until(() => web.policyVersion === 2, 'version');
+  await db.until(() => db.policyVersion === 2, 'version');
+  bystander.close();
+  await rf.applyPolicy(POLICY);
+  await web.until(() => web.policyVersion === 3, 'version');
+  await db.until(() => db.policyVersion === 3, 'version');
+
   web.sendStatus();
   const { workloads, hosts, status: system } = rf.admin;
   await expect.poll(async () => (await call(workloads, workloads.get, { workload: 'web1' })).inForce).toBe(true);
@@ -79,19 +89,19 @@ test('inventory, labels and policy reach the agents that they concern, and their
   expect(shown).toMatchObject({ id: 'host-a/container:web1', identity: webIdentity, present: true, why: '' });
   expect(shown.expectedMode).toEqual({ inbound: Mode.MODE_ENFORCE, outbound: Mode.MODE_ENFORCE });
   const host = await call(hosts, hosts.get, { host: 'host-b' });
-  expect(host).toMatchObject({ connected: true, policyVersion: 1, workloads: 1, revoked: false });
+  expect(host).toMatchObject({ connected: true, policyVersion: 3, workloads: 1, revoked: false });
   expect(host.revisionAcked).toBe(db.revision);
   const whole = await call(system, system.get, {});
   expect(whole).toMatchObject({
-    hosts: 2,
+    hosts: 3,
     hostsConnected: 2,
     hostsCurrent: 2,
     workloads: 2,
     rules: 1,
-    policyVersion: 1,
+    policyVersion: 3,
     workloadsNotInForce: 1,
   });
-  expect(whole.conditions.map(({ code }) => code)).toEqual(['RF_NOT_IN_FORCE']);
+  expect(whole.conditions.map(({ code }) => code)).toEqual(['RF_NOT_IN_FORCE', 'RF_HOST_OFFLINE']);
 
   const { policy } = rf.admin;
   const explained = await call(policy, policy.explain, {
@@ -105,7 +115,7 @@ test('inventory, labels and policy reach the agents that they concern, and their
   expect(explained.inbound).toMatchObject({
     ruleId: 'web-reads-db',
     reason: Reason.REASON_RULE_ALLOW,
-    hostPolicyVersion: 1,
+    hostPolicyVersion: 3,
   });
   expect(explained.destination?.workload?.id).toBe('host-b/container:db1');
   const denied = await call(policy, policy.explain, {

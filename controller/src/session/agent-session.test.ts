@@ -137,6 +137,22 @@ test('a returning agent gets what changed since its revision, or all when that i
   expect(bench.next()?.full).toBe(true);
 });
 
+test('a policy version that changes nothing else is sent, live and to an agent that returns', () => {
+  const bench = new Bench();
+  bench.change([binding(1, 10)]);
+  bench.connect();
+  const full = bench.next();
+  if (full !== undefined) bench.apply(full);
+  bench.session.onAck(full?.revision ?? 0);
+  bench.session.onChange(bench.state.setPolicyVersion(2, bench.nextRevision()));
+  expect(bench.next()).toMatchObject({ full: false, cells: [], policyVersion: 2 });
+  expect(bench.connect()).toBe(true);
+  const again = bench.next();
+  expect(again).toMatchObject({ full: false, cells: [], policyVersion: 2 });
+  bench.session.onAck(again?.revision ?? 0);
+  expect(bench.session.ackedPolicyVersion).toBe(2);
+});
+
 test('an agent that is up to date is sent nothing and counts as current', () => {
   const bench = new Bench();
   bench.change([binding(1, 10)]);

@@ -192,7 +192,7 @@ function cellsOf(state: HostState, keys: Iterable<CellKey>): Cell[] {
   const cells: Cell[] = [];
   for (const key of keys) {
     const cell = state.cell(key);
-    // Forgotten tombstones: an agent this far behind was given a full state.
+    // The policy version has no cell; a forgotten tombstone neither, and an agent that far behind was given a full state.
     if (cell !== undefined) cells.push(cell);
   }
   return cells;

@@ -41,6 +41,8 @@ export class Distributor {
   readonly #listeners = new Set<HostListener>();
   #nats = new Map<string, NatState>();
   #policy: { policy: Policy; version: number } | undefined;
+  /** Policy version that every host state carries. */
+  #toldVersion = 0;
   #deltas: HostDelta[] = [];
   #flushing: Promise<void> | undefined;
   #wanted = false;
@@ -219,6 +221,12 @@ export class Distributor {
       // A host that was released meanwhile has no state to keep.
       if (!this.#attached.has(delta.hostId)) continue;
       note(delta.hostId, this.#stateFor(delta, revision).apply(delta, revision));
+    }
+    // Hosts that the newest version leaves as they are get its number all the same.
+    const version = this.#policy?.version;
+    if (version !== undefined && version !== this.#toldVersion) {
+      for (const [hostId, state] of this.#hosts) note(hostId, state.setPolicyVersion(version, revision));
+      this.#toldVersion = version;
     }
     const nats = this.#natChanges();
     if (nats !== undefined) for (const [hostId, state] of this.#hosts) note(hostId, state.applyNats(nats, revision));

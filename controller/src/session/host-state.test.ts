@@ -39,11 +39,12 @@ function set(n: number, ports = 1) {
 
 test('changedSince names keys changed after a revision, gone ones included; known sets are no change', () => {
   const state = new HostState('h', 10);
-  expect(state.apply({ ...EMPTY, bindings: [binding(1), binding(2)], sets: [set(1)] }, 11)).toHaveLength(3);
+  expect(state.apply({ ...EMPTY, bindings: [binding(1), binding(2)], sets: [set(1)] }, 11)).toHaveLength(4);
   expect(state.apply({ ...EMPTY, sets: [set(1)] }, 12)).toEqual([]);
   expect(state.apply({ ...EMPTY, removedBindings: [binding(1), binding(9)] }, 13)).toHaveLength(1);
   expect(state.changedSince(11)).toHaveLength(1);
-  expect(state.changedSince(10)).toHaveLength(3);
+  // The policy version is a key too.
+  expect(state.changedSince(10)).toHaveLength(4);
   expect(state.changedSince(13)).toEqual([]);
   expect(state.changedSince(9)).toBeUndefined();
   expect(state.changedSince(14)).toBeUndefined();

@@ -44,6 +44,9 @@ export type Cell =
 /** Names one key over all tables. */
 export type CellKey = string;
 
+/** Stands for the policy version among the keys; it has no cell, every update carries the version. */
+const VERSION_KEY: CellKey = 'v';
+
 /** Keys that are gone but remembered, so that a returning agent can be told. */
 const TOMBSTONES_MAX = 16_384;
 
@@ -58,6 +61,8 @@ export class HostState {
   readonly #cells = new Map<CellKey, { readonly cell: Cell; readonly revision: number }>();
   #revision: number;
   #policyVersion = 0;
+  /** When the policy version changed last. */
+  #versionRevision = 0;
   #tombstones = 0;
   /** Deltas from a revision below this one are not known. */
   #floor: number;
@@ -87,8 +92,7 @@ export class HostState {
   /** Takes a delta (or, with full, the whole state) as `revision`, which must have grown. Returns the keys that changed. */
   apply(delta: HostDelta, revision: number): CellKey[] {
     this.#begin(revision);
-    this.#policyVersion = delta.policyVersion;
-    const changed: CellKey[] = [];
+    const changed = this.setPolicyVersion(delta.policyVersion, revision);
     const before = delta.full ? new Set(this.#live(['set', 'assignment', 'binding', 'cidr'])) : undefined;
     const put = (cell: Cell) => {
       const key = keyOf(cell);
@@ -123,6 +127,18 @@ export class HostState {
     return changed;
   }
 
+  /**
+   * The state belongs to this policy version as of `revision`, although the version may not have changed it: hosts tell which version
+   * they have in force. Returns the key that changed.
+   */
+  setPolicyVersion(version: number, revision: number): CellKey[] {
+    this.#begin(revision);
+    if (version === this.#policyVersion) return [];
+    this.#policyVersion = version;
+    this.#versionRevision = revision;
+    return [VERSION_KEY];
+  }
+
   /** Gives the unchanged state a newer revision. */
   touch(revision: number): void {
     this.#begin(revision);
@@ -146,7 +162,7 @@ export class HostState {
   /** Keys that changed after a revision, gone ones included; undefined when that is no longer known. */
   changedSince(revision: number): CellKey[] | undefined {
     if (revision < this.#floor || revision > this.#revision) return undefined;
-    const keys: CellKey[] = [];
+    const keys: CellKey[] = this.#versionRevision > revision ? [VERSION_KEY] : [];
     for (const [key, entry] of this.#cells) if (entry.revision > revision) keys.push(key);
     return keys;
   }
