@@ -72,6 +72,19 @@ describe('FlowAggregator', () => {
     expect(aggregator.size).toBe(0);
   });
 
+  it('counts every packet once when events of one clock tick arrive newest first', () => {
+    const { aggregator, ingest, take } = rig();
+    const early = { timeNs: 2e9, packetsIn: 1, packetsOut: 2, bytesIn: 60, bytesOut: 120 };
+    ingest({ ...early, kind: KIND.end, packetsIn: 5, packetsOut: 6, bytesIn: 900, bytesOut: 700 }, early);
+    ingest({ ...early, kind: KIND.end, timeNs: 3e9, packetsIn: 6, packetsOut: 6, bytesIn: 960, bytesOut: 700 });
+    aggregator.flush(4e9, true);
+    const sum = (column: 'packetsIn' | 'packetsOut' | 'bytesIn' | 'bytesOut', records: ReturnType<typeof take>) =>
+      records.reduce((total, record) => total + record[column], 0);
+    const records = take();
+    expect([sum('packetsIn', records), sum('packetsOut', records)]).toEqual([6, 6]);
+    expect([sum('bytesIn', records), sum('bytesOut', records)]).toEqual([960, 700]);
+  });
+
   it('sends only what was added since the last record, also when packet counters wrap', () => {
     const { aggregator, ingest, take } = rig();
     ingest({ packetsIn: 0xffff_fff0, bytesIn: 2 ** 40 });

@@ -101,11 +101,18 @@ export class RowColumns {
     const bytesOut = u64(words, w + WORD.bytesOut);
     const packetsIn = words[w + WORD.packetsIn] as number;
     const packetsOut = words[w + WORD.packetsOut] as number;
-    add(this.bytesIn, row, Math.max(0, bytesIn - (this.#bytesInTotal[row] as number)));
-    add(this.bytesOut, row, Math.max(0, bytesOut - (this.#bytesOutTotal[row] as number)));
-    add(this.packetsIn, row, (packetsIn - (this.#packetsInTotal[row] as number)) >>> 0);
-    add(this.packetsOut, row, (packetsOut - (this.#packetsOutTotal[row] as number)) >>> 0);
-    this.setBaseline(row, words, w);
+    add(this.bytesIn, row, advance(this.#bytesInTotal, row, bytesIn - (this.#bytesInTotal[row] as number)));
+    add(this.bytesOut, row, advance(this.#bytesOutTotal, row, bytesOut - (this.#bytesOutTotal[row] as number)));
+    add(
+      this.packetsIn,
+      row,
+      advance(this.#packetsInTotal, row, wrappingStep(this.#packetsInTotal[row] as number, packetsIn)),
+    );
+    add(
+      this.packetsOut,
+      row,
+      advance(this.#packetsOutTotal, row, wrappingStep(this.#packetsOutTotal[row] as number, packetsOut)),
+    );
   }
 
   /** Whether the event was decided otherwise than what the row holds. */
@@ -177,4 +184,19 @@ function u64(words: Uint32Array, at: number): number {
 
 function add(column: Float64Array, row: number, amount: number): void {
   column[row] = (column[row] as number) + amount;
+}
+
+/**
+ * Moves a total on by what an event adds, and says how much that was. Totals never go back: events of one coarse clock tick
+ * reach us in any order, and an older one must neither take away nor be counted again with the next.
+ */
+function advance(totals: Float64Array | Uint32Array, row: number, step: number): number {
+  if (step <= 0) return 0;
+  totals[row] = (totals[row] as number) + step;
+  return step;
+}
+
+/** How far a 32-bit counter that wraps went from total to value; more than half its range is a step back from a newer total. */
+function wrappingStep(total: number, value: number): number {
+  return total === 0 ? value : (value - total) | 0;
 }
