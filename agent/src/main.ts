@@ -58,13 +58,14 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function run(config: AgentConfig, readyFile: string | undefined): Promise<number> {
   const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
-  const agent = await Agent.start(config, log, { listInterfaces, netnsIdOfProcess, features });
-  if (readyFile !== undefined)
-    writeFileAtomic(readyFile, `${JSON.stringify({ pid: process.pid, ...agent.standing })}\n`);
+  // Before anything is begun: a signal in the middle of the boot waits for its end and then stops in order.
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  const agent = await Agent.start(config, log, { listInterfaces, netnsIdOfProcess, features });
+  if (readyFile !== undefined)
+    writeFileAtomic(readyFile, `${JSON.stringify({ pid: process.pid, ...agent.standing })}\n`);
   const signal = await stopped;
   log.info({ signal, keepOnExit: config.keepOnExit }, 'stopping');
   await agent.stop();
@@ -93,8 +94,9 @@ async function enroll(
 }
 
 try {
-  // Not process.exit at once: output may still be on its way to a pipe. What keeps the loop alive is closed by then.
-  process.exitCode = await main(process.argv.slice(2));
+  // What is printed is written by now: standard output is synchronous for files and pipes. Timers that some library still holds
+  // must not keep a stopped agent alive.
+  process.exit(await main(process.argv.slice(2)));
 } catch (error) {
   const code =
     error instanceof AgentError || (error instanceof Error && 'code' in error) ? `${String(error.code)} ` : '';

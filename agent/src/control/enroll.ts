@@ -7,7 +7,7 @@ import { EnrollmentClient, type EnrollResponse, type HostFacts } from '@ringfenc
 import { AgentError, messageOf } from '../errors.js';
 import { type Credentials, checkCredentials, writeCredentials } from './credentials.js';
 import { splitHostPort } from './host-port.js';
-import { makeKeyRequest } from './key-request.js';
+import type { KeyRequest } from './key-request.js';
 import { type EnrollToken, fingerprintOf, parseToken } from './token.js';
 
 /** The name in the controller's server certificate, whatever address it is reached at. */
@@ -42,7 +42,7 @@ export async function enrollHost(options: EnrollOptions): Promise<Enrolled> {
   const token = parseToken(options.token);
   const timeoutMs = options.timeoutMs ?? 30_000;
   const caPem = await pinAuthority(options.controller, token, timeoutMs);
-  const request = await makeKeyRequest(options.facts.hostname || 'host');
+  const request = await makeRequest(options.facts.hostname || 'host');
   const response = await callEnroll(options, token, caPem, request.csrDer, timeoutMs);
   if (!new X509Certificate(response.caPem).raw.equals(new X509Certificate(caPem).raw)) {
     throw new AgentError(
@@ -145,4 +145,10 @@ function reachable(syncAddress: string, controller: string): string {
 
 function bracket(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
+}
+
+/** X.509 is loaded when a request is made, once in months: it would be a tenth of the agent's memory. */
+async function makeRequest(commonName: string): Promise<KeyRequest> {
+  const { makeKeyRequest } = await import('./key-request.js');
+  return makeKeyRequest(commonName);
 }

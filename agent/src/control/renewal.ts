@@ -7,7 +7,7 @@ import type { Timers } from '../timers.js';
 import { Backoff } from './backoff.js';
 import type { ControllerChannel } from './controller-channel.js';
 import { type Credentials, checkCredentials } from './credentials.js';
-import { makeKeyRequest } from './key-request.js';
+import type { KeyRequest } from './key-request.js';
 
 export interface RenewalPorts {
   /** undefined while the host is not enrolled. */
@@ -67,7 +67,7 @@ export class CertificateRenewer {
 
   async #renew(own: Credentials): Promise<void> {
     try {
-      const request = await makeKeyRequest(own.hostId);
+      const request = await makeRequest(own.hostId);
       const answer = await this.#ports.sign(request.csrDer);
       const renewed = checkCredentials(own.hostId, own.syncAddress, request.keyPem, answer.certificatePem, own.caPem);
       this.#ports.write(renewed);
@@ -102,4 +102,10 @@ export async function signOverChannel(channel: ControllerChannel, csrDer: Buffer
   } finally {
     client.close();
   }
+}
+
+/** X.509 is loaded when a request is made, once in months: it would be a tenth of the agent's memory. */
+async function makeRequest(commonName: string): Promise<KeyRequest> {
+  const { makeKeyRequest } = await import('./key-request.js');
+  return makeKeyRequest(commonName);
 }

@@ -43,8 +43,10 @@ export class KernelMaps {
   readonly #maps: ReadonlyMap<MapName, BpfMap>;
   readonly #marks: BpfMap;
   readonly #build: BpfMap;
+  readonly #pins: Pins;
 
-  private constructor(maps: ReadonlyMap<MapName, BpfMap>, marks: BpfMap, build: BpfMap) {
+  private constructor(maps: ReadonlyMap<MapName, BpfMap>, marks: BpfMap, build: BpfMap, pins: Pins) {
+    this.#pins = pins;
     this.#maps = maps;
     this.#marks = marks;
     this.#build = build;
@@ -60,11 +62,13 @@ export class KernelMaps {
       ] as const) {
         using ring = newRing(bytes);
         maps.get(name)?.setInner(u32(cpu), ring);
+        // Each by its own pin: opening a map by its id, as an outer map gives it, would take CAP_SYS_ADMIN.
+        ring.pin(pins.path('maps', ringPin(name, cpu)));
       }
     }
     const array = (name: string, valueSize: number) =>
       BpfMap.create({ type: MapType.ARRAY, name, keySize: 4, valueSize, maxEntries: 1 });
-    const made = new KernelMaps(maps, array('rf_marks', 4 * MARK_FIELDS.length), array('rf_build', 32));
+    const made = new KernelMaps(maps, array('rf_marks', 4 * MARK_FIELDS.length), array('rf_build', 32), pins);
     made.setGeneration(1);
     made.writeMarks({ set: 1, group: 1, shared: 1, endpoint: 1, generation: 0 });
     for (const [name, map] of maps) map.pin(pins.path('maps', name));
@@ -75,7 +79,38 @@ export class KernelMaps {
 
   static adopted(pins: Pins): KernelMaps {
     const pinned = (name: string) => BpfMap.fromPin(pins.path('maps', name));
-    return new KernelMaps(new Map(MAP_NAMES.map((n) => [n, pinned(n)])), pinned('rf_marks'), pinned('rf_build'));
+    return new KernelMaps(new Map(MAP_NAMES.map((n) => [n, pinned(n)])), pinned('rf_marks'), pinned('rf_build'), pins);
+  }
+
+  /**
+   * These maps, with policy tables of another size than configured replaced by copies of the configured size, and the names of
+   * those. A table whose content does not fit stays as it is. The new ones are not pinned yet; conntrack is never replaced.
+   */
+  resized(sizes: MapSizes): { maps: KernelMaps; resized: MapName[] } {
+    const maps = new Map(this.#maps);
+    const resized: MapName[] = [];
+    for (const name of MAP_NAMES) {
+      const old = this.get(name);
+      const entries = sizes.mapSizes[name] ?? MAPS[name].defaultEntries;
+      if (!MAPS[name].policy || old.info.maxEntries === entries) continue;
+      const { type, keySize, valueSize, flags } = old.info;
+      const dump = old.dump();
+      if (dump.count > entries) continue;
+      const copy = BpfMap.create({ type, name, keySize, valueSize, flags, maxEntries: entries });
+      const { errno } = dump.count === 0 ? { errno: 0 } : copy.updateBatch(dump.keys, dump.values);
+      if (errno !== 0) {
+        copy.close();
+        continue;
+      }
+      maps.set(name, copy);
+      resized.push(name);
+    }
+    return { maps: resized.length === 0 ? this : new KernelMaps(maps, this.#marks, this.#build), resized };
+  }
+
+  /** Pins maps in the place of those of before. */
+  pinAnew(names: readonly MapName[], pins: Pins): void {
+    for (const name of names) pins.replace('maps', name, (path) => this.get(name).pin(path));
   }
 
   get(name: MapName): BpfMap {
@@ -84,12 +119,9 @@ export class KernelMaps {
 
   /** One per possible CPU. */
   rings(name: 'rf_events' | 'rf_denies'): BpfMap[] {
-    const rings: BpfMap[] = [];
-    for (let cpu = 0; cpu < possibleCpus(); cpu += 1) {
-      const id = this.get(name).lookup(u32(cpu));
-      if (id !== undefined) rings.push(BpfMap.fromId(viewOf(id).getUint32(0, true)));
-    }
-    return rings;
+    return Array.from({ length: possibleCpus() }, (_, cpu) =>
+      BpfMap.fromPin(this.#pins.path('maps', ringPin(name, cpu))),
+    );
   }
 
   get generation(): number {
@@ -125,6 +157,10 @@ export class KernelMaps {
     this.#marks.close();
     this.#build.close();
   }
+}
+
+function ringPin(name: 'rf_events' | 'rf_denies', cpu: number): string {
+  return `${name}_${cpu}`;
 }
 
 function u32(value: number): Uint8Array {

@@ -42,7 +42,7 @@ export class FlowDriver {
   readonly #options: FlowDriverOptions;
   readonly #ports: FlowDriverPorts;
   readonly #clock = new WallClock(readClocks);
-  readonly #consumer: RingConsumer;
+  #consumer: RingConsumer | undefined;
   readonly #lanesAtStart: { readonly flows: LaneTotals; readonly denies: LaneTotals };
   readonly #runBytes: Buffer;
   #cancel: (() => void) | undefined;
@@ -66,8 +66,14 @@ export class FlowDriver {
       },
     );
     this.#lanesAtStart = ports.lanes();
-    const lanes = ports.rings();
-    this.#consumer = new RingConsumer({ lanes, recordBytes: EVENT_BYTES }, (batch) => this.#take(batch));
+  }
+
+  /** Begins to take events; endpoints must be known by now, or their first events are given to nobody. */
+  start(): void {
+    const lanes = this.#ports.rings();
+    // Two lanes of eight batches of 256 KiB: a flood is bounded here, and what does not fit is counted.
+    const options = { lanes, recordBytes: EVENT_BYTES, batchRecords: 2048, batchesPerLane: 8 };
+    this.#consumer = new RingConsumer(options, (batch) => this.#take(batch));
     for (const ring of lanes.flat()) ring.close();
     this.#schedule();
   }
@@ -82,7 +88,7 @@ export class FlowDriver {
   loss(): LossCounters {
     const { flows, denies } = this.#ports.lanes();
     const { flows: flowsBefore, denies: deniesBefore } = this.#lanesAtStart;
-    const handOff = this.#consumer.counters().reduce((sum, lane) => sum + lane.dropped, 0n);
+    const handOff = this.#consumer?.counters().reduce((sum, lane) => sum + lane.dropped, 0n) ?? 0n;
     const { dropped } = this.#ports.spool;
     return LossCounters.create({
       eventsProduced: flows.produced - flowsBefore.produced,
@@ -98,7 +104,7 @@ export class FlowDriver {
   /** Takes in what the rings still hold and hands every record to the uploader. */
   async close(): Promise<void> {
     this.#cancel?.();
-    await this.#consumer.close();
+    await this.#consumer?.close();
     this.aggregator.flush(this.#clock.monotonicNs(), true);
   }
 

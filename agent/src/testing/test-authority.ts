@@ -16,11 +16,12 @@ export interface TestAuthority {
   sign(csrDer: Uint8Array, hostId: string, lifeMs?: number): Promise<string>;
   /** A fresh key and certificate of a host. */
   host(hostId: string, lifeMs?: number): Promise<{ keyPem: string; certificatePem: string }>;
-  /** Serves on a loopback port of the system's choice; mutual: clients need a certificate of this authority. */
+  /** Serves on a port of the system's choice, on loopback unless told otherwise; mutual: clients need a certificate of this authority. */
   serve(
-    services: readonly [ServiceDefinition, UntypedServiceImplementation][],
+    services: readonly (readonly [ServiceDefinition, UntypedServiceImplementation])[],
     mutual: boolean,
     port?: number,
+    host?: string,
   ): Promise<{ address: string; server: Server }>;
 }
 
@@ -65,7 +66,7 @@ export async function makeAuthority(name: string): Promise<TestAuthority> {
         lifeMs,
       ),
     host: (hostId, lifeMs) => pair({ type: 'url', value: `ringfence://host/${hostId}` }, lifeMs),
-    serve: async (services, mutual, port = 0) => {
+    serve: async (services, mutual, port = 0, host = '127.0.0.1') => {
       const own = await pair({ type: 'dns', value: 'ringfence-controller' });
       const server = new Server();
       for (const [service, implementation] of services) server.addService(service, implementation);
@@ -76,9 +77,9 @@ export async function makeAuthority(name: string): Promise<TestAuthority> {
         mutual,
       );
       const bound = await new Promise<number>((resolve, reject) =>
-        server.bindAsync(`127.0.0.1:${port}`, credentials, (error, at) => (error ? reject(error) : resolve(at))),
+        server.bindAsync(`${host}:${port}`, credentials, (error, at) => (error ? reject(error) : resolve(at))),
       );
-      return { address: `127.0.0.1:${bound}`, server };
+      return { address: `${host}:${bound}`, server };
     },
   };
 }
