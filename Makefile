@@ -42,7 +42,7 @@ check: ## lint, format, types, import boundaries, generated-code drift
 
 format: ## rewrite sources to the house format
 	$(Q)tools/setup.sh run check
-	$(Q)$(WITH_NODE) npx --no-install biome check --write .
+	$(Q)$(WITH_NODE) node_modules/.bin/biome check --write .
 	$(Q)git ls-files '*.c' '*.h' '*.cc' | xargs -r clang-format-19 -i
 
 gen: ## regenerate what is generated: protocol code, descriptors, schemas

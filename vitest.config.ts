@@ -13,7 +13,11 @@ export default defineConfig({
     projects: [
       {
         ...shared,
-        test: { name: 'unit', include: ['**/*.test.ts'], exclude: [...exclude, '**/*.root.test.ts', '**/*.vm.test.ts'] },
+        test: {
+          name: 'unit',
+          include: ['**/*.test.ts'],
+          exclude: [...exclude, '**/*.root.test.ts', '**/*.vm.test.ts'],
+        },
       },
       {
         ...shared,

@@ -16,4 +16,4 @@ quiet() { # name command…: shows the output only when the command fails or V=1
   rm -f "$log"
 }
 for part in bpf native; do [ ! -x $part/build.sh ] || quiet "$part" "$part/build.sh"; done
-quiet typescript npx --no-install tsc -b
+quiet typescript node_modules/.bin/tsc -b

@@ -8,9 +8,25 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
-const pure = ['controller/src/policy', 'controller/src/compile', 'controller/src/topology', 'controller/src/pairing', 'agent/src/desired'];
+const pure = [
+  'controller/src/policy',
+  'controller/src/compile',
+  'controller/src/topology',
+  'controller/src/pairing',
+  'agent/src/desired',
+];
 const pureLibraries = new Set(['yaml', 'zod', 'fastbitset', 'tinyqueue', 'lru-cache', 'ipaddr.js']);
-const nativeUsers = ['native/', 'bpf/', 'lab/', 'bench/', 'vm-tests/', 'agent/src/datapath/', 'agent/src/flows/', 'agent/src/health/', 'agent/src/main.ts'];
+const nativeUsers = [
+  'native/',
+  'bpf/',
+  'lab/',
+  'bench/',
+  'vm-tests/',
+  'agent/src/datapath/',
+  'agent/src/flows/',
+  'agent/src/health/',
+  'agent/src/main.ts',
+];
 const impure = [
   [/\bDate\.now\(|new Date\(\)|performance\.now\(/, 'reads the clock'],
   [/Math\.random\(|randomBytes|randomUUID/, 'draws random numbers'],
@@ -46,24 +62,36 @@ for (const file of files) {
   );
   for (const { spec, typeOnly } of imports) {
     const complain = (why) => problems.push(`${file}: imports ${spec}: ${why}`);
-    if (part === 'controller' && /^@ringfence\/(agent|native|bpf|cli)\b/.test(spec) && !isTest(file)) complain('controller may not import it');
-    if (part === 'agent' && /^@ringfence\/(controller|cli)\b/.test(spec) && !isTest(file)) complain('agent may not import it');
-    if (part === 'cli' && /^@ringfence\/(controller|native|bpf)\b/.test(spec) && !isTest(file)) complain('cli talks to the controller, it does not import it');
+    if (part === 'controller' && /^@ringfence\/(agent|native|bpf|cli)\b/.test(spec) && !isTest(file))
+      complain('controller may not import it');
+    if (part === 'agent' && /^@ringfence\/(controller|cli)\b/.test(spec) && !isTest(file))
+      complain('agent may not import it');
+    if (part === 'cli' && /^@ringfence\/(controller|native|bpf)\b/.test(spec) && !isTest(file))
+      complain('cli talks to the controller, it does not import it');
     if (part === 'proto' && /^@ringfence\/(?!proto)/.test(spec)) complain('proto stands alone');
-    if (/^@ringfence\/native/.test(spec) && !typeOnly && !isTest(file) && !nativeUsers.some((user) => file.startsWith(user))) complain('only datapath, flows and health use native');
+    if (
+      /^@ringfence\/native/.test(spec) &&
+      !typeOnly &&
+      !isTest(file) &&
+      !nativeUsers.some((user) => file.startsWith(user))
+    )
+      complain('only datapath, flows and health use native');
     if (pureRoot && !isTest(file)) {
       if (spec.startsWith('node:')) complain(`${pureRoot} is pure`);
-      else if (spec.startsWith('@ringfence/proto/gen/') && !typeOnly && !spec.endsWith('/common.js')) complain('generated messages stop at the edges');
+      else if (spec.startsWith('@ringfence/proto/gen/') && !typeOnly && !spec.endsWith('/common.js'))
+        complain('generated messages stop at the edges');
       else if (spec.startsWith('.')) {
         const target = normalize(join(dirname(file), spec));
         const inside = pure.some((folder) => target.startsWith(`${folder}/`) && folder.split('/')[0] === part);
         if (!inside) complain(`${pureRoot} imports only pure folders of its package`);
-      } else if (!spec.startsWith('@ringfence/') && !pureLibraries.has(spec)) complain(`${pureRoot} is pure; wanted one of ${[...pureLibraries].join(', ')}`);
+      } else if (!spec.startsWith('@ringfence/') && !pureLibraries.has(spec))
+        complain(`${pureRoot} is pure; wanted one of ${[...pureLibraries].join(', ')}`);
     }
   }
   if (pureRoot && !isTest(file)) {
     const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
-    for (const [pattern, what] of impure) if (pattern.test(code)) problems.push(`${file}: ${what}; ${pureRoot} is pure`);
+    for (const [pattern, what] of impure)
+      if (pattern.test(code)) problems.push(`${file}: ${what}; ${pureRoot} is pure`);
   }
 }
 

@@ -32,11 +32,11 @@ exact_pins() {
   if grep -nE '"[~^][0-9]' package.json ./*/package.json; then echo "found version ranges; wanted exact pins"; return 1; fi
 }
 
-step 'biome: lint and format' npx --no-install biome ci --colors=off --max-diagnostics=30 .
-step 'oxlint' npx --no-install oxlint --quiet --ignore-pattern proto/gen --ignore-pattern '**/dist/**' .
-step 'types' npx --no-install tsc -b
+step 'biome: lint and format' node_modules/.bin/biome ci --colors=off --max-diagnostics=30 .
+step 'oxlint' node_modules/.bin/oxlint --quiet --ignore-pattern proto/gen --ignore-pattern '**/dist/**' .
+step 'types' node_modules/.bin/tsc -b
 step 'import boundaries' node tools/check-imports.js
-step 'proto: lint' npx --no-install buf lint
+step 'proto: lint' node_modules/.bin/buf lint
 step 'generated code matches its sources' drift
 step 'C and C++ format' c_format
 step 'shell scripts' bash -c "git ls-files '*.sh' .ci/run | xargs -r shellcheck -S warning"

@@ -2,8 +2,8 @@
 # Regenerates everything generated and committed. Deterministic: running it twice changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-npx --no-install buf generate
-npx --no-install buf build --as-file-descriptor-set -o proto/gen/descriptor.binpb
+node_modules/.bin/buf generate
+node_modules/.bin/buf build --as-file-descriptor-set -o proto/gen/descriptor.binpb
 # Each part that generates more (schemas, command reference) brings a script named gen.sh.
 for script in */gen.sh; do [ -e "$script" ] && "$script"; done
 true

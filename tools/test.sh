@@ -10,7 +10,7 @@ skipped_groups=()
 
 run() { # project
   printf '\n== %s tests\n' "$1"
-  npx --no-install vitest run --project "$1" --passWithNoTests --reporter=default --reporter=json \
+  node_modules/.bin/vitest run --project "$1" --passWithNoTests --reporter=default --reporter=json \
     --outputFile.json="$report/$1.json" || status=1
 }
 
