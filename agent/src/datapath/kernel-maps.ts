@@ -105,7 +105,7 @@ export class KernelMaps {
       maps.set(name, copy);
       resized.push(name);
     }
-    return { maps: resized.length === 0 ? this : new KernelMaps(maps, this.#marks, this.#build), resized };
+    return { maps: resized.length === 0 ? this : new KernelMaps(maps, this.#marks, this.#build, this.#pins), resized };
   }
 
   /** Pins maps in the place of those of before. */
