@@ -244,6 +244,20 @@ test('revoking a host ends its streams and keeps it out; a new token for it lets
   flows.close();
 });
 
+test('open streams end when their certificate expires', async () => {
+  const agent = await rf.agent('host-a');
+  const flows = agent.openFlows();
+  flows.send(1n, undefined);
+  await flows.untilAcked(1n);
+  rf.clockAheadMs = 31 * 86_400_000;
+  expect(await agent.untilEnded()).toMatchObject({
+    code: status.UNAUTHENTICATED,
+    details: expect.stringContaining('expired at'),
+  });
+  await expect.poll(() => flows.ended).toMatchObject({ code: status.UNAUTHENTICATED });
+  flows.close();
+});
+
 test('certificates of another authority and of the wrong role are refused in words', async () => {
   const own = await rf.enroll('host-a');
   const other = await Harness.start();

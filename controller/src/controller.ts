@@ -79,15 +79,21 @@ export interface Controller {
 const QUARANTINE_MS = 10 * 60_000;
 const STOP_GRACE_MS = 2000;
 const RENEWAL_CHECK_MS = 3_600_000;
+const RECHECK_MS = 60_000;
 
-/** Starts everything, or nothing: rejects with what was wrong. */
-export async function startController(config: ControllerConfig, log: Logger, now: () => number): Promise<Controller> {
+/** Starts everything, or nothing: rejects with what was wrong. Open streams are checked for expired certificates each `recheckMs`. */
+export async function startController(
+  config: ControllerConfig,
+  log: Logger,
+  now: () => number,
+  recheckMs = RECHECK_MS,
+): Promise<Controller> {
   const closers: (() => Promise<void> | void)[] = [];
   const stop = once(async () => {
     for (const close of closers.reverse()) await close();
   });
   try {
-    return await start(config, log, now, closers, stop);
+    return await start(config, log, now, recheckMs, closers, stop);
   } catch (error) {
     await stop();
     throw error;
@@ -98,6 +104,7 @@ async function start(
   config: ControllerConfig,
   log: Logger,
   now: () => number,
+  recheckMs: number,
   closers: (() => Promise<void> | void)[],
   stop: () => Promise<void>,
 ): Promise<Controller> {
@@ -165,8 +172,8 @@ async function start(
     advertised(config.advertise, calledHost, address ?? { host: '', port: 0 });
 
   const sync = newServer(SYNC_BOUNDS, [demandPeer('host', authority, refusal, onRefused('sync'))]);
-  const agentSync = new AgentSync({ epoch, store, index, distributor, revisions, hosts, refusal, now, log });
-  const flowUpload = new FlowUpload({ ingest, store, refusal, log });
+  const agentSync = new AgentSync({ epoch, store, index, distributor, revisions, hosts, refusal, recheckMs, now, log });
+  const flowUpload = new FlowUpload({ ingest, store, refusal, recheckMs, log });
   const enrolmentOptions = {
     enrolment,
     caPem: authority.caPem,

@@ -13,6 +13,8 @@ export interface FlowUploadOptions {
   readonly store: StateStore;
   /** Why a certificate is no longer good; undefined while it is. */
   readonly refusal: (peer: Peer) => string | undefined;
+  /** How often open streams are checked for certificates that have expired. */
+  readonly recheckMs: number;
   readonly log: Logger;
 }
 
@@ -26,15 +28,18 @@ export class FlowUpload {
   /** One per host: a newer stream ends the older one, whose end may not have been noticed. */
   readonly #streams = new Map<string, OpenStream>();
   readonly #unsubscribe: () => void;
+  readonly #recheck: NodeJS.Timeout;
 
   constructor(options: FlowUploadOptions) {
     this.#options = options;
+    this.#recheck = setInterval(() => {
+      for (const stream of [...this.#streams.values()]) this.#check(stream);
+    }, options.recheckMs);
+    this.#recheck.unref();
     this.#unsubscribe = options.store.onCommit((changes) => {
       for (const change of changes) {
         if (change.kind !== 'host') continue;
-        const stream = this.#streams.get(change.key);
-        const why = stream === undefined ? undefined : options.refusal(stream.peer);
-        if (stream !== undefined && why !== undefined) this.#end(stream, status.UNAUTHENTICATED, 'RF_TLS_REVOKED', why);
+        this.#check(this.#streams.get(change.key));
         if (change.after === undefined) options.ingest.forget(change.key);
       }
     });
@@ -60,9 +65,16 @@ export class FlowUpload {
 
   stop(): void {
     this.#unsubscribe();
+    clearInterval(this.#recheck);
     for (const stream of [...this.#streams.values()]) {
       this.#end(stream, status.UNAVAILABLE, 'RF_CONTROLLER_STOPPING', 'the controller is stopping');
     }
+  }
+
+  /** Ends a stream whose certificate is no longer good. */
+  #check(stream: OpenStream | undefined): void {
+    const why = stream === undefined ? undefined : this.#options.refusal(stream.peer);
+    if (stream !== undefined && why !== undefined) this.#end(stream, status.UNAUTHENTICATED, 'RF_TLS_REVOKED', why);
   }
 
   #onMessage(stream: OpenStream, message: FlowUploadMessage): void {

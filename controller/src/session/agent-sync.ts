@@ -32,6 +32,8 @@ export interface AgentSyncOptions {
   readonly hosts: HostRuntimes;
   /** Why a certificate is no longer good, as a sentence fragment; undefined while it is. */
   readonly refusal: (peer: Peer) => string | undefined;
+  /** How often open streams are checked for certificates that have expired. */
+  readonly recheckMs: number;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -51,7 +53,12 @@ export class AgentSync {
 
   constructor(options: AgentSyncOptions) {
     this.#options = options;
+    const recheck = setInterval(() => {
+      for (const stream of [...this.#streams.values()]) stream.recheck();
+    }, options.recheckMs);
+    recheck.unref();
     this.#unsubscribe = [
+      () => clearInterval(recheck),
       options.distributor.onHostChange((hostId, keys) => this.#streams.get(hostId)?.onStateChange(keys)),
       options.store.onCommit((changes) => {
         for (const change of changes)

@@ -11,6 +11,8 @@ import { type AgentCredentials, enrollAgent, SimulatedAgent, type SimulatedAgent
 export class Harness {
   readonly stateDir: string;
   readonly config: ControllerConfig;
+  /** Added to the controller's clock. */
+  clockAheadMs = 0;
   /** Everything that was logged, one JSON object per line. */
   readonly logged: string[] = [];
   #controller: Controller | undefined;
@@ -52,7 +54,12 @@ export class Harness {
     await this.stop();
     const log = pino({ level: 'debug' }, { write: (line: string) => this.logged.push(line) });
     const listenSync = { host: '127.0.0.1', port: Number(port ?? 0) };
-    this.#controller = await startController({ ...this.config, listenSync }, log, Date.now);
+    this.#controller = await startController(
+      { ...this.config, listenSync },
+      log,
+      () => Date.now() + this.clockAheadMs,
+      50,
+    );
     this.#admin = new AdminClient(this.#controller.contextFile);
   }
 
