@@ -5,7 +5,7 @@ import { messages } from '../api/messages.js';
 import type { Action } from '../app.js';
 import { type FlowFilterOptions, flowFilter } from '../filter/flow.js';
 import { parseWhole } from '../filter/numbers.js';
-import { flowColumns } from '../flows/columns.js';
+import { layoutFor } from '../flows/columns.js';
 import { gapJson, gapText } from '../flows/gap.js';
 import { flowLine } from '../flows/line.js';
 import { flowJson } from '../views/flow.js';
@@ -36,7 +36,7 @@ export const listFlows: Action<[], FlowFilterOptions & { limit: string }> = asyn
   await printer.list({
     name: 'flows',
     rows: flows,
-    columns: flowColumns,
+    columns: layoutFor(printer.room).columns,
     json: flowJson,
     extra: { gaps: gaps.map(gapJson), kept: kept?.kept ?? null, historyDropped: kept?.historyDropped ?? null },
     empty: 'No flows match. Next: a wider filter, or ringfence flows tail to wait for one.',

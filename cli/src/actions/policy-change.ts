@@ -5,6 +5,7 @@ import type { ExitCode } from '../errors.js';
 import { parseWhole } from '../filter/numbers.js';
 import type { Invocation } from '../invocation.js';
 import type { SourceFile } from '../policy/files.js';
+import { plural } from '../text/plural.js';
 import { versionOf } from './policy-apply.js';
 import { tellOutcome } from './policy-outcome.js';
 
@@ -38,7 +39,7 @@ export const discardDraft: Action<[], object> = async (invocation: Invocation) =
   const connection = await invocation.connect();
   const content = await connection.call('discard the draft', PolicyService.discardDraft, {});
   const rules = content.rules.length;
-  const text = `draft discarded: it is the version in force again, ${rules} rule${rules === 1 ? '' : 's'}\n`;
+  const text = `draft discarded: it is the version in force again, ${plural(rules, 'rule')}\n`;
   await invocation.printer.report({ discarded: true, rules }, text);
 };
 

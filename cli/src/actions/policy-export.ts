@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { type PolicyFile, PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import type { Action } from '../app.js';
 import { CliError, ExitCode } from '../errors.js';
+import { plural } from '../text/plural.js';
 import { type RefOptions, refOf } from './policy-read.js';
 
 /**
@@ -26,7 +27,7 @@ export const exportPolicy: Action<[string | undefined], RefOptions & { force?: b
   const written = await writeFiles(folder, content.files, options.force ?? false);
   await printer.report(
     { version, folder, files: content.files.map(({ name }) => name), written },
-    `${content.files.length} files in ${folder}, ${written.length} written\n`,
+    `${plural(content.files.length, 'file')} in ${folder}, ${written.length} written\n`,
   );
 };
 

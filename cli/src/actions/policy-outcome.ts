@@ -5,6 +5,7 @@ import type { Invocation } from '../invocation.js';
 import type { SourceFile } from '../policy/files.js';
 import { compactProblems, countProblems, renderProblems } from '../policy/problems.js';
 import { waitForRollout } from '../policy/wait.js';
+import { plural } from '../text/plural.js';
 import { problemJson } from '../views/policy.js';
 
 /** What was asked for, for the words of the answer. */
@@ -37,7 +38,7 @@ export async function tellOutcome(
   }
   const waits = asked.wait !== undefined && asked.kind === 'applied' && answer.accepted;
   const rollout = waits ? await waitForRollout(invocation, connection, answer.version, asked.wait ?? '') : undefined;
-  const inForce = rollout === undefined ? '' : `; in force on ${rollout.current} hosts`;
+  const inForce = rollout === undefined ? '' : `; in force on ${plural(rollout.current, 'host')}`;
   const json = {
     accepted: answer.accepted,
     changed: answer.changed,
@@ -53,7 +54,7 @@ export async function tellOutcome(
 
 function sentence(answer: ApplyPolicyResponse, { kind }: Asked): string {
   const problems = answer.problems.length > 0 ? ` (${countProblems(answer.problems)})` : '';
-  const rules = `${answer.rules} rule${answer.rules === 1 ? '' : 's'}`;
+  const rules = plural(answer.rules, 'rule');
   const version = answer.version === 0 ? 'no version' : `version ${answer.version}`;
   if (!answer.accepted)
     return kind === 'checked'
@@ -63,5 +64,5 @@ function sentence(answer: ApplyPolicyResponse, { kind }: Asked): string {
   if (kind === 'drafted')
     return `${answer.changed ? 'draft changed' : 'draft is so already'}: ${rules}${problems}; ${version} in force. Next: ringfence policy diff, ringfence policy provision`;
   if (!answer.changed) return `unchanged: ${version}, ${rules}${problems}`;
-  return `${version} in force: ${rules}${problems}, sent to ${answer.hostsAffected} host${answer.hostsAffected === 1 ? '' : 's'}`;
+  return `${version} in force: ${rules}${problems}, sent to ${plural(answer.hostsAffected, 'host')}`;
 }

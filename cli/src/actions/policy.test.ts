@@ -222,7 +222,7 @@ test('policy export: writes below the folder only, keeps files that differ unles
   const file = join(out, 'sub/web.yaml');
   expect(await readFile(file, 'utf8')).toBe(content.files[0]?.content);
   expect(await terminal.run('policy', 'export', out)).toBe(0);
-  expect(terminal.stdout.text).toContain('1 files in');
+  expect(terminal.stdout.text).toContain('1 file in');
   await writeFile(file, 'mine');
   expect(await terminal.run('policy', 'export', out)).toBe(6);
   expect(await readFile(file, 'utf8')).toBe('mine');

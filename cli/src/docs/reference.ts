@@ -1,6 +1,7 @@
 import type { Argument, Command, Option } from 'commander';
 import { exitCodeMeanings } from '../errors.js';
 import { formatMeanings } from '../output/format.js';
+import { jsonFieldSections } from './json-fields.js';
 
 /** The command reference in Markdown, made from the definitions that parse the command line. */
 export function referenceOf(program: Command): string {
@@ -18,6 +19,9 @@ export function referenceOf(program: Command): string {
       Object.entries(formatMeanings).map(([name, meaning]) => [`\`${name}\``, meaning]),
     ),
     'In JSON, field names are stable; lists are objects with one named array; enums are lower-case words (`would-block`, `implicit-deny`); addresses are text; times are RFC 3339 in UTC, null for never; 64-bit integers are numbers with all their digits. Lines of `flows tail` have a `type`: `flow`, `gap`, `synced`, `lost`, `back`, `summary`.',
+    '### Fields',
+    'Labels, metadata and counts by word are objects whose names are the dimensions, keys or words; examples stand for them here.',
+    ...jsonFieldSections(),
     '## Exit codes',
     table(
       ['code', 'meaning'],

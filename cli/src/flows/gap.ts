@@ -1,4 +1,5 @@
 import type { FlowGap } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { plural } from '../text/plural.js';
 
 /** Where flows are lost, in words; the key is FlowGap.hop. */
 const hops: Readonly<Record<string, string>> = {
@@ -14,7 +15,7 @@ export function gapText(gap: FlowGap): string {
   const why = hops[gap.hop] ?? `lost at ${gap.hop}`;
   const host = gap.hostId === '' ? '' : ` on ${gap.hostId}`;
   const vague = gap.beforeFilter ? ' (counted before the filter)' : '';
-  return `${gap.count} ${gap.count === 1n ? 'flow' : 'flows'} missing here: ${why}${host}${vague}`;
+  return `${plural(gap.count, 'flow')} missing here: ${why}${host}${vague}`;
 }
 
 /** A gap in JSON. */

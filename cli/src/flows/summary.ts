@@ -1,4 +1,5 @@
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { plural } from '../text/plural.js';
 import { duration } from '../text/time.js';
 import { verdictWords } from '../views/words.js';
 
@@ -35,10 +36,10 @@ export class TailSummary {
   text(nowMs: number): string {
     const verdicts = [...this.#byVerdict].map(([word, count]) => `${count} ${word}`).join(', ');
     const parts = [
-      `${this.flows} flow${this.flows === 1 ? '' : 's'} in ${duration(nowMs - this.#startedMs)}${verdicts === '' ? '' : `: ${verdicts}`}`,
+      `${plural(this.flows, 'flow')} in ${duration(nowMs - this.#startedMs)}${verdicts === '' ? '' : `: ${verdicts}`}`,
     ];
     if (this.missing > 0n) parts.push(`${this.missing} missing`);
-    if (this.reconnects > 0) parts.push(`${this.reconnects} reconnect${this.reconnects === 1 ? '' : 's'}`);
+    if (this.reconnects > 0) parts.push(plural(this.reconnects, 'reconnect'));
     return parts.join('; ');
   }
 }

@@ -1,6 +1,6 @@
 import { sanitize } from '../text/sanitize.js';
 import type { Style, Tone } from '../text/style.js';
-import { displayWidth, pad, truncate } from '../text/width.js';
+import { displayWidth, pad, wrap } from '../text/width.js';
 
 /** One line of a description of one thing. A field without values is left out; more values go on lines of their own. */
 export interface Field {
@@ -14,15 +14,14 @@ export function field(label: string, value: string | undefined, tone?: Tone): Fi
   return { label, values: value === undefined || value === '' ? [] : [value], tone };
 }
 
-/** Labels in one column, values in the next, at most `room` wide. */
+/** Labels in one column, values in the next, wrapped at `room`: what is said of one thing is never cut. */
 export function renderFields(fields: readonly Field[], style: Style, room: number): string {
   const shown = fields.filter(({ values }) => values.length > 0);
   const width = Math.max(0, ...shown.map(({ label }) => displayWidth(label)));
   const lines = shown.flatMap(({ label, values, tone }) =>
-    values.map((value, index) => {
-      const text = truncate(sanitize(value), Math.max(8, room - width - 2));
-      return `${style('dim', pad(index === 0 ? label : '', width))}  ${style(tone, text)}`;
-    }),
+    values
+      .flatMap((value) => wrap(sanitize(value), Math.max(20, room - width - 2)))
+      .map((text, index) => `${style('dim', pad(index === 0 ? label : '', width))}  ${style(tone, text)}`),
   );
   return lines.map((line) => `${line.trimEnd()}\n`).join('');
 }

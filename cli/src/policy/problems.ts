@@ -1,4 +1,5 @@
 import type { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { plural } from '../text/plural.js';
 import { sanitize } from '../text/sanitize.js';
 import type { Style } from '../text/style.js';
 import { displayWidth } from '../text/width.js';
@@ -33,7 +34,7 @@ export function compactProblems(problems: readonly Problem[], files: readonly So
 export function countProblems(problems: readonly Problem[]): string {
   const warnings = problems.filter(({ warning }) => warning).length;
   const errors = problems.length - warnings;
-  const some = (count: number, noun: string) => (count === 0 ? [] : [`${count} ${noun}${count === 1 ? '' : 's'}`]);
+  const some = (count: number, noun: string) => (count === 0 ? [] : [plural(count, noun)]);
   return [...some(errors, 'error'), ...some(warnings, 'warning')].join(', ') || 'no problems';
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { displayWidth, pad, truncate } from './width.js';
+import { displayWidth, pad, truncate, wrap } from './width.js';
 
 test.each([
   ['', 0],
@@ -33,4 +33,11 @@ test('pad fills by columns, not by characters', () => {
   expect(pad('数', 4)).toBe('数  ');
   expect(pad('7', 3, 'right')).toBe('  7');
   expect(pad('long', 2)).toBe('long');
+});
+
+test('wrap breaks at spaces, by columns, and keeps wide words whole', () => {
+  expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
+  expect(wrap('数据 数据', 5)).toEqual(['数据', '数据']);
+  expect(wrap('a-very-long-word b', 4)).toEqual(['a-very-long-word', 'b']);
+  expect(wrap('  kept as is', 20)).toEqual(['  kept as is']);
 });

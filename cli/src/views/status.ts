@@ -1,5 +1,6 @@
 import type { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { type Field, field } from '../output/fields.js';
+import { plural } from '../text/plural.js';
 import { ago, duration, isoFromMs, size } from '../text/time.js';
 import { conditionJson, conditionText, lossJson, lossLines, severityTone } from './host.js';
 import { modeWords, reasonWords, verdictWords, type Words } from './words.js';
@@ -72,7 +73,9 @@ export function statusFields(status: SystemStatus, address: string, now: number)
   const away = status.hosts - status.hostsConnected;
   const notes = [away > 0 ? `${away} away` : '', behind > 0 ? `${behind} behind` : ''].filter(Boolean).join(', ');
   const policy =
-    status.policyVersion === 0 ? 'none provisioned' : `version ${status.policyVersion}, ${status.rules} rules`;
+    status.policyVersion === 0
+      ? 'none provisioned'
+      : `version ${status.policyVersion}, ${plural(status.rules, 'rule')}`;
   const notInForce = status.workloadsNotInForce;
   return [
     field(
@@ -87,12 +90,12 @@ export function statusFields(status: SystemStatus, address: string, now: number)
     field('hosts', `${status.hosts}${notes === '' ? ', all current' : `, ${notes}`}`, notes === '' ? 'good' : 'warn'),
     field(
       'workloads',
-      `${status.workloads}, ${status.workloadsUnmanaged} without an agent, ${status.identities} identities`,
+      `${status.workloads}, ${status.workloadsUnmanaged} without an agent, ${plural(status.identities, 'identity', 'identities')}`,
     ),
     field('  inbound', countsText(status.workloadsByModeIn, modeWords)),
     field('  outbound', countsText(status.workloadsByModeOut, modeWords)),
     field('  alarm', notInForce > 0 ? `${notInForce} expected to enforce and do not` : undefined, 'bad'),
-    field('flows', flows && `${flows.kept} of ${flows.keptMax} kept, ${flows.followers} tails open`),
+    field('flows', flows && `${flows.kept} of ${flows.keptMax} kept, ${plural(flows.followers, 'tail')} open`),
     field('  taken', flows && countsText(flows.byVerdict, verdictWords)),
     { label: '  lost', values: flows?.loss === undefined ? [] : lossLines(flows.loss), tone: 'warn' },
     field('store', store && `${store.path}, ${size(store.bytes)}, revision ${store.revision}`),

@@ -1,0 +1,96 @@
+// Field names of JSON output, taken from the views by giving them a message with one of everything: what is documented is what
+// is written.
+
+import { Host } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
+import { Dimension, Dimension_ValueCount, IdentityInfo } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
+import { NatMapping } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
+import { ExplainResponse, PolicyVersion, RuleInfo } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { Workload } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { explainJson } from '../views/explain.js';
+import { flowJson } from '../views/flow.js';
+import { hostJson } from '../views/host.js';
+import { dimensionJson, identityJson } from '../views/label-space.js';
+import { natJson } from '../views/nat.js';
+import { problemJson, ruleJson, versionJson } from '../views/policy.js';
+import { statusJson } from '../views/status.js';
+import { workloadJson } from '../views/workload.js';
+
+const label = { dimension: 'dimension', value: 'value' };
+const address = { ip: Buffer.from([10, 0, 0, 1]) };
+const end = { labels: [label], ip: address.ip };
+const rule = RuleInfo.fromPartial({});
+const decision = { considered: [{ rule }] };
+const explained = { labels: [label], ipLists: ['list'] };
+
+/** What each kind of thing looks like in JSON, by its name in the documentation. */
+const samples: Readonly<Record<string, object>> = {
+  status: statusJson(
+    SystemStatus.fromPartial({
+      flows: { loss: {}, byVerdict: [0n, 1n], byReason: [0n, 1n] },
+      store: {},
+      conditions: [{}],
+      workloadsByModeIn: [1],
+      workloadsByModeOut: [1],
+    }),
+  ),
+  'host (`hosts`)': hostJson(
+    Host.fromPartial({
+      nack: {},
+      conditions: [{}],
+      tables: [{}],
+      loss: {},
+      facts: { addresses: [address], runtimes: ['x'], features: ['x'] },
+    }),
+  ),
+  'workload (`workloads`)': workloadJson(
+    Workload.fromPartial({
+      labels: [label],
+      addresses: [address],
+      published: [{ hostAddress: address }],
+      expectedMode: {},
+      actualMode: {},
+      memberships: ['x'],
+      attachments: ['x'],
+      metadata: { key: 'x' },
+    }),
+  ),
+  'identity (`identities`)': identityJson(IdentityInfo.fromPartial({ labels: [label] })),
+  'dimension (`dimensions`)': dimensionJson(
+    Dimension.fromPartial({ permitted: ['x'], used: [Dimension_ValueCount.fromPartial({})] }),
+  ),
+  'flow (`flows`, `type: flow`)': flowJson(Flow.fromPartial({ source: end, destination: end })),
+  'rule (`rules`)': ruleJson(rule),
+  'version (`versions`)': versionJson(PolicyVersion.fromPartial({})),
+  'problem (`problems`)': problemJson(Problem.fromPartial({})),
+  explanation: explainJson(
+    ExplainResponse.fromPartial({
+      source: explained,
+      destination: explained,
+      outbound: decision,
+      inbound: decision,
+      notes: ['x'],
+    }),
+    'tcp/1',
+  ),
+  'NAT mapping (`mappings`)': natJson(NatMapping.fromPartial({ address })),
+};
+
+/** Names of a kind's fields: "source.labels.<dimension>", "conditions[].code". */
+function paths(value: unknown, path: string): string[] {
+  if (Array.isArray(value)) return value.flatMap((entry) => paths(entry, `${path}[]`));
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return [path];
+  return Object.entries(value).flatMap(([name, entry]) => paths(entry, path === '' ? name : `${path}.${name}`));
+}
+
+/** One paragraph for each kind. */
+export function jsonFieldSections(): string[] {
+  return Object.entries(samples).map(
+    ([kind, sample]) =>
+      `**${kind}**: ${paths(sample, '')
+        .map((path) => `\`${path}\``)
+        .join(', ')}`,
+  );
+}
