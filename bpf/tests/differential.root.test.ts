@@ -7,7 +7,7 @@ import { ruleNumbers } from '@ringfence/controller/policy/testing/numbers.js';
 import { type Random, random } from '@ringfence/controller/policy/testing/random.js';
 import { Direction, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { FlowFlag, type FlowEvent } from '../ts/index.js';
+import { type FlowEvent, FlowFlag } from '../ts/index.js';
 import { DROP, PASS, REDIRECT, TestKernel } from './kernel.js';
 import { type Connection, connection, HOST, isIcmpError, keyText, type Way, World } from './world.js';
 
@@ -28,7 +28,9 @@ beforeAll(() => {
 afterAll(() => kernel.close());
 
 describe('programs', () => {
-  it(`decide as evaluate.ts does (seed ${SEED}, ${CASES} cases; repeat with RINGFENCE_SEED)`, { timeout: 300_000 }, async () => {
+  it(`decide as evaluate.ts does (seed ${SEED}, ${CASES} cases; repeat with RINGFENCE_SEED)`, {
+    timeout: 300_000,
+  }, async () => {
     const r = random(SEED);
     const outcomes = new Map<string, number>();
     const seen = (kind: string): void => void outcomes.set(kind, (outcomes.get(kind) ?? 0) + 1);
@@ -66,7 +68,9 @@ describe('programs', () => {
       await kernel.events();
       checked += cases.length + passed.length;
     }
-    console.log(`differential: ${checked} cases, seed ${SEED}: ${JSON.stringify(Object.fromEntries([...outcomes].sort()))}`);
+    console.log(
+      `differential: ${checked} cases, seed ${SEED}: ${JSON.stringify(Object.fromEntries([...outcomes].sort()))}`,
+    );
     for (const kind of [
       'VERDICT_ALLOWED REASON_RULE_ALLOW',
       'VERDICT_BLOCKED REASON_RULE_DENY',
@@ -136,7 +140,8 @@ function settled(it: Case, decision: Decision): void {
   const blocked = decision.verdict === Verdict.VERDICT_BLOCKED;
   const wanted = { ...decision, reason: blocked ? Reason.REASON_REVOKED : decision.reason };
   compare(it, wanted, flow);
-  if (((flow.flags & FlowFlag.CUT) !== 0) !== blocked) throw new Error(`seed ${SEED}: cut or not: ${show({ it, flow, decision })}`);
+  if (((flow.flags & FlowFlag.CUT) !== 0) !== blocked)
+    throw new Error(`seed ${SEED}: cut or not: ${show({ it, flow, decision })}`);
 }
 
 function expectation(world: World, { subject, connection: asked }: Case): Decision {
@@ -164,7 +169,8 @@ function compare(it: Case, decision: Decision, got: Pick<FlowEvent, 'verdict' | 
   const { verdict, reason, rule, mode } = got;
   const same =
     verdict === decision.verdict && reason === decision.reason && rule === decision.rule && mode === decision.mode;
-  if (!same) throw new Error(`seed ${SEED}: found ${show({ verdict, reason, rule, mode })}, wanted ${show({ decision, it })}`);
+  if (!same)
+    throw new Error(`seed ${SEED}: found ${show({ verdict, reason, rule, mode })}, wanted ${show({ decision, it })}`);
 }
 
 function show(value: unknown): string {

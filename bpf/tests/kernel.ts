@@ -2,8 +2,8 @@
 // packet is at the loopback device, so endpoint {IFINDEX, 1} is the container whose veth both TC programs believe to be at.
 import {
   BpfMap,
-  type BpfObject as BpfObjectType,
   BpfObject,
+  type BpfObject as BpfObjectType,
   type BpfProgram,
   MapType,
   possibleCpus,
@@ -84,7 +84,10 @@ export class TestKernel {
     const ring = (bytes: number): BpfMap =>
       BpfMap.create({ type: MapType.RINGBUF, keySize: 0, valueSize: 0, maxEntries: bytes, name: 'rf_test_ring' });
     const [flows, denies] = options.ringBytes ?? [1 << 22, 1 << 22];
-    this.rings = [Array.from({ length: this.cpus }, () => ring(flows)), Array.from({ length: this.cpus }, () => ring(denies))];
+    this.rings = [
+      Array.from({ length: this.cpus }, () => ring(flows)),
+      Array.from({ length: this.cpus }, () => ring(denies)),
+    ];
     for (const name of names) this.#load(name, options);
     this.state(this.#generation);
     for (let cpu = 0; cpu < this.cpus; cpu++) {
@@ -235,12 +238,16 @@ export class TestKernel {
     const want = [this.lane(Lane.FLOWS).delivered, this.lane(Lane.DENIES).delivered] as const;
     await new Promise<void>((resolve) => {
       const consumer = new RingConsumer({ lanes: this.rings, recordBytes: EVENT.size, maxDelayMs: 1 }, (batch) => {
-        taken[batch.lane as 0 | 1].push(...decodeEvents(new Uint8Array(batch.buffer, 0, batch.recordCount * EVENT.size)));
+        taken[batch.lane as 0 | 1].push(
+          ...decodeEvents(new Uint8Array(batch.buffer, 0, batch.recordCount * EVENT.size)),
+        );
         batch.release();
         finish();
       });
       const finish = (): void => {
-        const all = [0, 1].every((lane) => BigInt(this.#read[lane as 0 | 1] + taken[lane as 0 | 1].length) >= (want[lane] ?? 0n));
+        const all = [0, 1].every(
+          (lane) => BigInt(this.#read[lane as 0 | 1] + taken[lane as 0 | 1].length) >= (want[lane] ?? 0n),
+        );
         if (all) void consumer.close().then(resolve);
       };
       finish();

@@ -80,7 +80,13 @@ export function tcpSegment(src: string, dst: string, spec: TcpSpec): Uint8Array 
   return sealed(src, dst, TCP, bytes, 16);
 }
 
-export function udpDatagram(src: string, dst: string, sport: number, dport: number, payload = new Uint8Array(4)): Uint8Array {
+export function udpDatagram(
+  src: string,
+  dst: string,
+  sport: number,
+  dport: number,
+  payload = new Uint8Array(4),
+): Uint8Array {
   const bytes = new Uint8Array(8 + payload.length);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, sport);
@@ -91,7 +97,13 @@ export function udpDatagram(src: string, dst: string, sport: number, dport: numb
 }
 
 /** Family by the addresses. rest: what follows the first four bytes (id and sequence, or the embedded packet). */
-export function icmpMessage(src: string, dst: string, type: number, code: number, rest = new Uint8Array(4)): Uint8Array {
+export function icmpMessage(
+  src: string,
+  dst: string,
+  type: number,
+  code: number,
+  rest = new Uint8Array(4),
+): Uint8Array {
   const bytes = new Uint8Array(4 + rest.length);
   bytes[0] = type;
   bytes[1] = code;

@@ -30,9 +30,15 @@ describe('objects', () => {
       const face = MAPS[map.name as keyof typeof MAPS];
       expect(face, map.name).toBeDefined();
       expect([map.name, map.keySize, map.valueSize]).toEqual([face.name, face.keySize, face.valueSize]);
-      if (face.sized !== 'cpus' && face.type !== 'socket') expect([map.name, map.maxEntries]).toEqual([face.name, face.defaultEntries]);
+      if (face.sized !== 'cpus' && face.type !== 'socket')
+        expect([map.name, map.maxEntries]).toEqual([face.name, face.defaultEntries]);
     }
-    const data = new Map(open.variables().filter((v) => v.section === '.rodata').map((v) => [v.name, v]));
+    const data = new Map(
+      open
+        .variables()
+        .filter((v) => v.section === '.rodata')
+        .map((v) => [v.name, v]),
+    );
     expect([...data.keys()].sort()).toEqual(Object.keys(RODATA).sort());
     const bytes = open.rodataBytes();
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -40,7 +46,8 @@ describe('objects', () => {
       const variable = data.get(name);
       expect([name, variable?.size]).toEqual([name, size]);
       const at = variable?.offset ?? 0;
-      const found = size === 8 ? view.getBigUint64(at, true) : BigInt(size === 4 ? view.getUint32(at, true) : view.getUint8(at));
+      const found =
+        size === 8 ? view.getBigUint64(at, true) : BigInt(size === 4 ? view.getUint32(at, true) : view.getUint8(at));
       expect([name, found]).toEqual([name, wanted]);
     }
   });

@@ -87,7 +87,11 @@ export class World {
       addresses: [],
       netns: undefined,
     }));
-    const desired = computeDesired(applied.next, locals, { unassigned: 'visibility', rejectMode: 'policy', failsafes: [] });
+    const desired = computeDesired(applied.next, locals, {
+      unassigned: 'visibility',
+      rejectMode: 'policy',
+      failsafes: [],
+    });
     for (const [name, table] of Object.entries(desired.tables)) {
       if (name !== 'rf_endpoints') fill(this.#kernel, name as MapName, [...table.entries()]);
     }
@@ -115,7 +119,9 @@ export class World {
     const behind = this.#workloads
       .filter((peer) => view(HOST, peer).some((at) => equal(at.address, tuple.remote)))
       .sort((a, b) => this.#compiler.identityOf(a.id) - this.#compiler.identityOf(b.id));
-    const here = behind.filter((peer) => peer.addresses.some((at) => at.space !== '' && equal(at.address, tuple.remote)));
+    const here = behind.filter((peer) =>
+      peer.addresses.some((at) => at.space !== '' && equal(at.address, tuple.remote)),
+    );
     return evaluate(this.#policy, subject, here.length > 0 ? here : behind, tuple, way, NOW_MS);
   }
 }
@@ -128,7 +134,8 @@ function fill(kernel: TestKernel, name: MapName, entries: readonly (readonly [st
   const keys = Buffer.concat(entries.map(([key]) => Buffer.from(key, 'latin1')));
   const values = Buffer.concat(entries.map(([, value]) => Buffer.from(value, 'latin1')));
   const result = map.updateBatch(keys, values);
-  if (result.errno !== 0) throw new Error(`Cannot fill ${name}: ${result.errnoName} at ${result.applied} of ${entries.length}`);
+  if (result.errno !== 0)
+    throw new Error(`Cannot fill ${name}: ${result.errnoName} at ${result.applied} of ${entries.length}`);
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
