@@ -205,3 +205,9 @@ export function icmpError(src: string, dst: string, type: number, code: number, 
 export function other(src: string, dst: string, protocol: number): Uint8Array {
   return frame(ipPacket({ src, dst, protocol, transport: new Uint8Array(8) }));
 }
+
+/** A protocol whose header starts with the ports and is not checked further (SCTP, UDP-Lite). */
+export function ported(src: string, dst: string, protocol: number, sport: number, dport: number): Uint8Array {
+  const transport = new Uint8Array([sport >> 8, sport & 255, dport >> 8, dport & 255, 0, 0, 0, 0, 0, 0, 0, 0]);
+  return frame(ipPacket({ src, dst, protocol, transport }));
+}

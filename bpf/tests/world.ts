@@ -26,7 +26,7 @@ export const LOCAL = { v4: '10.250.0.1', v6: 'fd00:250::1' } as const;
 export type Way = Direction.DIRECTION_INBOUND | Direction.DIRECTION_OUTBOUND;
 
 export interface WorldOptions {
-  readonly nats?: readonly NatState[];
+  readonly nats?: readonly (Omit<NatState, 'identity'> & { readonly workload: string })[];
   readonly failsafes?: readonly FailsafeState[];
 }
 
@@ -74,7 +74,7 @@ export class World {
       ...snapshot,
       revision: 1,
       more: false,
-      nats: this.#options.nats ?? [],
+      nats: (this.#options.nats ?? []).map((nat) => ({ ...nat, identity: this.#compiler.identityOf(nat.workload) })),
       removedNats: [],
       failsafes: this.#options.failsafes ?? [],
     });
@@ -114,8 +114,15 @@ export class World {
     return current;
   }
 
-  /** What policy means. */
+  /** What policy means. A destination mapping names the peer and the port that policy is asked about. */
   evaluate(subject: CompilerWorkload, tuple: Tuple, way: Way): Decision {
+    const nat = this.#options.nats?.find(
+      (each) => each.protocol === tuple.protocol && each.port === tuple.port && equal(each.address, tuple.remote),
+    );
+    if (nat && way === Direction.DIRECTION_OUTBOUND) {
+      const peers = this.#workloads.filter((workload) => workload.id === nat.workload);
+      return evaluate(this.#policy, subject, peers, { ...tuple, port: nat.targetPort }, way, NOW_MS);
+    }
     const behind = this.#workloads
       .filter((peer) => view(HOST, peer).some((at) => equal(at.address, tuple.remote)))
       .sort((a, b) => this.#compiler.identityOf(a.id) - this.#compiler.identityOf(b.id));
@@ -185,6 +192,11 @@ export function connection(asked: Tuple, way: Way, client: number): Connection {
     return { tuple: asked, way, opening, following: opening, answer, key: { ...key, ...ports } };
   }
   if (asked.protocol === (v4 ? packets.ICMP : packets.ICMPV6)) return icmpConnection(asked, way, client, src, dst, key);
+  if (asked.protocol === 132) {
+    const opening = packets.ported(src, dst, asked.protocol, client, asked.port);
+    const answer = packets.ported(dst, src, asked.protocol, asked.port, client);
+    return { tuple: asked, way, opening, following: opening, answer, key: { ...key, ...ports } };
+  }
   const tuple = { ...asked, port: 0 };
   const opening = packets.other(src, dst, asked.protocol);
   const answer = packets.other(dst, src, asked.protocol);
