@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from './testing/certificates.js';
 import { type FakeController, failure, type Handlers, startFakeController } from './testing/fake-controller.js';
 import { sampleHost, sampleStatus, sampleWorkload } from './testing/samples.js';
 import { TestTerminal } from './testing/terminal.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let authority: TestAuthority;

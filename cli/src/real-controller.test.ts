@@ -6,9 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { TestTerminal } from './testing/terminal.js';
 import { uploadFlow } from './testing/upload-flow.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 const main = fileURLToPath(new URL('../../controller/dist/main.js', import.meta.url));
 let folder: string;
@@ -38,7 +41,7 @@ beforeAll(async () => {
   if (text === undefined) throw new Error(`the controller did not start: ${log}`);
   addresses = JSON.parse(text) as typeof addresses;
   context = join(folder, 'state/operator/context.json');
-}, 30_000);
+});
 
 afterAll(async () => {
   if (controller.exitCode === null) {
@@ -46,7 +49,7 @@ afterAll(async () => {
     await once(controller, 'exit');
   }
   await rm(folder, { recursive: true });
-}, 20_000);
+});
 
 /** Runs one command line to its exit code, which must be the wanted one; gives the terminal. */
 async function ringfence(wanted: number, ...args: string[]): Promise<TestTerminal> {

@@ -7,11 +7,14 @@ import {
   type PolicyContent,
   RuleInfo,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
 import { type FakeController, type Handlers, startFakeController } from '../testing/fake-controller.js';
 import { sampleHost } from '../testing/samples.js';
 import { TestTerminal } from '../testing/terminal.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let policy: string;

@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PushNatMappingsRequest } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
 import type { CreateWorkloadRequest, PushWorkloadsRequest } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { testAuthority, writeContext } from '../testing/certificates.js';
 import { type FakeController, startFakeController } from '../testing/fake-controller.js';
 import { sampleWorkload } from '../testing/samples.js';
 import { TestTerminal } from '../testing/terminal.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let context: string;

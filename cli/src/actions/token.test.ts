@@ -2,10 +2,13 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CreateTokenRequest } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { testAuthority, writeContext } from '../testing/certificates.js';
 import { type FakeController, startFakeController } from '../testing/fake-controller.js';
 import { TestTerminal } from '../testing/terminal.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 const secret = 'rfe1.id.secret.pin';
 let folder: string;

@@ -1,9 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { TestTerminal } from '../testing/terminal.js';
 import { fishScript } from './fish.js';
 import { type CommandNode, walk } from './tree.js';
 import { zshScript } from './zsh.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let bash: string;
 

@@ -1,10 +1,13 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CliError } from '../errors.js';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
 import { contextCandidates, loadContext, parseContext } from './load.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let authority: TestAuthority;

@@ -1,7 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
 import { startFakeController } from '../testing/fake-controller.js';
 import { sampleHost, sampleStatus } from '../testing/samples.js';
@@ -9,6 +9,9 @@ import { TestTerminal } from '../testing/terminal.js';
 import { agentChecks } from './agent.js';
 import { runChecks } from './check.js';
 import { bpffsFinding, capabilityFinding, cgroupFinding, kernelFinding, nodeFinding } from './machine.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 let folder: string;
 let authority: TestAuthority;

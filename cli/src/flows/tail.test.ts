@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { FlowStreamMessage, FollowFlowsRequest } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
 import { type FakeController, failure, type Handlers, startFakeController } from '../testing/fake-controller.js';
 import { allowedFlow, sampleFlow, sampleStatus, sampleTimeUs } from '../testing/samples.js';
 import { TestTerminal } from '../testing/terminal.js';
+
+// Real connections and processes: only a machine that hangs takes this long.
+vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 type FollowCall = ServerWritableStream<FollowFlowsRequest, FlowStreamMessage>;
 
