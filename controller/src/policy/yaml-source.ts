@@ -48,6 +48,7 @@ export function readYaml(file: SourceFile): { readonly documents: YamlDocument[]
     lineCounter: lines,
     prettyErrors: false,
     uniqueKeys: true,
+    stringKeys: true,
     strict: true,
   });
   const documents: YamlDocument[] = [];
