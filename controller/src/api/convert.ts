@@ -33,6 +33,9 @@ export function labelsFromWire(
   object: string,
   known: KnownDimensions,
 ): Record<string, string> {
+  if (labels.length > LABELS_MAX) {
+    throw labelError('RF_LABEL', object, `${labels.length} labels`, `at most ${LABELS_MAX}`);
+  }
   const result: Record<string, string> = {};
   for (const { dimension, value } of labels) {
     if (!known.has(dimension)) {
@@ -50,8 +53,6 @@ export function labelsFromWire(
     }
     result[dimension] = value;
   }
-  if (labels.length > LABELS_MAX)
-    throw labelError('RF_LABEL', object, `${labels.length} labels`, `at most ${LABELS_MAX}`);
   return result;
 }
 

@@ -13,12 +13,15 @@ export interface EndSource {
 }
 
 const SNAPSHOTS_MAX = 200_000;
+/** Members of an identity that are compared for what they have in common. */
+const MEMBERS_MAX = 64;
+
+const NOBODY: FlowEndInfo = { workloadId: '', workloadName: '', hostId: '', labels: {}, identity: 0 };
 
 export class EndResolver {
   readonly #source: EndSource;
   /** Newest snapshot per workload: records of one workload and version share one object. */
   readonly #snapshots = new Map<string, { readonly version: number; readonly info: FlowEndInfo }>();
-  readonly #anonymous = new Map<number, FlowEndInfo>();
 
   constructor(source: EndSource) {
     this.#source = source;
@@ -32,20 +35,20 @@ export class EndResolver {
   }
 
   /**
-   * The other end as seen from `hostId`: the one workload that has the address and the identity, else the only one of the identity,
-   * else the identity without a name. `ip` is mapped bytes.
+   * The other end as seen from `hostId`: the one workload that has the address and the identity; of several (a host and its services
+   * share one address) what they have in common; of none the only workload of the identity. `ip` is mapped bytes.
    */
   remote(ip: Uint8Array, identity: number, hostId: string): FlowEndInfo {
     const here = this.#source.at(addressHex(ip), hostId);
     const fitting = identity === 0 ? here : here.filter((record) => this.#source.identityOf(record.id) === identity);
     const [only] = fitting;
     if (only !== undefined && fitting.length === 1) return this.#snapshot(only);
-    if (fitting.length === 0 && identity !== 0) {
-      const [id, ...others] = this.#source.workloadsOf(identity);
-      const record = id === undefined || others.length > 0 ? undefined : this.#source.workload(id);
-      if (record !== undefined) return this.#snapshot(record);
-    }
-    return this.#unnamed(identity);
+    if (fitting.length > 1) return unnamed(identity, fitting);
+    if (identity === 0) return NOBODY;
+    const members = this.#source.workloadsOf(identity).slice(0, MEMBERS_MAX);
+    const records = members.flatMap((id) => this.#source.workload(id) ?? []);
+    const [member] = records;
+    return member !== undefined && records.length === 1 ? this.#snapshot(member) : unnamed(identity, records);
   }
 
   #snapshot(record: WorkloadRecord): FlowEndInfo {
@@ -58,25 +61,20 @@ export class EndResolver {
     this.#snapshots.set(id, { version, info });
     return info;
   }
+}
 
-  #unnamed(identity: number): FlowEndInfo {
-    let info = this.#anonymous.get(identity);
-    if (info === undefined) {
-      if (this.#anonymous.size >= SNAPSHOTS_MAX) this.#anonymous.clear();
-      info = { workloadId: '', workloadName: '', hostId: '', labels: this.#commonLabels(identity), identity };
-      if (identity === 0) this.#anonymous.set(identity, info);
-    }
-    return info;
-  }
-
-  /** Labels that all workloads of an identity share: what is known of an end that could be any of them. */
-  #commonLabels(identity: number): Record<string, string> {
-    const ids = identity === 0 ? [] : this.#source.workloadsOf(identity).slice(0, 64);
-    let common: [string, string][] | undefined;
-    for (const id of ids) {
-      const labels = this.#source.workload(id)?.labels ?? {};
-      common = (common ?? Object.entries(labels)).filter(([dimension, value]) => labels[dimension] === value);
-    }
-    return Object.fromEntries(common ?? []);
-  }
+/** An end that may be any of these: what they have in common is told, and no more. */
+function unnamed(identity: number, records: readonly WorkloadRecord[]): FlowEndInfo {
+  const [first, ...others] = records;
+  const labels = Object.entries(first?.labels ?? {}).filter(([dimension, value]) =>
+    others.every((record) => record.labels[dimension] === value),
+  );
+  const oneHost = first !== undefined && others.every((record) => record.hostId === first.hostId);
+  return {
+    workloadId: '',
+    workloadName: '',
+    hostId: oneHost ? first.hostId : '',
+    labels: Object.fromEntries(labels),
+    identity,
+  };
 }

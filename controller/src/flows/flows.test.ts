@@ -214,7 +214,7 @@ test('the remote end is the workload with address and identity, the only one of 
   expect(resolver.remote(ip(2), 5, 'h')).toEqual({
     workloadId: '',
     workloadName: '',
-    hostId: '',
+    hostId: 'h',
     labels: { role: 'web' },
     identity: 5,
   });
