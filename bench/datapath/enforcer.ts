@@ -125,4 +125,6 @@ process.on('message', (request: Request) => {
       if (request.do === 'close') process.disconnect();
     });
 });
+// Whoever drives it is gone: the lab's sweep removes what is pinned.
+process.once('disconnect', () => process.exit(0));
 process.send?.({ ok: true });

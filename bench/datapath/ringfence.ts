@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { repository } from '@ringfence/lab/paths.js';
+import { tool } from '@ringfence/lab/tool.js';
 import type { Request, Response } from './enforcer.js';
 import type { PacketCosts } from './packets.js';
 import { echoPort, type Rig, sinkPort } from './rig.js';
@@ -19,7 +20,9 @@ export class Ringfence implements Variant {
   static async start(rig: Rig): Promise<Ringfence> {
     const program = join(repository, 'bench', 'dist', 'datapath', 'enforcer.js');
     const args = [rig.host.pinPath, rig.host.cgroupRoot, rig.interface];
-    const child = spawn('nsenter', [`--net=${rig.host.netns.path}`, process.execPath, program, ...args], {
+    // Started in the lab's cgroup, so that it ends with the lab whatever happens to this process.
+    const launcher = ['run', '--cgroup', `${rig.host.cgroupRoot}/system`, '--netns', rig.host.netns.path, '--'];
+    const child = spawn(await tool(), [...launcher, process.execPath, program, ...args], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     const enforcer = new Ringfence(rig, child);
@@ -27,13 +30,24 @@ export class Ringfence implements Variant {
     return enforcer;
   }
 
-  private async answer(): Promise<Extract<Response, { ok: true }>> {
-    const ended = once(this.child, 'exit').then(() => {
-      throw new Error('Cannot measure Ringfence: its process ended, wanted an answer');
+  private answer(): Promise<Extract<Response, { ok: true }>> {
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        this.child.off('message', onMessage);
+        this.child.off('exit', onExit);
+      };
+      const onMessage = (response: Response) => {
+        settle();
+        if (response.ok) resolve(response);
+        else reject(new Error(`Cannot measure Ringfence: ${response.error}`));
+      };
+      const onExit = () => {
+        settle();
+        reject(new Error('Cannot measure Ringfence: its process ended, wanted an answer'));
+      };
+      this.child.on('message', onMessage);
+      this.child.on('exit', onExit);
     });
-    const [response] = (await Promise.race([once(this.child, 'message'), ended])) as [Response];
-    if (!response.ok) throw new Error(`Cannot measure Ringfence: ${response.error}`);
-    return response;
   }
 
   private ask(request: Request): Promise<Extract<Response, { ok: true }>> {

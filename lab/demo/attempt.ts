@@ -40,7 +40,7 @@ export async function tryOnce(
   const address = fleet.place(to).addresses[family];
   const result = await fleet.place(from).probe(protocol, address, port, allowed ? 3000 : 400);
   const reached = (await arrived(server, attempt)) - before;
-  const time = `${(result.totalUs / 1000).toFixed(1)} ms`;
+  const time = `${(result.totalUs / 1000).toFixed(2)} ms`;
   const service = protocol === 'ping' ? 'ping' : `${protocol}/${port}`;
   const what = `${from} -> ${to}  ${service}  ${family === 'ip4' ? 'IPv4' : 'IPv6'}`;
   if (allowed) {

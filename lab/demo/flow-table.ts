@@ -1,6 +1,7 @@
-import { Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { formatAddress } from '@ringfence/proto/address.js';
+import { Confidence, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Flow, FlowEnd } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-import type { Attempt } from './attempt.js';
+import type { Attempt, Family } from './attempt.js';
 
 const protocols = new Map([
   [1, 'icmp'],
@@ -18,10 +19,12 @@ function word(value: string, prefix: string): string {
   return value.replace(prefix, '').toLowerCase().replaceAll('_', ' ');
 }
 
+/** Who, by name and labels; an end that no agent could tell apart from others on its address, by that address. */
 function end(e: FlowEnd | undefined): string {
   if (!e) return '?';
   const labels = e.labels.map((l) => `${l.dimension}=${l.value}`).join(',');
-  return labels === '' ? e.workloadName || '?' : `${e.workloadName} [${labels}]`;
+  const name = e.workloadName || formatAddress(e.ip);
+  return labels === '' ? name : `${name} [${labels}]`;
 }
 
 /** Records folded by who, what and verdict, as an operator would want to read the demo's traffic. */
@@ -55,8 +58,11 @@ export const flowHeader = [
   'bytes',
 ];
 
-/** Numbers of an attempt's service as flow records carry them. */
-function matches(flow: Flow, attempt: Attempt, family: 'ip4' | 'ip6'): boolean {
+/**
+ * True when the record tells of this attempt. Several workloads share a host's address: a refused connection to one of them reached none,
+ * so its record may name the address only, and then says that it is shared.
+ */
+function matches(flow: Flow, attempt: Attempt, family: Family, address: string): boolean {
   const v6 = family === 'ip6';
   const [protocol, port] =
     attempt.protocol === 'ping'
@@ -66,7 +72,9 @@ function matches(flow: Flow, attempt: Attempt, family: 'ip4' | 'ip6'): boolean {
       : [attempt.protocol === 'tcp' ? 6 : 17, attempt.port ?? 0];
   return (
     flow.source?.workloadName === attempt.from &&
-    flow.destination?.workloadName === attempt.to &&
+    flow.destination !== undefined &&
+    (flow.destination.workloadName === attempt.to ||
+      (flow.confidence === Confidence.CONFIDENCE_SHARED && formatAddress(flow.destination.ip) === address)) &&
     flow.protocol === protocol &&
     flow.servicePort === port &&
     (flow.destination.ip.length === 16) === v6 &&
@@ -75,10 +83,14 @@ function matches(flow: Flow, attempt: Attempt, family: 'ip4' | 'ip6'): boolean {
 }
 
 /** Attempts of which no flow record tells, as text. */
-export function unrecorded(flows: readonly Flow[], attempts: readonly Attempt[]): string[] {
+export function unrecorded(
+  flows: readonly Flow[],
+  attempts: readonly Attempt[],
+  addressOf: (name: string, family: Family) => string,
+): string[] {
   return attempts.flatMap((attempt) =>
     (['ip4', 'ip6'] as const).flatMap((family) =>
-      flows.some((flow) => matches(flow, attempt, family))
+      flows.some((flow) => matches(flow, attempt, family, addressOf(attempt.to, family)))
         ? []
         : [`${attempt.from} -> ${attempt.to} ${attempt.protocol} ${attempt.port ?? ''} ${family}`],
     ),

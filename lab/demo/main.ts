@@ -6,7 +6,7 @@ import { repository } from '../src/paths.js';
 import type { Server } from '../src/place.js';
 import { until } from '../src/until.js';
 import { changeThePolicy, killTheAgents } from './acts.js';
-import { tryOnce } from './attempt.js';
+import { type Family, tryOnce } from './attempt.js';
 import { flowHeader, foldFlows, unrecorded } from './flow-table.js';
 import { RowPrinter } from './rows.js';
 import { chapters, hosts, listeners, roles } from './story.js';
@@ -25,14 +25,12 @@ async function tell(fleet: Fleet, print: RowPrinter): Promise<boolean> {
     }
   }
   const attempts = chapters.flatMap((c) => c.attempts);
-  const missing = await until(
-    'flow records of every attempt',
-    async () => unrecorded(await fleet.api.flows(), attempts).length === 0,
-    { timeoutMs: 10_000, intervalMs: 200 },
-  ).then(
-    () => [],
-    async () => unrecorded(await fleet.api.flows(), attempts),
-  );
+  const addressOf = (name: string, family: Family) => fleet.place(name).addresses[family];
+  const missingNow = async () => unrecorded(await fleet.api.flows(), attempts, addressOf);
+  const missing = await until('flow records of every attempt', async () => (await missingNow()).length === 0, {
+    timeoutMs: 10_000,
+    intervalMs: 200,
+  }).then(() => [], missingNow);
   await killTheAgents(fleet, print);
   await changeThePolicy(fleet, servers, files, print);
   print.chapter('What the controller knows of it: flow records, folded');
