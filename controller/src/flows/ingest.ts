@@ -20,8 +20,8 @@ export class FlowIngest {
   readonly #ends: EndResolver;
   readonly #hosts = new Map<string, HostFlowLedger>();
   /** Records taken, by Verdict's and by Reason's number. */
-  readonly byVerdict = new Array<number>(4).fill(0);
-  readonly byReason = new Array<number>(32).fill(0);
+  readonly byVerdict = Array.from({ length: 4 }, () => 0);
+  readonly byReason = Array.from({ length: 32 }, () => 0);
 
   constructor(history: FlowHistory, followers: Followers, ends: EndResolver) {
     this.#history = history;
