@@ -1,13 +1,17 @@
 // Real packets between two containers of one host: allowed and denied, policy changed under open connections, the owner killed.
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
+import { BpfLink } from '@ringfence/native';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LocalWorkload } from '../desired/local.js';
 import {
   A,
   ADDRESS,
   B,
   CGROUP_ROOT,
   containers,
+  copyObjects,
   HOST,
+  ifindexOf,
   inNetns,
   makeBed,
   PIN_PATH,
@@ -25,7 +29,13 @@ const [ID_A, ID_B] = [101, 102];
 const [CA, CB] = [`container:${A}`, `container:${B}`];
 const WHO = { [ADDRESS.a4]: ID_A, [ADDRESS.a6]: ID_A, [ADDRESS.b4]: ID_B, [ADDRESS.b6]: ID_B };
 const [OPEN, SHUT] = [8001, 8002];
-const options = { pinPath: PIN_PATH, cgroupRoot: CGROUP_ROOT, ringBytes: 65_536, denyRingBytes: 65_536 };
+const options = {
+  pinPath: PIN_PATH,
+  cgroupRoot: CGROUP_ROOT,
+  objectDir: copyObjects(),
+  ringBytes: 65_536,
+  denyRingBytes: 65_536,
+};
 const config = { unassigned: 'visibility', rejectMode: 'policy', failsafes: [] } as const;
 
 /** A may use these of B; pings always. */
@@ -65,7 +75,7 @@ const datagram = (port: number, host: string) => inA.ask<string>({ do: 'datagram
 
 beforeAll(async () => {
   buildHelpers();
-  makeBed();
+  await makeBed();
   inA = await Forked.start<TrafficRequest>('traffic', A);
   inB = await Forked.start<TrafficRequest>('traffic', B);
   for (const port of [OPEN, SHUT]) await inB.ask({ do: 'serve', port });
@@ -152,6 +162,21 @@ describe('Datapath, two containers', () => {
     expect(await connect('still open', OPEN)).toBe('open');
   });
 
+  it('takes it once the table is configured larger, over the same conntrack and links', async () => {
+    const links = await owner.ask({ do: 'links' });
+    await owner.kill();
+    expect(await startOwner({ mapSizes: { rf_peers: 9 } })).toBe('upgraded');
+    expect(await echo('still open')).toBe(true);
+    const many = Object.fromEntries(Array.from({ length: 5 }, (_, i) => [`10.9.0.${i}`, 200 + i]));
+    expect(await apply(aUsesB(OPEN), { ...WHO, ...many })).toMatchObject({ kind: 'ok' });
+    expect(await owner.ask({ do: 'links' })).toEqual(links);
+    expect(await echo('still open')).toBe(true);
+    expect(await connect('shut after resize', SHUT)).toBe('ECONNREFUSED');
+    await owner.kill();
+    expect(await startOwner({ mapSizes: { rf_peers: 9 } })).toBe('adopted');
+    expect(await apply(aUsesB(OPEN), { ...WHO, ...many })).toMatchObject({ kind: 'ok', deleted: 0 });
+  });
+
   it('notices a hook that others detached and puts it back', async () => {
     const ifindex = containers()[0]?.interfaces[0]?.ifindex;
     const links = await owner.ask<Record<string, number>>({ do: 'links' });
@@ -175,11 +200,33 @@ describe('Datapath, two containers', () => {
     expect(await connect('denied', SHUT)).toBe('ECONNREFUSED');
   });
 
+  it('an interface that goes, takes its links with it and leaves no pin', async () => {
+    const [a, b] = containers();
+    const gone = `tc_${b?.interfaces[0]?.ifindex}_`;
+    inNetns(HOST, 'ip', 'link', 'add', 'vrfdpx', 'type', 'veth', 'peer', 'name', 'vrfdpy');
+    const extra = { ...b, localId: 'container:x', interfaces: [{ name: 'vrfdpx', ifindex: ifindexOf('vrfdpx') }] };
+    const locals = [a, b, extra] as LocalWorkload[];
+    revision += 1;
+    const update = fullUpdate(revision, aUsesB(OPEN), WHO);
+    expect(await owner.ask({ do: 'apply', update, locals })).toMatchObject({ kind: 'ok' });
+    inNetns(HOST, 'ip', 'link', 'del', 'vrfdpx');
+    const hooks = ['ingress', 'egress'].map((side) => `tc_${extra.interfaces[0]?.ifindex}_${side}`);
+    expect(await owner.ask({ do: 'verify' })).toEqual({ reattached: [], broken: hooks });
+    expect(await apply(aUsesB(OPEN))).toMatchObject({ kind: 'ok' });
+    const links = Object.keys(await owner.ask<Record<string, number>>({ do: 'links' }));
+    expect(links.filter((name) => hooks.includes(name))).toEqual([]);
+    expect(links.filter((name) => name.startsWith(gone))).toHaveLength(2);
+    expect(readdirSync(`${PIN_PATH}/v1/links`).sort()).toEqual(links.sort());
+  });
+
   it('leaves nothing behind when detached', async () => {
     await owner.ask<SweepResult>({ do: 'sweep' });
+    const links = Object.values(await owner.ask<Record<string, number>>({ do: 'links' }));
+    expect(links).toHaveLength(4);
     await owner.ask({ do: 'detach' });
     expect(await connect('free', SHUT)).toBe('open');
+    for (const id of links) expect(() => BpfLink.fromId(id)).toThrow(/RF_NOT_FOUND|Cannot/);
     expect(programIds(`v${A}`)).toEqual([]);
-    expect(readdirSync(PIN_PATH)).toEqual([]);
+    expect(existsSync(PIN_PATH)).toBe(false);
   });
 });

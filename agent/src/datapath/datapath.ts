@@ -6,6 +6,7 @@
 //
 // Nothing here holds policy: what the kernel has is read back on open, what it shall have comes with each apply.
 import { DEFAULT_RING_BYTES, ENDPOINT, ENDPOINT_KEY, EndpointFlag, EndpointKind } from '@ringfence/bpf';
+import { BpfMap } from '@ringfence/native';
 import type { DesiredEndpoint, DesiredState, TableName } from '../desired/desired.js';
 import { TABLES } from '../desired/desired.js';
 import { bytesOf, endpointOf, memberOf } from '../desired/pack.js';
@@ -78,8 +79,9 @@ export class Datapath {
 
   /**
    * Makes the kernel state, or takes over what an earlier process left pinned: maps with their content, conntrack, links. When the
-   * object files (or what is compiled into them) are not those the pinned programs came from, new programs are loaded beside them
-   * and every link is switched atomically. Throws NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was
+   * object files (or what is compiled into them) are not those the pinned programs came from, or policy tables are configured
+   * larger or smaller than they are, new programs are loaded beside them (over copies of those tables) and every link is switched
+   * atomically. Throws NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was
    * pinned and attached before stays as it was.
    */
   static open(options: DatapathOptions): Datapath {
@@ -103,17 +105,37 @@ export class Datapath {
       pins.commit();
       return new Datapath(options, pins, loaded, attachmentsOf(loaded), 'fresh');
     }
-    const maps = KernelMaps.adopted(pins);
-    if (maps.fingerprint().equals(build)) {
+    const adopted = KernelMaps.adopted(pins);
+    const { maps, resized } = adopted.resized(sizes);
+    if (resized.length === 0 && maps.fingerprint().equals(build)) {
       const loaded = { maps, programs: adoptPrograms(pins), missing: new Map() };
       return new Datapath(options, pins, loaded, attachmentsOf(loaded), 'adopted');
     }
     const loaded = load(maps);
     const datapath = new Datapath(options, pins, loaded, attachmentsOf(loaded), 'upgraded');
+    // No programs have this hash: a crash from here on is an upgrade again at the next start.
+    maps.setFingerprint(new Uint8Array(build.length));
     datapath.#attachments.switchPrograms(loaded.programs);
+    maps.pinAnew(resized, pins);
+    for (const name of resized) adopted.get(name).close();
     pinPrograms(loaded.programs, pins);
     maps.setFingerprint(build);
     return datapath;
+  }
+
+  /**
+   * Detaches and unpins what is pinned under pinPath, without loading anything: also when this build could not run it. False when
+   * nothing was there.
+   */
+  static remove(options: Pick<DatapathOptions, 'pinPath' | 'cgroupRoot'>): boolean {
+    const pins = new Pins(options.pinPath);
+    if (!pins.exists) return false;
+    const attachments = new Attachments(pins, 'tcx', options.cgroupRoot, new Map());
+    using endpoints = BpfMap.fromPin(pins.path('maps', 'rf_endpoints'));
+    attachments.adopt([...new TableWriter('rf_endpoints', endpoints).actual.keys()].flatMap(ifindexOf));
+    attachments.dropAll();
+    pins.removeAll();
+    return true;
   }
 
   /**

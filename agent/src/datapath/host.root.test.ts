@@ -7,6 +7,7 @@ import {
   bytes,
   CGROUP_ROOT,
   containers,
+  copyObjects,
   HOST,
   hostWorkloads,
   inNetns,
@@ -23,7 +24,13 @@ import type { ApplyResult, DatapathStatus, ReasonCount } from './types.js';
 const [ID_A, ID_HOST, ID_SVC] = [101, 110, 111];
 const WHO = { [ADDRESS.a4]: ID_A, [ADDRESS.a6]: ID_A };
 const [OPEN, SHUT, ADMIN] = [8001, 8002, 8022];
-const options = { pinPath: PIN_PATH, cgroupRoot: CGROUP_ROOT, ringBytes: 65_536, denyRingBytes: 65_536 };
+const options = {
+  pinPath: PIN_PATH,
+  cgroupRoot: CGROUP_ROOT,
+  objectDir: copyObjects(),
+  ringBytes: 65_536,
+  denyRingBytes: 65_536,
+};
 const config = {
   unassigned: 'visibility',
   rejectMode: 'policy',
@@ -62,7 +69,7 @@ const open = (from: Forked<TrafficRequest>, id: string, hostName: string, port: 
 
 beforeAll(async () => {
   buildHelpers();
-  makeBed();
+  await makeBed();
   inA = await Forked.start<TrafficRequest>('traffic', A);
   service = await Forked.start<TrafficRequest>('traffic', HOST, `${CGROUP_ROOT}/svc`);
   host = await Forked.start<TrafficRequest>('traffic', HOST, CGROUP_ROOT);

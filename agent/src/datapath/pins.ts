@@ -1,10 +1,12 @@
 // Where things are pinned: <pinPath>/v<ABI>/{maps,progs,links}/<name>. The directory is made under another name and renamed when
 // it is complete, so that a crash while making it leaves nothing that looks like a datapath.
 import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { ABI_VERSION } from '@ringfence/bpf';
 import { ensureBpffs, unpin } from '@ringfence/native';
 
+/** rmdir of a mount point, or of a directory that others use too. */
+const KEPT = ['EBUSY', 'ENOTEMPTY'];
 const KINDS = ['maps', 'progs', 'links'] as const;
 export type PinKind = (typeof KINDS)[number];
 
@@ -61,9 +63,15 @@ export class Pins {
     unpin(this.path(kind, name));
   }
 
+  /** All of it, and the directory too when it is empty then and not a mount point. */
   removeAll(): void {
     removeTree(this.#root);
     removeTree(`${this.#final}-new`);
+    try {
+      rmdirSync(dirname(this.#final));
+    } catch (error) {
+      if (!KEPT.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
   }
 }
 

@@ -8,7 +8,10 @@ export interface DatapathOptions {
   readonly cgroupRoot: string;
   /** Directory of the compiled objects; default bpf/build beside this package. */
   readonly objectDir?: string;
-  /** Entries by map name; others keep the object's default. Only used when a map is made, not when it is adopted. */
+  /**
+   * Entries by map name; others keep the object's default. An adopted policy table of another size is replaced by a copy of this
+   * size, if its content fits; conntrack and the like keep the size they were made with.
+   */
   readonly mapSizes?: Readonly<Record<string, number>>;
   /** Bytes per CPU of the flow ring and of the deny ring. Only used when made. */
   readonly ringBytes?: number;

@@ -1,6 +1,20 @@
 // A host with two containers in throw-away namespaces: rfdph (bridge, agent, host processes) and rfdpa, rfdpb behind a veth each.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { objectPath } from '@ringfence/bpf';
 import { cgroupId, queryTcx } from '@ringfence/native';
 import { parseAddress } from '@ringfence/proto/address.js';
 import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
@@ -49,8 +63,28 @@ function cgroup2Mount(): string {
   return line.split(' ')[1] ?? '';
 }
 
-export function makeBed(): void {
-  removeBed();
+let held: Server | undefined;
+
+/** One bed per machine: waits for another run's. An abstract socket is let go by the kernel, however its holder ends. */
+async function takeBed(): Promise<void> {
+  for (;;) {
+    const server = createServer();
+    const listening = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen({ path: '\0rfdp-bed' }, () => resolve(true));
+    });
+    if (listening) {
+      server.unref();
+      held = server;
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+export async function makeBed(): Promise<void> {
+  await takeBed();
+  clear();
   for (const netns of [HOST, A, B]) run('ip', 'netns', 'add', netns);
   const host = (...args: string[]) => inNetns(HOST, 'ip', ...args);
   host('link', 'set', 'lo', 'up');
@@ -72,8 +106,24 @@ export function makeBed(): void {
   for (const dir of [CGROUP_ROOT, `${CGROUP_ROOT}/svc`]) mkdirSync(dir, { recursive: true });
 }
 
-/** Also clears what a crashed run left. */
 export function removeBed(): void {
+  clear();
+  for (const dir of copies) rmSync(dir, { recursive: true, force: true });
+  held?.close();
+}
+
+const copies: string[] = [];
+
+/** A copy of the object files: a build that runs beside the test must not look like an upgrade. Removed with the bed. */
+export function copyObjects(): string {
+  const dir = mkdtempSync(join(tmpdir(), 'rfdp-'));
+  copies.push(dir);
+  cpSync(dirname(objectPath('tc_ingress')), dir, { recursive: true });
+  return dir;
+}
+
+/** Also what a crashed run left. */
+function clear(): void {
   for (const version of existsSync(PIN_PATH) ? readdirSync(PIN_PATH) : []) {
     for (const kind of ['links', 'progs', 'maps']) {
       const dir = `${PIN_PATH}/${version}/${kind}`;
