@@ -145,6 +145,19 @@ test('labels survive a restart of the workload and of the controller; sticky one
   const labelsOf = async (workload: string) => (await call(workloads, workloads.get, { workload })).labels;
   expect(await labelsOf('host-a/container:web1')).toEqual([{ dimension: 'role', value: 'web' }]);
   expect(await labelsOf('host-a/container:made-anew')).toEqual([{ dimension: 'role', value: 'db' }]);
+  const set = [{ dimension: 'role', value: 'db' }];
+  const made = await call(workloads, workloads.setLabels, {
+    workload: 'host-a/container:made-anew',
+    set,
+    remove: [],
+    replace: true,
+    expectedVersion: 0n,
+    sticky: false,
+  });
+  expect(made.stickyLabels).toBe(false);
+  again.sendInventory([container('db1', '10.1.0.2', 'container:third')]);
+  await again.until(() => again.assignments.has('container:third'), 'assignment');
+  expect(await labelsOf('host-a/container:third')).toEqual([]);
 });
 
 test('an agent that returns gets only what changed; one whose revision is unknown gets everything', async () => {

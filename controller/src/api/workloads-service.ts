@@ -52,11 +52,12 @@ export function workloadsService(options: WorkloadsOptions): WorkloadsServer {
         const after: WorkloadRecord = {
           ...before,
           labels,
-          sticky: before.sticky || request.sticky,
+          sticky: request.sticky || (before.sticky && !request.replace),
           version: before.version + 1,
         };
         tx.set('workload', id, after);
         if (after.sticky && after.hostId !== '') tx.set('sticky', stickyKey(after), { labels });
+        else if (before.sticky) tx.delete('sticky', stickyKey(after));
         return after;
       });
       return view.toWire(record);

@@ -47,6 +47,7 @@ export class Distributor {
   #flushing: Promise<void> | undefined;
   #wanted = false;
   #failed = false;
+  #timeMs = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   readonly #unsubscribe: () => void;
@@ -128,7 +129,7 @@ export class Distributor {
     for (const record of this.#options.store.table('workload').values()) {
       if (record.present) compiler.setWorkload(compilerWorkload(record, this.#options.reject));
     }
-    compiler.tick(this.#options.now());
+    compiler.tick(Math.max(this.#timeMs, this.#options.now()));
     compiler.setPolicy(policy, (this.#policy?.version ?? 0) + 1);
     for (const hostId of this.#hosts.keys()) compiler.setHost(hostId);
     const states = compiler.flush();
@@ -181,7 +182,9 @@ export class Distributor {
   /** What the compiler has to tell. One that throws is in no known state: the next flush asks a new one for full states. */
   #compile(): HostDelta[] {
     try {
-      this.#compiler.tick(this.#options.now());
+      // The machine's clock may be set back; the compiler's time never goes back.
+      this.#timeMs = Math.max(this.#timeMs, this.#options.now());
+      this.#compiler.tick(this.#timeMs);
       return this.#compiler.flush();
     } catch (error) {
       this.#compiler = this.#newCompiler();

@@ -158,7 +158,8 @@ export interface SetLabelsRequest {
   expectedVersion: bigint;
   /**
    * Keep the labels also for a later workload of the same host, kind and name: a container that is removed and made anew under
-   * its name gets them at once. Without it, labels belong to this very workload (they survive its restarts).
+   * its name gets them at once. Without it, labels belong to this very workload (they survive its restarts). Labels that are kept so stay
+   * so until a call with replace says otherwise.
    */
   sticky: boolean;
 }
