@@ -20,16 +20,30 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } __attribute__((preserve_access_index));
 
-static __always_inline void rf_sweep_report(struct seq_file *seq, const struct rf_flow_key *key, struct rf_flow *flow,
-					    const struct rf_report *report)
+/* The reader's buffer is full: the kernel empties it and shows the same element again. */
+#define RF_EOVERFLOW 75
+
+/* 1: written. 0: not; flow is as it was before, given in before, and the element will come again. */
+static __always_inline int rf_sweep_report(struct seq_file *seq, const struct rf_flow_key *key, struct rf_flow *flow,
+					   const struct rf_report *report, const struct rf_flow *before)
 {
 	struct rf_event event = {};
+	long err;
 
-	flow->last_report_ns = report->now;
 	rf_fill_key(&event, key, report);
 	rf_fill_flow(&event, flow, report->flags | RF_EVENT_SWEPT);
-	if (bpf_seq_write(seq, &event, sizeof(event)))
+	err = bpf_seq_write(seq, &event, sizeof(event));
+	if (!err) {
+		flow->last_report_ns = report->now;
+		return 1;
+	}
+	if (err != -RF_EOVERFLOW)
 		rf_failed(RF_ERROR_SEQ_WRITE);
+	flow->rule = before->rule;
+	flow->verdict = before->verdict;
+	flow->flags = before->flags;
+	flow->generation = before->generation;
+	return 0;
 }
 
 SEC("iter/bpf_map_elem")
@@ -42,12 +56,17 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 	struct rf_decision d = {};
 	struct rf_endpoint_key at = {};
 	struct rf_endpoint *ep;
+	struct rf_flow before = {};
 	struct rf_flow_key key;
 	__u32 generation;
 
 	if (!flow || !walked)
 		return 0;
 	__builtin_memcpy(&key, walked, sizeof(key));
+	before.rule = flow->rule;
+	before.verdict = flow->verdict;
+	before.flags = flow->flags;
+	before.generation = flow->generation;
 	at.id = flow->endpoint_id;
 	at.kind = flow->endpoint_kind;
 	ep = bpf_map_lookup_elem(&rf_endpoints, &at);
@@ -56,7 +75,8 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 		if (!(flow->flags & RF_FLOW_ENDED)) {
 			flow->flags |= RF_FLOW_ENDED;
 			report.kind = RF_EVENT_KIND_END;
-			rf_sweep_report(seq, &key, flow, &report);
+			if (!rf_sweep_report(seq, &key, flow, &report, &before))
+				return 0;
 		}
 		bpf_map_delete_elem(&rf_flows, &key);
 		return 0;
@@ -64,7 +84,7 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 	generation = rf_global_generation();
 	if (flow->generation != ep->generation || flow->global_generation != generation) {
 		if (rf_flow_renew(flow, &key, ep, generation, &d, &report)) {
-			rf_sweep_report(seq, &key, flow, &report);
+			rf_sweep_report(seq, &key, flow, &report, &before);
 			return 0;
 		}
 	}
@@ -72,7 +92,7 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 	    report.now - flow->last_report_ns > rf_update_period_ns) {
 		report.kind = RF_EVENT_KIND_UPDATE;
 		report.flags = 0;
-		rf_sweep_report(seq, &key, flow, &report);
+		rf_sweep_report(seq, &key, flow, &report, &before);
 	}
 	return 0;
 }

@@ -173,6 +173,22 @@ static __always_inline int rf_is_kernel_answer(const struct rf_packet *p, struct
 }
 
 /*
+ * Who owns the local end. TC has no socket of its own, but a container's is still on what it sends, at its veth: it is
+ * asked for the first packets of a flow only (those of an accepted connection start without).
+ */
+static __always_inline const struct rf_owner *rf_owner_of(struct __sk_buff *skb, const struct rf_work *w,
+							  const struct rf_owner *owner, __u64 packets_out)
+{
+	struct bpf_sock *sk;
+
+	if (owner || w->at.kind != RF_ENDPOINT_IFINDEX || w->direction != RF_DIRECTION_OUTBOUND ||
+	    packets_out >= RF_OWNER_TRIES)
+		return owner;
+	sk = rf_socket(skb);
+	return sk ? bpf_sk_storage_get(&rf_owners, sk, 0, 0) : 0;
+}
+
+/*
  * Judges a parsed packet. w: p, at, direction, loopback, now, bytes are filled in. sk and owner may be NULL; sk is the
  * local socket where the hook has one (cgroup).
  */
@@ -207,8 +223,8 @@ static __always_inline enum rf_outcome rf_judge(struct __sk_buff *skb, struct rf
 			 (w->p.proto == RF_PROTO_TCP || !(flow->flags & RF_FLOW_CUT))) ||
 			rf_flow_expired(&w->key, flow, w->now));
 	if (flow && !over) {
-		if (owner && !flow->pid)
-			rf_flow_own(flow, owner);
+		if (unlikely(!flow->pid))
+			rf_flow_own(flow, rf_owner_of(skb, w, owner, flow->packets_out));
 		return rf_flow_hit(w, flow, ep) ? RF_PASS : RF_RESET;
 	}
 	if (over && !(flow->flags & RF_FLOW_ENDED)) {
@@ -219,7 +235,7 @@ static __always_inline enum rf_outcome rf_judge(struct __sk_buff *skb, struct rf
 		rf_count(RF_VERDICT_ALLOWED, RF_REASON_RELATED, w->direction, w->bytes);
 		return RF_PASS;
 	}
-	return rf_miss(w, ep, sk, owner, over);
+	return rf_miss(w, ep, sk, rf_owner_of(skb, w, owner, 0), over);
 }
 
 #endif

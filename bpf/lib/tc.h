@@ -6,17 +6,6 @@
 #include "judge.h"
 #include "reject.h"
 
-/* Who sends, asked only while the flow has no process: a container's socket is still on the packet at its veth. */
-static __always_inline struct rf_owner *rf_sender(struct __sk_buff *skb, __u8 direction)
-{
-	struct bpf_sock *sk;
-
-	if (direction != RF_DIRECTION_OUTBOUND)
-		return 0;
-	sk = rf_socket(skb);
-	return sk ? bpf_sk_storage_get(&rf_owners, sk, 0, 0) : 0;
-}
-
 static __always_inline int rf_tc(struct __sk_buff *skb, __u8 direction)
 {
 	struct rf_work w = {.at = {.id = skb->ifindex, .kind = RF_ENDPOINT_IFINDEX}, .direction = direction};
@@ -42,7 +31,7 @@ static __always_inline int rf_tc(struct __sk_buff *skb, __u8 direction)
 	}
 	w.now = rf_now();
 	w.global_generation = rf_global_generation();
-	outcome = rf_judge(skb, &w, ep, parsed, 0, rf_sender(skb, direction));
+	outcome = rf_judge(skb, &w, ep, parsed, 0, 0);
 	if (likely(outcome == RF_PASS))
 		return RF_TC_NEXT;
 	if (outcome == RF_DROP || !(ep->flags & RF_EP_REJECT) || parsed != RF_PARSED_IP)

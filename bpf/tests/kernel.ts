@@ -21,6 +21,7 @@ import {
   EVENT,
   FLOW,
   FLOW_KEY,
+  HelperError,
   type Flow,
   type FlowEvent,
   type FlowKey,
@@ -218,15 +219,18 @@ export class TestKernel {
     return sum;
   }
 
-  /** Unexpected helper failures by index of HelperError. */
-  errors(): bigint[] {
-    return Array.from({ length: MAPS.rf_errors.defaultEntries }, (_, i) => {
-      const value = this.map('rf_errors').lookup(u32(i)) ?? new Uint8Array();
+  /** Unexpected helper failures by name of HelperError; empty when there were none. */
+  failures(): Record<string, bigint> {
+    const found: Record<string, bigint> = {};
+    for (const [name, index] of Object.entries(HelperError)) {
+      const value = this.map('rf_errors').lookup(u32(index));
+      if (name === 'COUNT' || !value) continue;
       const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
       let sum = 0n;
       for (let at = 0; at < value.length; at += 8) sum += view.getBigUint64(at, true);
-      return sum;
-    });
+      if (sum > 0n) found[name] = sum;
+    }
+    return found;
   }
 
   /**
