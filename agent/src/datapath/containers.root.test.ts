@@ -1,12 +1,15 @@
 // Real packets between two containers of one host: allowed and denied, policy changed under open connections, the owner killed.
 import { existsSync, readdirSync } from 'node:fs';
 import { BpfLink } from '@ringfence/native';
+import { type PolicySet, policySet } from '@ringfence/proto/policy-set.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalWorkload } from '../desired/local.js';
+import type { InstructionUpdate } from '../desired/update.js';
 import {
   A,
   ADDRESS,
   B,
+  bytes,
   CGROUP_ROOT,
   containers,
   copyObjects,
@@ -198,6 +201,37 @@ describe('Datapath, two containers', () => {
     expect(await apply(wanted)).toMatchObject({ kind: 'ok' });
     expect(await connect('in range', OPEN)).toBe('open');
     expect(await connect('denied', SHUT)).toBe('ECONNREFUSED');
+  });
+
+  it('IP lists with exclusions, and addresses shared by several identities, decide as compiled', async () => {
+    const anything = policySet([{ anyone: true, identities: [], classes: [], ports: [allow(9, 256, 0, 0xffff)] }]);
+    const listed = policySet([
+      { anyone: true, identities: [], classes: [], ports: [] },
+      { anyone: false, identities: [], classes: [1], ports: [allow(4, 6, OPEN)] },
+    ]);
+    const inbound = (setIn: PolicySet): Wanted[] => [
+      { localId: CA, identity: ID_A, setOut: anything },
+      { localId: CB, identity: ID_B, setIn },
+    ];
+    const lists = (...entries: readonly (readonly [string, number, number])[]) =>
+      entries.map(([at, length, classId]) => ({ prefix: { address: bytes(at), length: length + 96 }, classId }));
+    const send = (setIn: PolicySet, part: Partial<InstructionUpdate>) => {
+      revision += 1;
+      const update = { ...fullUpdate(revision, inbound(setIn), {}), ...part };
+      return owner.ask<ApplyResult>({ do: 'apply', update, locals: containers() });
+    };
+    expect(await send(listed, { cidrs: lists(['10.78.0.0', 24, 1]) })).toMatchObject({ kind: 'ok' });
+    expect(await connect('listed', OPEN)).toBe('open');
+    expect(await connect('listed shut', SHUT)).toBe('ECONNREFUSED');
+    expect(await send(listed, { cidrs: lists(['10.78.0.0', 24, 1], [ADDRESS.a4, 32, 0]) })).toMatchObject({
+      kind: 'ok',
+    });
+    expect(await connect('excluded', OPEN)).toBe('ECONNREFUSED');
+    const sharing = { space: '', address: bytes(ADDRESS.a4), identity: 150, shared: [150, 151], unmanaged: false };
+    const allowsOne = setOf({ 151: [allow(5, 6, SHUT)] });
+    expect(await send(allowsOne, { bindings: [sharing] })).toMatchObject({ kind: 'ok' });
+    expect(await connect('shared', SHUT)).toBe('open');
+    expect(await connect('shared, other port', OPEN)).toBe('ECONNREFUSED');
   });
 
   it('an interface that goes, takes its links with it and leaves no pin', async () => {

@@ -6,6 +6,7 @@ import {
   A,
   ADDRESS,
   B,
+  bytes,
   CGROUP_ROOT,
   containers,
   copyObjects,
@@ -19,6 +20,7 @@ import type { Request } from './testing/driver.js';
 import { buildHelpers, Forked } from './testing/forked.js';
 import { allow, fullUpdate, setOf } from './testing/policies.js';
 import type { TrafficRequest } from './testing/traffic.js';
+import type { DatapathStatus } from './types.js';
 
 const [ID_A, ID_B, OPEN, SHUT] = [101, 102, 8001, 8002];
 const config = { unassigned: 'visibility', rejectMode: 'policy', failsafes: [] } as const;
@@ -106,6 +108,36 @@ describe('Datapath, replacement of programs under traffic', () => {
     }
     const kept = await inA.ask<{ received: number; end: string | undefined }>({ do: 'pumped', id: 'kept' });
     expect(kept.end).toBeUndefined();
+    expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 1500 })).toBe(true);
+  });
+
+  it('an owner killed in the middle of a flush, leaves a state that enforces and that the next one completes', async () => {
+    const many = Array.from({ length: 40_000 }, (_, i) => ({
+      space: '',
+      address: bytes(`10.${20 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`),
+      identity: 300 + (i % 50),
+      shared: [],
+      unmanaged: false,
+    }));
+    const large = { ...update, revision: 2, bindings: [...update.bindings, ...many] };
+    for (const delayMs of [40, 90, 140]) {
+      const lost = owner.ask({ do: 'apply', update: large, locals: containers() }).catch(() => 'killed');
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      await owner.kill();
+      await lost;
+      expect(await inA.ask({ do: 'open', id: `f${delayMs}`, host: ADDRESS.b4, port: SHUT, timeoutMs: 1500 })).toBe(
+        'ECONNREFUSED',
+      );
+      expect(await inA.ask({ do: 'open', id: `g${delayMs}`, host: ADDRESS.b4, port: OPEN, timeoutMs: 1500 })).toBe(
+        'open',
+      );
+      expect(await start(firstBuild)).toBe('adopted');
+    }
+    const peers = async () =>
+      (await owner.ask<DatapathStatus>({ do: 'status' })).tables.find((t) => t.table === 'rf_peers')?.entries;
+    expect(await peers()).toBe(2);
+    expect(await owner.ask({ do: 'apply', update: large, locals: containers() })).toMatchObject({ kind: 'ok' });
+    expect(await peers()).toBe(40_002);
     expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 1500 })).toBe(true);
   });
 });
