@@ -1,4 +1,5 @@
 import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
+import { allHosts } from '../api/hosts.js';
 import type { Action } from '../app.js';
 import { confirm } from '../output/confirm.js';
 import { field } from '../output/fields.js';
@@ -7,7 +8,7 @@ import { hostColumns, hostFields, hostJson } from '../views/host.js';
 /** `host list`. */
 export const listHosts: Action<[], object> = async (invocation) => {
   const connection = await invocation.connect();
-  const { hosts } = await connection.call('list hosts', HostsService.list, {});
+  const hosts = await allHosts(connection, 'list hosts');
   await invocation.printer.list({
     name: 'hosts',
     rows: hosts,

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ListHostsResponse } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import {
   ApplyPolicyResponse,
   type CheckPolicyRequest,
@@ -129,7 +130,7 @@ describe('policy apply', () => {
               : undefined,
           });
           const away = sampleHost({ id: 'c', connected: false, policyVersion: 1 });
-          done(null, { hosts: [sampleHost({ policyVersion: 3 }), late, away] });
+          done(null, ListHostsResponse.fromPartial({ hosts: [sampleHost({ policyVersion: 3 }), late, away] }));
         },
       },
     });

@@ -1,8 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { allHosts } from '../api/hosts.js';
 import { parseContext } from '../context/load.js';
 import type { Invocation } from '../invocation.js';
 import { duration } from '../text/time.js';
@@ -100,7 +100,7 @@ async function conditions(invocation: Invocation): Promise<Finding[]> {
 
 async function hosts(invocation: Invocation): Promise<Finding[]> {
   const connection = await invocation.connect();
-  const { hosts: all } = await connection.call('list hosts', HostsService.list, {});
+  const all = await allHosts(connection, 'list hosts');
   const findings = all.flatMap((host): Finding[] => {
     const state = stateText(host);
     const fix = `ringfence host show ${host.id}`;

@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ListHostsResponse } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
 import { startFakeController } from '../testing/fake-controller.js';
@@ -128,7 +129,11 @@ describe('ringfence doctor', () => {
     const controller = await startFakeController(authority.ca, server, {
       status: { get: (_call, done) => done(null, sampleStatus({ conditions: [condition] })) },
       hosts: {
-        list: (_call, done) => done(null, { hosts: [sampleHost(), sampleHost({ id: 'b', connected: false })] }),
+        list: (_call, done) =>
+          done(
+            null,
+            ListHostsResponse.fromPartial({ hosts: [sampleHost(), sampleHost({ id: 'b', connected: false })] }),
+          ),
       },
     });
     try {

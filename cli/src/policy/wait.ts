@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Host, HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
+import type { Host } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import type { Connection } from '../api/connection.js';
+import { allHosts } from '../api/hosts.js';
 import { CliError, ExitCode } from '../errors.js';
 import { parseDurationOption } from '../filter/time.js';
 import type { Invocation } from '../invocation.js';
@@ -44,7 +45,7 @@ export async function waitForRollout(
   const bar = await progressBar(invocation);
   try {
     for (;;) {
-      const { hosts } = await connection.call('see how hosts follow', HostsService.list, {});
+      const hosts = await allHosts(connection, 'see how hosts follow');
       const rollout = rolloutOf(hosts, version);
       bar?.update(rollout.current, rollout.hosts);
       const [refusal] = rollout.refused;
