@@ -17,9 +17,9 @@ step() { # name command…
 c_format() { git ls-files '*.c' '*.h' '*.cc' | xargs -r "${CLANG_FORMAT:-clang-format-19}" --dry-run -Werror; }
 drift() {
   local before after
-  before=$(git ls-files -co --exclude-standard proto/gen docs | sort | xargs -r sha256sum)
+  before=$(git ls-files -co --exclude-standard proto docs | sort | xargs -r sha256sum)
   tools/gen.sh || return 1
-  after=$(git ls-files -co --exclude-standard proto/gen docs | sort | xargs -r sha256sum)
+  after=$(git ls-files -co --exclude-standard proto docs | sort | xargs -r sha256sum)
   [ "$before" = "$after" ] || { echo "found generated files that differ from their sources; wanted none. Next: make gen, commit"; diff <(echo "$before") <(echo "$after"); return 1; }
 }
 lock_hosts() {

@@ -3,7 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 node_modules/.bin/buf generate
-node_modules/.bin/buf build --as-file-descriptor-set -o proto/gen/descriptor.binpb
 # Each part that generates more (schemas, command reference) brings a script named gen.sh.
 for script in */gen.sh; do [ -e "$script" ] && "$script"; done
 true
