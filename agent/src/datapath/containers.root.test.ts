@@ -1,9 +1,10 @@
 // Real packets between two containers of one host: allowed and denied, policy changed under open connections, the owner killed.
 import { existsSync, readdirSync } from 'node:fs';
-import { BpfLink } from '@ringfence/native';
+import { BpfLink, BpfMap } from '@ringfence/native';
 import { type PolicySet, policySet } from '@ringfence/proto/policy-set.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LocalWorkload } from '../desired/local.js';
+import { bytesOf, peerKey } from '../desired/pack.js';
 import type { InstructionUpdate } from '../desired/update.js';
 import {
   A,
@@ -232,6 +233,22 @@ describe('Datapath, two containers', () => {
     expect(await send(allowsOne, { bindings: [sharing] })).toMatchObject({ kind: 'ok' });
     expect(await connect('shared', SHUT)).toBe('open');
     expect(await connect('shared, other port', OPEN)).toBe('ECONNREFUSED');
+  });
+
+  it('after a death between taking an address away and saying so, cuts what that address had open', async () => {
+    expect(await apply(aUsesB(OPEN))).toMatchObject({ kind: 'ok' });
+    expect(await connect('stale', OPEN)).toBe('open');
+    await owner.kill();
+    // What a flush that died in step 7 leaves: the entry gone, the generation as it was, the sign of a flush under way.
+    using peers = BpfMap.fromPin(`${PIN_PATH}/v1/maps/rf_peers`);
+    using marks = BpfMap.fromPin(`${PIN_PATH}/v1/maps/rf_marks`);
+    expect(peers.delete(bytesOf(peerKey(0, bytes(ADDRESS.a4))))).toBe(true);
+    marks.pin(`${PIN_PATH}/v1/maps/rf_flushing`);
+    expect(await startOwner({ mapSizes: { rf_peers: 9 } })).toBe('adopted');
+    const ended = inA.ask<object | undefined>({ do: 'ended', id: 'stale', timeoutMs: 1000 });
+    const withoutA = { [ADDRESS.a6]: ID_A, [ADDRESS.b4]: ID_B, [ADDRESS.b6]: ID_B };
+    expect(await apply(aUsesB(OPEN), withoutA)).toMatchObject({ kind: 'ok', written: 2, deleted: 0 });
+    expect(await ended).toBeDefined();
   });
 
   it('an interface that goes, takes its links with it and leaves no pin', async () => {

@@ -146,7 +146,10 @@ export class Datapath {
     this.#open();
     if (this.#dirty) for (const writer of Object.values(this.#writers)) writer.reread();
     this.#dirty = false;
-    const plan = planFlush(this.#actual(), desired.tables, this.#generation);
+    const { maps } = this.#loaded;
+    const planned = planFlush(this.#actual(), desired.tables, this.#generation);
+    // A flush that was cut short may have changed addresses and died before its step of the generation.
+    const plan = { ...planned, bump: planned.bump || maps.flushCut };
     for (const table of TABLES) {
       const { entriesMax } = this.#writers[table];
       if (plan.peak[table] > entriesMax) {
@@ -155,13 +158,15 @@ export class Datapath {
       }
     }
     this.#generation = plan.generation;
-    this.#loaded.maps.writeMarks({ ...desired.highWater, generation: plan.generation });
-    const flush = new Flush(this.#writers, this.#loaded.maps, this.#attachments);
+    maps.beginFlush();
+    maps.writeMarks({ ...desired.highWater, generation: plan.generation });
+    const flush = new Flush(this.#writers, maps, this.#attachments);
     try {
       flush.run(plan, desired, this.#desired);
     } catch (error) {
       const restored = flush.undo();
       this.#dirty = !restored;
+      if (restored) maps.endFlush();
       const table = error instanceof TableWriteError ? error.table : '';
       const code = error instanceof TableWriteError && error.full ? 'RF_MAP_FULL' : 'RF_APPLY';
       return {
@@ -172,6 +177,7 @@ export class Datapath {
         restored,
       };
     }
+    maps.endFlush();
     for (const table of TABLES) if (table !== 'rf_endpoints') this.#writers[table].settle(desired.tables[table]);
     this.#desired = desired;
     const sweep = plan.bump || plan.flips ? this.sweepFlows() : undefined;

@@ -1,7 +1,8 @@
 // The maps: made once and pinned, or adopted from their pins. Also the two small ones that only the agent uses: marks (numbers
 // given out, so that none is given out twice) and the fingerprint of the loaded programs.
+import { existsSync } from 'node:fs';
 import { Lane, MAPS, type MapName, STATE } from '@ringfence/bpf';
-import { BpfMap, type BpfObject, MapType, possibleCpus } from '@ringfence/native';
+import { BpfMap, type BpfObject, MapType, possibleCpus, unpin } from '@ringfence/native';
 import type { HighWater } from '../desired/numbers.js';
 import type { Pins } from './pins.js';
 
@@ -142,6 +143,24 @@ export class KernelMaps {
     const bytes = new Uint8Array(4 * MARK_FIELDS.length);
     for (const [i, field] of MARK_FIELDS.entries()) viewOf(bytes).setUint32(4 * i, marks[field], true);
     this.#marks.update(ZERO, bytes);
+  }
+
+  /** A flush was begun and not ended: by a process that died in it, or one that could not undo it. */
+  get flushCut(): boolean {
+    return existsSync(this.#flushPin);
+  }
+
+  /** A second pin of the marks is the sign: it is there or not, whatever dies when. */
+  beginFlush(): void {
+    if (!this.flushCut) this.#marks.pin(this.#flushPin);
+  }
+
+  endFlush(): void {
+    unpin(this.#flushPin);
+  }
+
+  get #flushPin(): string {
+    return this.#pins.path('maps', 'rf_flushing');
   }
 
   fingerprint(): Buffer {
