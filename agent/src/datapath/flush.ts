@@ -6,16 +6,19 @@ import type { KernelMaps } from './kernel-maps.js';
 import type { Plan, TableStep } from './plan.js';
 import { TableWriteError, type TableWriter } from './table-writer.js';
 
+export type Generations = Pick<KernelMaps, 'generation' | 'setGeneration'>;
+export type Hooks = Pick<Attachments, 'attach' | 'detachOthers' | 'drop'>;
+
 export class Flush {
   written = 0;
   deleted = 0;
   readonly #writers: Readonly<Record<TableName, TableWriter>>;
-  readonly #maps: KernelMaps;
-  readonly #attachments: Attachments;
+  readonly #maps: Generations;
+  readonly #attachments: Hooks;
   /** Undoes, oldest first. */
   readonly #undo: (() => void)[] = [];
 
-  constructor(writers: Readonly<Record<TableName, TableWriter>>, maps: KernelMaps, attachments: Attachments) {
+  constructor(writers: Readonly<Record<TableName, TableWriter>>, maps: Generations, attachments: Hooks) {
     this.#writers = writers;
     this.#maps = maps;
     this.#attachments = attachments;

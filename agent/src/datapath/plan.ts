@@ -17,7 +17,7 @@
 // successor has for it; step 9 removes them. Open connections are not touched by step 3 at all: they hold their verdict until
 // their endpoint's generation (step 4) or the global one (step 8) moves on.
 // CIDRs go in longest prefix first and out shortest first, so that an exclusion is never missing while its list is there.
-import { CIDR_KEY, ENDPOINT, GROUP_KEY, GroupKind, PeerFlag, SHARED_KEY } from '@ringfence/bpf';
+import { CIDR_KEY, ENDPOINT, GroupKind, PeerFlag } from '@ringfence/bpf';
 import { TABLES, type Table, type TableName } from '../desired/desired.js';
 import { groupKey, memberOf, packU32, peerOf, readU32, sharedKey } from '../desired/pack.js';
 import type { Change } from '../desired/versioned-map.js';
@@ -216,14 +216,4 @@ function newClasses(changes: Readonly<Record<TableName, readonly Change<string, 
   for (const { after } of changes.rf_cidrs) if (after !== undefined) classes.add(readU32(after, 0));
   classes.delete(0);
   return classes;
-}
-
-/** Set numbers that entries of rf_groups stand under: for tests and checks. */
-export function setsOf(groups: Table): Set<number> {
-  return new Set([...groups.keys()].map((key) => memberOf(GROUP_KEY, 'set', key)));
-}
-
-/** Lists that entries of rf_shared stand under. */
-export function listsOf(shared: Table): Set<number> {
-  return new Set([...shared.keys()].map((key) => memberOf(SHARED_KEY, 'shared', key)));
 }

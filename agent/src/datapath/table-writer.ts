@@ -20,14 +20,17 @@ export class TableWriteError extends Error {
   }
 }
 
+/** What of a kernel map is used here. */
+export type PolicyMap = Pick<BpfMap, 'info' | 'dump' | 'updateBatch' | 'deleteBatch'>;
+
 export class TableWriter {
   readonly name: string;
   readonly entriesMax: number;
-  readonly #map: BpfMap;
+  readonly #map: PolicyMap;
   #actual: Table;
 
   /** Reads the map's present content. Throws NativeError RF_MAP_ACCESS. */
-  constructor(name: string, map: BpfMap) {
+  constructor(name: string, map: PolicyMap) {
     this.name = name;
     this.#map = map;
     this.entriesMax = map.info.maxEntries;

@@ -1,6 +1,6 @@
 // What the kernel makes of the policy tables, in TypeScript and slow: lookups in rendered content, so that tests can ask what a
 // packet would meet, also half way through a flush.
-import { ENDPOINT, GroupKind, NAT, PeerFlag, PORT } from '@ringfence/bpf';
+import { GroupKind, NAT, PeerFlag, PORT } from '@ringfence/bpf';
 import { type CompiledDecision, combine } from '@ringfence/proto/policy-set.js';
 import type { TableName } from '../desired.js';
 import {
@@ -8,7 +8,6 @@ import {
   cidrKey,
   endpointOf,
   groupKey,
-  memberOf,
   natMapKey,
   peerKey,
   peerOf,
@@ -105,9 +104,4 @@ function portOf(tables: Lookup, group: number, protocol: number, port: number): 
 function entryOf(value: string, protocol: number): CompiledDecision {
   const { rule, action, constraints } = PORT.decode(bytesOf(value));
   return { protocol, portLow: 0, portHigh: 0xffff, rule, allow: action === 1, constraints };
-}
-
-/** Set numbers an endpoint points at. */
-export function setsOfEndpoint(value: string): readonly [number, number] {
-  return [memberOf(ENDPOINT, 'setIn', value), memberOf(ENDPOINT, 'setOut', value)];
 }
