@@ -35,7 +35,7 @@ export class AddressBook {
     this.#entries.clear();
   }
 
-  /** Who is behind each routed address of an identity. */
+  /** Who is behind each routed address of an identity, by address. */
   world(number: number): readonly Candidates[] {
     return this.#entry(number).world;
   }
@@ -61,7 +61,8 @@ export class AddressBook {
         else entry.local.push({ hostId, hex });
       }
     }
-    const made = { world: [...entry.world], local: entry.local };
+    const byHex = (a: { readonly hex: string }, b: { readonly hex: string }) => (a.hex < b.hex ? -1 : 1);
+    const made = { world: [...entry.world].sort(byHex), local: entry.local.sort(byHex) };
     this.#entries.set(number, made);
     return made;
   }

@@ -30,20 +30,30 @@ export interface BindingDelta {
   readonly removed: BindingAddress[];
 }
 
-/** Every binding that a host must hold now, by address. */
+/** Every binding that a host must hold now, by identity and address. */
 export function allBindings(host: HostState, { bindings, book }: BindingSources): BindingState[] {
-  const numbers = new Set<number>();
-  for (const node of host.nodes.keys()) for (const number of node.peers()) numbers.add(number);
-  const held = new Set<Candidates>();
-  for (const number of numbers) {
-    if (bindings.hasLocal(host.id)) {
+  const named = new Set<number>();
+  for (const node of host.nodes.keys()) for (const number of node.peers()) named.add(number);
+  const numbers = Uint32Array.from(named).sort();
+  const held: BindingState[] = [];
+  if (bindings.hasLocal(host.id)) {
+    const seen = new Set<Candidates>();
+    for (const number of numbers) {
       for (const hex of book.seenBy(host.id, number)) {
-        const seen = bindings.seenBy(host.id, hex);
-        if (seen !== undefined && names(host, seen)) held.add(seen);
+        const candidates = bindings.seenBy(host.id, hex);
+        if (candidates !== undefined && names(host, candidates)) seen.add(candidates);
       }
-    } else for (const seen of book.world(number)) held.add(seen);
+    }
+    for (const { binding } of seen) held.push(binding);
+    return held;
   }
-  return [...held].sort((a, b) => (a.hex < b.hex ? -1 : 1)).map(({ binding }) => binding);
+  for (const number of numbers) {
+    for (const { identities, binding } of book.world(number)) {
+      // A shared address comes with the first identity behind it that is named.
+      if (identities[0] === number || identities.find((each) => named.has(each)) === number) held.push(binding);
+    }
+  }
+  return held;
 }
 
 /** For each host that must hear of an address: what to tell. Fresh hosts hear everything. */

@@ -10,7 +10,7 @@ import type {
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
 
-/** What one host held and must hold. Bindings come as the changes themselves, by address. */
+/** What one host held and must hold. Bindings come as the changes themselves, in order. */
 export interface HostChange {
   readonly hostId: string;
   readonly full: boolean;
@@ -71,9 +71,18 @@ export function isEmpty(delta: HostDelta): boolean {
 /** True when both mean the same to the agent. */
 export function sameAssignment(a: AssignmentState | undefined, b: AssignmentState): boolean {
   if (a === undefined) return false;
-  const { labels: labelsA, ...restA } = a;
-  const { labels: labelsB, ...restB } = b;
-  const same = (Object.keys(restB) as (keyof typeof restB)[]).every((key) => restA[key] === restB[key]);
+  const same =
+    a.localId === b.localId &&
+    a.workloadId === b.workloadId &&
+    a.identity === b.identity &&
+    a.modeIn === b.modeIn &&
+    a.modeOut === b.modeOut &&
+    a.setIn === b.setIn &&
+    a.setOut === b.setOut &&
+    a.isolated === b.isolated &&
+    a.space === b.space &&
+    a.reject === b.reject;
+  const [labelsA, labelsB] = [a.labels, b.labels];
   if (!same || labelsA === labelsB) return same;
   const names = Object.keys(labelsB);
   return names.length === Object.keys(labelsA).length && names.every((name) => labelsA[name] === labelsB[name]);

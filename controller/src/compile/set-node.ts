@@ -19,6 +19,7 @@ export interface Entry {
 }
 
 interface Group {
+  readonly key: string;
   /** Positions of the entries that hold, ascending. */
   readonly entries: readonly number[];
   /** Ascending; replaced, never changed in place, since published sets share it. */
@@ -40,9 +41,11 @@ export class SetNode {
   readonly added = new Set<number>();
   readonly removed = new Set<number>();
   readonly #groups = new Map<string, Group>();
+  /** The group that each peer is in: whether a host must hear of an address is asked far more often than peers change. */
+  readonly #groupOf = new Map<number, Group>();
+  readonly #lists: ReadonlySet<string>;
   readonly #tables: PortTables;
   readonly #anyone: readonly number[];
-  readonly #listed: boolean;
 
   constructor(key: string, inbound: boolean, entries: readonly Entry[], tables: PortTables) {
     this.key = key;
@@ -50,12 +53,12 @@ export class SetNode {
     this.entries = entries;
     this.#tables = tables;
     this.#anyone = positions(entries, (entry) => otherEnd(entry.active.rule, inbound).anyone);
-    this.#listed = entries.some((entry) => otherEnd(entry.active.rule, inbound).ipLists.length > 0);
+    this.#lists = new Set(entries.flatMap((entry) => otherEnd(entry.active.rule, inbound).ipLists));
   }
 
   /** True when IP lists take part: the node's groups depend on the classes. */
   get listed(): boolean {
-    return this.#listed;
+    return this.#lists.size > 0;
   }
 
   /** Fills a fresh node: for each entry the identities that it names. */
@@ -69,12 +72,16 @@ export class SetNode {
         else list.push(position);
       }
     });
-    const groups = new Map<string, { entries: readonly number[]; identities: number[] }>();
+    const groups = new Map<string, { key: string; entries: readonly number[]; identities: number[] }>();
     for (const [number, entries] of held) {
       const key = entries.join(',');
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, { entries, identities: [number] });
-      else group.identities.push(number);
+      let group = groups.get(key);
+      if (group === undefined) {
+        group = { key, entries, identities: [] };
+        groups.set(key, group);
+      }
+      group.identities.push(number);
+      this.#groupOf.set(number, group);
       this.added.add(number);
     }
     for (const [key, group] of groups) {
@@ -91,32 +98,31 @@ export class SetNode {
     );
     if (entries.length === 0) return;
     const key = entries.join(',');
-    const group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, { entries, identities: [identity.number] });
-    else {
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = { key, entries, identities: [identity.number] };
+      this.#groups.set(key, group);
+    } else {
       const at = position(group.identities, identity.number);
       group.identities = group.identities.toSpliced(at, 0, identity.number);
     }
+    this.#groupOf.set(identity.number, group);
     if (!this.removed.delete(identity.number)) this.added.add(identity.number);
   }
 
   /** An identity is gone. */
   removePeer(number: number): void {
-    for (const [key, group] of this.#groups) {
-      const at = position(group.identities, number);
-      if (group.identities[at] !== number) continue;
-      if (group.identities.length === 1) this.#groups.delete(key);
-      else group.identities = group.identities.toSpliced(at, 1);
-      if (!this.added.delete(number)) this.removed.add(number);
-    }
+    const group = this.#groupOf.get(number);
+    if (group === undefined) return;
+    this.#groupOf.delete(number);
+    if (group.identities.length === 1) this.#groups.delete(group.key);
+    else group.identities = group.identities.toSpliced(position(group.identities, number), 1);
+    if (!this.added.delete(number)) this.removed.add(number);
   }
 
   /** True when the set names this identity now. */
   names(number: number): boolean {
-    for (const { identities } of this.#groups.values()) {
-      if (identities[position(identities, number)] === number) return true;
-    }
-    return false;
+    return this.#groupOf.has(number);
   }
 
   /** True when the set named this identity at the last flush. */
@@ -125,8 +131,8 @@ export class SetNode {
   }
 
   /** All identities that the set names now. */
-  *peers(): Generator<number> {
-    for (const { identities } of this.#groups.values()) yield* identities;
+  peers(): Iterable<number> {
+    return this.#groupOf.keys();
   }
 
   /** All identities that the set named at the last flush. */
@@ -137,7 +143,7 @@ export class SetNode {
 
   /** Names of the IP lists that take part. */
   ipLists(): ReadonlySet<string> {
-    return new Set(this.entries.flatMap((entry) => otherEnd(entry.active.rule, this.inbound).ipLists));
+    return this.#lists;
   }
 
   /** The content now; undefined when it allows and denies nothing. */
