@@ -198,17 +198,33 @@ export class AgentRig {
     rmSync(this.pinPath, { recursive: true, force: true });
     quietly('ip', 'link', 'delete', this.name);
     quietly('ip', 'netns', 'delete', this.name);
-    if (!existsSync(this.cgroupRoot)) return;
-    writeFileSync(join(this.cgroupRoot, 'cgroup.kill'), '1');
-    for (let tries = 0; existsSync(this.cgroupRoot) && tries < 100; tries++) {
-      try {
-        for (const below of ['services/web', 'services', 'system', '']) {
-          const path = join(this.cgroupRoot, below);
-          if (existsSync(path)) rmdirSync(path);
-        }
-      } catch {
-        execFileSync('sleep', ['0.05']); // killed processes leave a cgroup when they are reaped
-      }
+    if (existsSync(this.cgroupRoot)) writeFileSync(join(this.cgroupRoot, 'cgroup.kill'), '1');
+    // Container runtimes leave directories in the version 1 hierarchies too.
+    for (const mount of cgroupMounts()) removeCgroup(join(mount, this.name));
+  }
+}
+
+function cgroupMounts(): string[] {
+  const rows = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '));
+  return rows.flatMap(([, path, type]) => (path && type?.startsWith('cgroup') ? [path] : []));
+}
+
+function removeCgroup(path: string): void {
+  for (let tries = 0; existsSync(path); tries++) {
+    try {
+      removeTree(path);
+    } catch (error) {
+      if (tries > 100) throw error;
+      execFileSync('sleep', ['0.05']); // killed processes leave a cgroup when they are reaped
     }
   }
+}
+
+function removeTree(path: string): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeTree(join(path, entry.name));
+  }
+  rmdirSync(path);
 }
