@@ -58,7 +58,9 @@ describe('PolicyKeeper', () => {
   it('saves what took force, and a new process takes it up', async () => {
     const first = rig();
     await first.keeper.apply(at(3, 2), 'e1', plain);
+    expect(first.take()).toEqual(['saved']); // before the caller can ack: a power cut after the ack loses no policy
     await first.keeper.apply(at(4, 2), 'e1', plain);
+    expect(first.take()).toEqual([]);
     await first.timers.advance(100);
     expect(first.take()).toEqual(['saved']);
     const second = rig(first.path);

@@ -71,7 +71,10 @@ export class PolicyKeeper<W> {
     this.#epoch = epoch;
     this.#guard.onApplied(before, next, terms);
     this.#watchDeadline();
-    this.saveSoon();
+    // The caller acks now, and a host that lost power after its ack must come back with what it acked. Who is at which address
+    // may be learnt again; what may be done may not, so only that waits for the disk.
+    if (decides(before, next)) this.save();
+    else this.saveSoon();
     return applied;
   }
 
@@ -134,4 +137,13 @@ export class PolicyKeeper<W> {
     this.save();
     this.#ports.onReturned(rollout, outcome);
   }
+}
+
+/** True when the two may judge a connection between the same identities differently. */
+function decides(before: Instructions, next: Instructions): boolean {
+  return (
+    next.policyVersion !== before.policyVersion ||
+    next.sets.changesSince(before.sets).length > 0 ||
+    next.assignments.changesSince(before.assignments).length > 0
+  );
 }
