@@ -127,7 +127,7 @@ function flipChanges(
   const changes: Change<string, string>[] = [];
   let last = generation;
   let flips = false;
-  for (const [key, value] of [...desired.entries()]) {
+  for (const [key, value] of desired.entries()) {
     const before = actual.get(key);
     const same = before !== undefined && decisive(before) === decisive(value);
     if (!same) last += 1;

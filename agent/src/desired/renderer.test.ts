@@ -162,7 +162,7 @@ describe('Renderer', () => {
     const state = chain(1)[0] as State;
     const many = Array.from({ length: 5000 }, (_, i) => ({
       space: '',
-      address: Uint8Array.from([0xfd, 1, ...new Array(12).fill(0), i >> 8, i & 255]),
+      address: Uint8Array.from([0xfd, 1, ...new Uint8Array(12), i >> 8, i & 255]),
       identity: 7,
       shared: [],
       unmanaged: false,
