@@ -7,7 +7,7 @@
 import { Confidence, EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { ConnectionIndex, KEY_WORDS } from './connection-index.js';
 import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, WORD } from './event-layout.js';
-import { type RecordBatch, RecordBatchBuilder } from './record-batch.js';
+import { putLong, type RecordBatch, RecordBatchBuilder } from './record-batch.js';
 import { RowColumns, RowState } from './row-columns.js';
 
 /** The local workload of an endpoint number, also when the endpoint is gone by now. */
@@ -277,20 +277,24 @@ export class FlowAggregator {
     const builder = denied ? this.#denies : this.#allows;
     const keys = this.#index.keys;
     const key = row * KEY_WORDS;
-    const keyBytes = new Uint8Array(keys.buffer, key * 4, KEY_WORDS * 4);
     const owner = this.#ports.resolve(keys[key + 9] as number);
-    builder.begin();
-    builder.setAddress('localIp', keyBytes, 0);
-    builder.setAddress('remoteIp', keyBytes, 16);
-    builder.set('localPort', u16be(keyBytes, 32));
-    builder.set('remotePort', u16be(keyBytes, 34));
-    builder.set('protocol', (keys[key + 10] as number) & 0xff);
-    builder.set('workloadRef', builder.ref(owner?.workloadId ?? ''));
-    builder.set('localIdentity', owner?.identity ?? 0);
-    builder.set('processRef', builder.ref(rows.processName(row, this.#comm)));
-    builder.set('lastSeenUs', this.#ports.toWallUs(rows.lastNs[row] as number));
-    builder.set('confidence', confidenceOf(rows.identity[row] as number, rows.flags[row] as number));
-    rows.writeTo(row, builder);
+    const at = builder.begin();
+    const c = builder.columns;
+    for (let i = 0; i < 4; i++) {
+      c.localIp[4 * at + i] = keys[key + i] as number;
+      c.remoteIp[4 * at + i] = keys[key + 4 + i] as number;
+    }
+    // Both ports lie in network order in one word: local in its first two bytes.
+    const ports = keys[key + 8] as number;
+    c.localPort[at] = ((ports & 0xff) << 8) | ((ports >>> 8) & 0xff);
+    c.remotePort[at] = ((ports >>> 8) & 0xff00) | (ports >>> 24);
+    c.protocol[at] = (keys[key + 10] as number) & 0xff;
+    c.workloadRef[at] = builder.ref(owner?.workloadId ?? '');
+    c.localIdentity[at] = owner?.identity ?? 0;
+    c.processRef[at] = builder.ref(rows.processName(row, this.#comm));
+    putLong(c.lastSeenUs, at, this.#ports.toWallUs(rows.lastNs[row] as number));
+    c.confidence[at] = confidenceOf(rows.identity[row] as number, rows.flags[row] as number);
+    rows.writeTo(row, builder, at);
     rows.clearDeltas(row);
     this.counters.records += 1;
     if (builder.full) this.#pass(builder);

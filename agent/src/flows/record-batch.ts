@@ -11,44 +11,53 @@ export interface RecordBatch {
   readonly columns: FlowColumns;
 }
 
-const WIDTHS = {
-  firstSeenUs: 8,
-  lastSeenUs: 8,
-  localIp: 16,
-  remoteIp: 16,
-  localPort: 2,
-  remotePort: 2,
-  protocol: 1,
+const BYTES = {
   direction: 1,
+  protocol: 1,
   verdict: 1,
   reason: 1,
   mode: 1,
   kind: 1,
   tcpFlags: 1,
   confidence: 1,
+} as const;
+const SHORTS = { localPort: 2, remotePort: 2, servicePort: 2 } as const;
+const WORDS = {
   rule: 4,
   policyVersion: 4,
   localIdentity: 4,
   remoteIdentity: 4,
-  bytesIn: 8,
-  bytesOut: 8,
-  packetsIn: 8,
-  packetsOut: 8,
   attempts: 4,
   pid: 4,
   workloadRef: 4,
   processRef: 4,
-  servicePort: 2,
 } as const;
+/** Two words, low first. */
+const LONGS = {
+  firstSeenUs: 8,
+  lastSeenUs: 8,
+  bytesIn: 8,
+  bytesOut: 8,
+  packetsIn: 8,
+  packetsOut: 8,
+} as const;
+/** Four words, as they lie in memory. */
+const ADDRESSES = { localIp: 16, remoteIp: 16 } as const;
+const WIDTHS = { ...BYTES, ...SHORTS, ...WORDS, ...LONGS, ...ADDRESSES } as const;
 
-export type ColumnName = keyof typeof WIDTHS;
-const NAMES = Object.keys(WIDTHS) as ColumnName[];
+type Columns = { readonly [N in keyof typeof BYTES]: Uint8Array } & {
+  readonly [N in keyof typeof SHORTS]: Uint16Array;
+} & { readonly [N in keyof typeof WORDS | keyof typeof LONGS | keyof typeof ADDRESSES]: Uint32Array };
 
-/** Fills columns up to a fixed number of records. */
+/**
+ * Fills columns up to a fixed number of records. The caller writes row `begin()` of each column itself: this is the innermost loop
+ * of the agent, and a typed array per column is what the engine makes direct stores of. Little-endian, as every BPF host here.
+ */
 export class RecordBatchBuilder {
   readonly #lane: RecordLane;
   readonly #capacity: number;
-  #columns: Record<ColumnName, Buffer>;
+  /** Of the batch being filled; another after take(). */
+  columns: Columns;
   #strings: string[] = [''];
   #refs = new Map<string, number>([['', 0]]);
   #count = 0;
@@ -56,7 +65,7 @@ export class RecordBatchBuilder {
   constructor(lane: RecordLane, capacity: number) {
     this.#lane = lane;
     this.#capacity = capacity;
-    this.#columns = allocate(capacity);
+    this.columns = allocate(capacity);
   }
 
   get count(): number {
@@ -67,36 +76,11 @@ export class RecordBatchBuilder {
     return this.#count === this.#capacity;
   }
 
-  /** Begins a record; every column of it must then be set. Must not be full. */
-  begin(): void {
+  /** Begins a record and gives its row; every column of it must then be written. Must not be full. */
+  begin(): number {
     if (this.full) throw new Error(`Cannot add a record: the batch holds ${this.#count}, wanted a taken batch`);
     this.#count += 1;
-  }
-
-  /** Sets a number of 8, 16 or 32 bits in the newest record. */
-  set(column: Exclude<ColumnName, 'localIp' | 'remoteIp'>, value: number): void {
-    const buffer = this.#columns[column];
-    const at = this.#count - 1;
-    switch (WIDTHS[column]) {
-      case 1:
-        buffer[at] = value;
-        break;
-      case 2:
-        buffer.writeUInt16LE(value & 0xffff, at * 2);
-        break;
-      case 4:
-        buffer.writeUInt32LE(value >>> 0, at * 4);
-        break;
-      default:
-        // Below 2^53, as every number here is.
-        buffer.writeUInt32LE(value % 0x1_0000_0000, at * 8);
-        buffer.writeUInt32LE(Math.floor(value / 0x1_0000_0000), at * 8 + 4);
-    }
-  }
-
-  /** Sets an address of the newest record from 16 bytes at an offset. */
-  setAddress(column: 'localIp' | 'remoteIp', bytes: Uint8Array, offset: number): void {
-    this.#columns[column].set(bytes.subarray(offset, offset + 16), (this.#count - 1) * 16);
+    return this.#count - 1;
   }
 
   /** Number of a string in this batch's dictionary. */
@@ -112,8 +96,10 @@ export class RecordBatchBuilder {
   take(): RecordBatch | undefined {
     if (this.#count === 0) return undefined;
     const columns = { count: this.#count, strings: this.#strings } as FlowColumns;
-    for (const name of NAMES) columns[name] = this.#columns[name].subarray(0, this.#count * WIDTHS[name]);
-    this.#columns = allocate(this.#capacity);
+    for (const name of Object.keys(WIDTHS) as (keyof typeof WIDTHS)[]) {
+      columns[name] = Buffer.from(this.columns[name].buffer as ArrayBuffer, 0, this.#count * WIDTHS[name]);
+    }
+    this.columns = allocate(this.#capacity);
     this.#strings = [''];
     this.#refs = new Map([['', 0]]);
     this.#count = 0;
@@ -121,8 +107,18 @@ export class RecordBatchBuilder {
   }
 }
 
-function allocate(capacity: number): Record<ColumnName, Buffer> {
-  const columns = {} as Record<ColumnName, Buffer>;
-  for (const name of NAMES) columns[name] = Buffer.alloc(capacity * WIDTHS[name]);
-  return columns;
+/** Writes a number below 2^53 as 64 bits. */
+export function putLong(column: Uint32Array, row: number, value: number): void {
+  column[2 * row] = value % 0x1_0000_0000;
+  column[2 * row + 1] = Math.floor(value / 0x1_0000_0000);
+}
+
+function allocate(capacity: number): Columns {
+  const columns: Record<string, Uint8Array | Uint16Array | Uint32Array> = {};
+  for (const name of Object.keys(BYTES)) columns[name] = new Uint8Array(capacity);
+  for (const name of Object.keys(SHORTS)) columns[name] = new Uint16Array(capacity);
+  for (const name of Object.keys(WORDS)) columns[name] = new Uint32Array(capacity);
+  for (const name of Object.keys(LONGS)) columns[name] = new Uint32Array(capacity * 2);
+  for (const name of Object.keys(ADDRESSES)) columns[name] = new Uint32Array(capacity * 4);
+  return columns as unknown as Columns;
 }

@@ -1,7 +1,7 @@
 // The rows of the aggregation table, one typed array per field: what a connection's next record will say, and the cumulative
 // counters its next event is compared with.
 import { BYTE, WORD } from './event-layout.js';
-import type { RecordBatchBuilder } from './record-batch.js';
+import { putLong, type RecordBatchBuilder } from './record-batch.js';
 
 /** Bits of a row's state. A row without used is free. */
 export const RowState = {
@@ -17,6 +17,8 @@ export const RowState = {
 } as const;
 
 const HIGH_WORD = 0x1_0000_0000;
+/** Decoded process names kept. */
+const NAMES_KEPT = 509;
 
 export class RowColumns {
   readonly state: Uint8Array;
@@ -47,6 +49,7 @@ export class RowColumns {
   readonly #direction: Uint8Array;
   readonly #servicePort: Uint16Array;
   readonly #comm: Uint32Array;
+  readonly #names: ({ a: number; b: number; c: number; d: number; text: string } | undefined)[] = new Array(NAMES_KEPT);
 
   constructor(capacity: number) {
     const f64 = () => new Float64Array(capacity);
@@ -147,34 +150,44 @@ export class RowColumns {
     }
   }
 
-  /** The process's name up to its first NUL, replacing what is no UTF-8. */
+  /** The process's name up to its first NUL, replacing what is no UTF-8. Names repeat: the last few hundred are kept decoded. */
   processName(row: number, scratch: Buffer): string {
-    const bytes = new Uint8Array(this.#comm.buffer, row * 16, 16);
-    if (bytes[0] === 0) return '';
-    scratch.set(bytes);
+    const w = row * 4;
+    const a = this.#comm[w] as number;
+    const b = this.#comm[w + 1] as number;
+    const c = this.#comm[w + 2] as number;
+    const d = this.#comm[w + 3] as number;
+    if ((a & 0xff) === 0) return '';
+    const slot = ((a ^ Math.imul(b, 31) ^ Math.imul(c, 17) ^ d) >>> 0) % NAMES_KEPT;
+    const kept = this.#names[slot];
+    if (kept && kept.a === a && kept.b === b && kept.c === c && kept.d === d) return kept.text;
+    scratch.set(new Uint8Array(this.#comm.buffer, row * 16, 16));
     const end = scratch.indexOf(0);
-    return scratch.toString('utf8', 0, end < 0 ? 16 : end);
+    const text = scratch.toString('utf8', 0, end < 0 ? 16 : end);
+    this.#names[slot] = { a, b, c, d, text };
+    return text;
   }
 
-  /** Writes the columns that need nothing but the row into the builder's newest record. */
-  writeTo(row: number, builder: RecordBatchBuilder): void {
-    builder.set('firstSeenUs', this.firstSeenUs[row] as number);
-    builder.set('direction', this.#direction[row] as number);
-    builder.set('verdict', this.verdict[row] as number);
-    builder.set('reason', this.#reason[row] as number);
-    builder.set('mode', this.#mode[row] as number);
-    builder.set('kind', this.#kind[row] as number);
-    builder.set('tcpFlags', this.tcpFlags[row] as number);
-    builder.set('rule', this.#rule[row] as number);
-    builder.set('policyVersion', this.#policyVersion[row] as number);
-    builder.set('remoteIdentity', this.identity[row] as number);
-    builder.set('bytesIn', this.bytesIn[row] as number);
-    builder.set('bytesOut', this.bytesOut[row] as number);
-    builder.set('packetsIn', this.packetsIn[row] as number);
-    builder.set('packetsOut', this.packetsOut[row] as number);
-    builder.set('attempts', Math.max(1, this.attempts[row] as number));
-    builder.set('pid', this.#pid[row] as number);
-    builder.set('servicePort', this.#servicePort[row] as number);
+  /** Writes the columns that need nothing but the row into row `at` of the builder. */
+  writeTo(row: number, builder: RecordBatchBuilder, at: number): void {
+    const c = builder.columns;
+    putLong(c.firstSeenUs, at, this.firstSeenUs[row] as number);
+    putLong(c.bytesIn, at, this.bytesIn[row] as number);
+    putLong(c.bytesOut, at, this.bytesOut[row] as number);
+    putLong(c.packetsIn, at, this.packetsIn[row] as number);
+    putLong(c.packetsOut, at, this.packetsOut[row] as number);
+    c.direction[at] = this.#direction[row] as number;
+    c.verdict[at] = this.verdict[row] as number;
+    c.reason[at] = this.#reason[row] as number;
+    c.mode[at] = this.#mode[row] as number;
+    c.kind[at] = this.#kind[row] as number;
+    c.tcpFlags[at] = this.tcpFlags[row] as number;
+    c.rule[at] = this.#rule[row] as number;
+    c.policyVersion[at] = this.#policyVersion[row] as number;
+    c.remoteIdentity[at] = this.identity[row] as number;
+    c.attempts[at] = Math.max(1, this.attempts[row] as number);
+    c.pid[at] = this.#pid[row] as number;
+    c.servicePort[at] = this.#servicePort[row] as number;
   }
 }
 
