@@ -92,6 +92,8 @@ export class Agent {
   #statusDueAt = 0;
   #channelAddress = '';
   #lostEvents = 0n;
+  /** Policy version that this run took back last. */
+  #returnedFrom = 0;
 
   private constructor(config: AgentConfig, log: Logger, kernel: KernelPorts, lock: AgentLock) {
     this.#config = config;
@@ -139,6 +141,9 @@ export class Agent {
       onReturned: (rollout, outcome) => {
         const how = outcome.kind === 'ok' ? '' : `; returning failed: ${outcome.message}`;
         this.#board.set('RF_ROLLOUT_RETURNED', `Policy version ${rollout.policyVersion} was not confirmed${how}`);
+        this.#returnedFrom = rollout.policyVersion;
+        // A controller that came back in this very moment counts on the state that was left.
+        if (outcome.kind === 'ok') this.#session?.resync(`policy version ${rollout.policyVersion} was taken back`);
       },
     });
     const lastGood = this.#keeper.load();
@@ -258,6 +263,7 @@ export class Agent {
             const refused = applied.kind === 'refused' ? `Revision ${next.revision}: ${applied.message}` : undefined;
             this.#board.set('RF_NACK', refused);
             if (!refused) this.#board.set('RF_STATE_CORRUPT', undefined);
+            if (!refused && next.policyVersion > this.#returnedFrom) this.#board.set('RF_ROLLOUT_RETURNED', undefined);
             return applied;
           },
           onWelcome: (hostId) => {

@@ -4,6 +4,8 @@
 export interface Timers {
   /** Unix milliseconds. */
   now(): number;
+  /** Milliseconds since some fixed instant; nobody can set it. */
+  steady(): number;
   /** Calls fn once after delayMs; the result cancels it, also after it fired. */
   after(delayMs: number, fn: () => void): () => void;
 }
@@ -13,6 +15,7 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** The machine's. Timers keep the process alive unless told not to. */
 export const systemTimers: Timers = {
   now: () => Date.now(),
+  steady: () => performance.now(),
   after(delayMs, fn) {
     // Node fires timers beyond 2^31 ms at once.
     let timer = setTimeout(step, Math.min(delayMs, LONGEST_MS));

@@ -60,7 +60,7 @@ it('LastGoodFile gives back every table, the way back and the workloads', () => 
   file.write({
     epoch: 'e',
     instructions,
-    pending: { policyVersion: 4, confirmWithinMs: 100, before },
+    pending: { policyVersion: 4, confirmWithinMs: 100, untilMs: 77, before: { instructions: before, epoch: 'd' } },
     bootId: 'b',
     workloads: [{ localId: 'host', id: 2n ** 60n }],
   });
@@ -69,7 +69,8 @@ it('LastGoodFile gives back every table, the way back and the workloads', () => 
   const plain = (value: unknown) =>
     JSON.parse(JSON.stringify(value, (_, v) => (v instanceof Uint8Array ? Buffer.from(v).toString('hex') : v)));
   expect(plain(read && snapshotOf(read.instructions))).toEqual(plain(snapshotOf(instructions)));
-  expect(plain(read?.pending && snapshotOf(read.pending.before))).toEqual(plain(snapshotOf(before)));
+  expect(plain(read?.pending && snapshotOf(read.pending.before.instructions))).toEqual(plain(snapshotOf(before)));
+  expect(read?.pending).toMatchObject({ policyVersion: 4, confirmWithinMs: 100, untilMs: 77, before: { epoch: 'd' } });
   expect(read?.instructions.bindings.size).toBe(1);
 });
 

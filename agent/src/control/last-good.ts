@@ -23,7 +23,14 @@ export interface LastGood<W> {
 interface OnDisk<W> {
   epoch: string;
   update: InstructionUpdate;
-  pending: { policyVersion: number; confirmWithinMs: number; before: InstructionUpdate } | null;
+  pending: {
+    policyVersion: number;
+    confirmWithinMs: number;
+    before: InstructionUpdate;
+    /** Written since windows have an end; before, the window began anew and the epoch was the state's. */
+    untilMs?: number;
+    epoch?: string;
+  } | null;
   bootId: string;
   workloads: readonly W[];
 }
@@ -42,7 +49,9 @@ export class LastGoodFile<W> {
     const pending = state.pending && {
       policyVersion: state.pending.policyVersion,
       confirmWithinMs: state.pending.confirmWithinMs,
-      before: snapshotOf(state.pending.before),
+      before: snapshotOf(state.pending.before.instructions),
+      untilMs: state.pending.untilMs,
+      epoch: state.pending.before.epoch,
     };
     const onDisk: OnDisk<W> = {
       epoch: state.epoch,
@@ -66,7 +75,15 @@ export class LastGoodFile<W> {
         bootId,
         workloads,
         instructions: this.#rebuild(value.update),
-        pending: pending && before ? { ...pending, before } : undefined,
+        pending:
+          pending && before
+            ? {
+                policyVersion: pending.policyVersion,
+                confirmWithinMs: pending.confirmWithinMs,
+                untilMs: pending.untilMs ?? Number.MAX_SAFE_INTEGER,
+                before: { instructions: before, epoch: pending.epoch ?? epoch },
+              }
+            : undefined,
       };
     } catch (error) {
       try {

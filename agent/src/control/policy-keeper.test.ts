@@ -84,10 +84,9 @@ describe('PolicyKeeper', () => {
     keeper.onConnected();
     await keeper.apply(at(1, 1), 'e', plain);
     await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
-    await timers.advance(10_000);
-    expect(kernel).toEqual([1, 2]);
+    await timers.advance(1000);
     keeper.onLost();
-    await timers.advance(2999);
+    await timers.advance(1999);
     expect(kernel).toEqual([1, 2]);
     await timers.advance(1);
     expect(kernel).toEqual([1, 2, 1]);
@@ -97,17 +96,72 @@ describe('PolicyKeeper', () => {
     expect(next.keeper.inForce.revision).toBe(1);
   });
 
-  it('returns also when the agent was restarted in between', async () => {
+  it('returns also when the agent was restarted in between, when what is left of the window has passed', async () => {
     const first = rig();
     first.keeper.onConnected();
     await first.keeper.apply(at(1, 1), 'e', plain);
-    await first.keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
-    first.keeper.save();
+    await first.keeper.apply(at(2, 2), 'e', { confirmWithinMs: 60_000, confirmedPolicyVersion: 0 });
     const second = rig(first.path);
+    await second.timers.advance(40_000);
     second.keeper.load();
-    await second.timers.advance(3000);
+    expect(second.keeper.inForce.revision).toBe(2);
+    await second.timers.advance(19_999);
+    expect(second.kernel).toEqual([]);
+    await second.timers.advance(1);
     expect(second.kernel).toEqual([1]);
     expect(second.take()).toEqual(['saved', 'returned from 2 ok']);
+  });
+
+  it('has the way back on disk before the rollout is acknowledged, and gone once it is confirmed', async () => {
+    const { keeper, path } = rig();
+    keeper.onConnected();
+    await keeper.apply(at(1, 1), 'e', plain);
+    await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    expect(rig(path).keeper.load()?.pending).toMatchObject({ policyVersion: 2, before: { epoch: 'e' } });
+    await keeper.apply(at(3, 2), 'e', { confirmWithinMs: 0, confirmedPolicyVersion: 2 });
+    expect(rig(path).keeper.load()?.pending).toBeUndefined();
+  });
+
+  it('speaks of the returned state in the epoch that it belongs to', async () => {
+    const { keeper, timers } = rig();
+    keeper.onConnected();
+    await keeper.apply(at(7, 1), 'old', plain);
+    await keeper.apply(at(2, 2), 'new', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    expect(keeper.epoch).toBe('new');
+    keeper.onLost();
+    await timers.advance(3000);
+    expect([keeper.inForce.revision, keeper.epoch]).toEqual([7, 'old']);
+  });
+
+  it('tries a return that the kernel refused again, and keeps the new version until then', async () => {
+    const { keeper, timers, refuse, take } = rig();
+    keeper.onConnected();
+    await keeper.apply(at(1, 1), 'e', plain);
+    await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    keeper.onLost();
+    refuse.add(1);
+    await timers.advance(3000);
+    expect(take().at(-1)).toBe('returned from 2 refused');
+    expect(keeper.inForce.revision).toBe(2);
+    refuse.clear();
+    await timers.advance(5000);
+    expect(take().at(-1)).toBe('returned from 2 ok');
+    expect(keeper.inForce.revision).toBe(1);
+  });
+
+  it('a controller that is back in the very moment of the return decides: nothing is taken back', async () => {
+    const { keeper, timers, kernel } = rig();
+    keeper.onConnected();
+    await keeper.apply(at(1, 1), 'e', plain);
+    await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    keeper.onLost();
+    await timers.advance(2999);
+    keeper.onConnected();
+    await timers.advance(10_000);
+    expect(kernel).toEqual([1, 2]);
+    keeper.onLost(); // the window is over and nobody confirmed
+    await timers.advance(0);
+    expect(kernel).toEqual([1, 2, 1]);
   });
 
   it('does not return after a confirmation', async () => {

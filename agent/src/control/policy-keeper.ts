@@ -5,7 +5,7 @@ import type { Applied, Enforcement } from '../enforcement.js';
 import { codeOf, messageOf } from '../errors.js';
 import type { Timers } from '../timers.js';
 import type { LastGood, LastGoodFile } from './last-good.js';
-import { type PendingRollout, RolloutGuard, type RolloutTerms } from './rollout.js';
+import { type Instant, type PendingRollout, RolloutGuard, type RolloutTerms } from './rollout.js';
 
 export interface PolicyKeeperPorts<W> {
   readonly enforcement: Enforcement;
@@ -32,10 +32,12 @@ export class PolicyKeeper<W> {
   #epoch = '';
   #cancelSave: (() => void) | undefined;
   #cancelReturn: (() => void) | undefined;
+  /** Revisions and returns, one after the other: what a rollout returns to is what was in force when it was applied. */
+  #queue: Promise<unknown> = Promise.resolve();
 
   constructor(ports: PolicyKeeperPorts<W>) {
     this.#ports = ports;
-    this.#guard = new RolloutGuard(undefined, ports.timers.now());
+    this.#guard = new RolloutGuard(undefined, instant(ports.timers));
   }
 
   /** Epoch of what is in force; '' when nothing came from a controller yet. */
@@ -57,25 +59,28 @@ export class PolicyKeeper<W> {
     }
     if (!state) return undefined;
     this.#epoch = state.epoch;
-    this.#guard = new RolloutGuard(state.pending, this.#ports.timers.now());
+    this.#guard = new RolloutGuard(state.pending, instant(this.#ports.timers));
     this.#ports.enforcement.restore(state.instructions);
     this.#watchDeadline();
     return state;
   }
 
   /** A whole revision from the controller. */
-  async apply(next: Instructions, epoch: string, terms: RolloutTerms): Promise<Applied> {
-    const before = this.inForce;
-    const applied = await this.#ports.enforcement.tryInstructions(next);
-    if (applied.kind !== 'ok') return applied;
-    this.#epoch = epoch;
-    this.#guard.onApplied(before, next, terms);
-    this.#watchDeadline();
-    // The caller acks now, and a host that lost power after its ack must come back with what it acked. Who is at which address
-    // may be learnt again; what may be done may not, so only that waits for the disk.
-    if (decides(before, next)) this.save();
-    else this.saveSoon();
-    return applied;
+  apply(next: Instructions, epoch: string, terms: RolloutTerms): Promise<Applied> {
+    return this.#serially(async () => {
+      const before = { instructions: this.inForce, epoch: this.#epoch };
+      const applied = await this.#ports.enforcement.tryInstructions(next);
+      if (applied.kind !== 'ok') return applied;
+      this.#epoch = epoch;
+      const pending = this.#guard.pending;
+      this.#guard.onApplied(before, next, terms, instant(this.#ports.timers));
+      this.#watchDeadline();
+      // The caller acks now, and a host that lost power after its ack must come back with what it acked. Who is at which address
+      // may be learnt again; what may be done may not, so only that waits for the disk. Nor may a way back, or its end.
+      if (decides(before.instructions, next) || pending !== this.#guard.pending) this.save();
+      else this.saveSoon();
+      return applied;
+    });
   }
 
   onConnected(): void {
@@ -84,7 +89,7 @@ export class PolicyKeeper<W> {
   }
 
   onLost(): void {
-    this.#guard.onLost(this.#ports.timers.now());
+    this.#guard.onLost();
     this.#watchDeadline();
   }
 
@@ -127,16 +132,35 @@ export class PolicyKeeper<W> {
     const deadline = this.#guard.deadlineMs;
     if (deadline === undefined) return;
     const { timers } = this.#ports;
-    this.#cancelReturn = timers.after(Math.max(0, deadline - timers.now()), () => void this.#returnBack());
+    this.#cancelReturn = timers.after(Math.max(0, deadline - timers.steady()), () => void this.#returnBack());
   }
 
-  async #returnBack(): Promise<void> {
-    const rollout = this.#guard.takeReturn(this.#ports.timers.now());
-    if (!rollout) return this.#watchDeadline(); // the clock was set back meanwhile
-    const outcome = await this.#ports.enforcement.tryInstructions(rollout.before);
-    this.save();
-    this.#ports.onReturned(rollout, outcome);
+  #returnBack(): Promise<void> {
+    return this.#serially(async () => {
+      const { timers, enforcement, onReturned } = this.#ports;
+      // Asked again in its turn: the controller may be back, or have confirmed, by now.
+      const rollout = this.#guard.due(timers.steady());
+      if (rollout !== undefined) {
+        const outcome = await enforcement.tryInstructions(rollout.before.instructions);
+        const done = outcome.kind === 'ok';
+        if (done) this.#epoch = rollout.before.epoch;
+        this.#guard.onReturned(done, timers.steady());
+        if (done) this.save();
+        onReturned(rollout, outcome);
+      }
+      this.#watchDeadline();
+    });
   }
+
+  #serially<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work);
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+function instant(timers: Timers): Instant {
+  return { wallMs: timers.now(), steadyMs: timers.steady() };
 }
 
 /** True when the two may judge a connection between the same identities differently. */

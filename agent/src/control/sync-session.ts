@@ -89,7 +89,8 @@ export class SyncSession {
     if (this.open)
       throw new AgentError('RF_STREAM', 'Cannot read the controller: found a second Welcome, wanted one per stream');
     this.#epoch = welcome.epoch;
-    this.#mustBeFull = !welcome.resumed;
+    // A resync may have been asked for since Hello: then nothing resumes, whatever the controller says to that Hello.
+    if (!welcome.resumed) this.#mustBeFull = true;
     this.#ports.onWelcome(welcome.hostId);
     this.#ports.send({ body: { $case: 'inventory', value: this.#ports.inventory() } });
     this.#ports.send({ body: { $case: 'status', value: this.#ports.status() } });

@@ -10,6 +10,10 @@ export class ManualTimers implements Timers {
     return this.#now;
   }
 
+  steady(): number {
+    return this.#now;
+  }
+
   after(delayMs: number, fn: () => void): () => void {
     const id = this.#next++;
     this.#due.set(id, { at: this.#now + delayMs, fn });

@@ -47,6 +47,7 @@ describe('CgroupSource', () => {
     const root = newRoot();
     const slow: Timers = {
       now: systemTimers.now,
+      steady: systemTimers.steady,
       after: (ms, fn) => systemTimers.after(ms === 2000 ? 600_000 : ms, fn),
     };
     const { source, ids } = rig(root, 'config', configuredCgroups([web]), slow);
