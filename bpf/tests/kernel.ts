@@ -29,7 +29,6 @@ import {
   Lane,
   type LaneStats,
   laneIndex,
-  MAPS,
   type MapName,
   objectPath,
   PROGRAMS,

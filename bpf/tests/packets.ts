@@ -85,7 +85,7 @@ export function udpDatagram(
   dst: string,
   sport: number,
   dport: number,
-  payload = new Uint8Array(4),
+  payload: Uint8Array = new Uint8Array(4),
 ): Uint8Array {
   const bytes = new Uint8Array(8 + payload.length);
   const view = new DataView(bytes.buffer);
@@ -102,7 +102,7 @@ export function icmpMessage(
   dst: string,
   type: number,
   code: number,
-  rest = new Uint8Array(4),
+  rest: Uint8Array = new Uint8Array(4),
 ): Uint8Array {
   const bytes = new Uint8Array(4 + rest.length);
   bytes[0] = type;

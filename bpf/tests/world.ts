@@ -244,7 +244,7 @@ export function isIcmpError(tuple: Tuple): boolean {
 }
 
 /** Comparable text of a flow key. */
-export function keyText(key: Omit<FlowKey, 'endpoint'> & { readonly endpoint?: number }): string {
+export function keyText(key: Omit<FlowKey, 'endpoint' | 'opened'> & { readonly endpoint?: number }): string {
   const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
   return `${key.endpoint ?? 0} ${key.proto} ${hex(key.local)}:${key.localPort} ${hex(key.remote)}:${key.remotePort}`;
 }
