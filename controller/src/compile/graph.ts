@@ -338,8 +338,8 @@ class CompilerGraph implements Compiler {
 
   #subject(identity: Identity, inbound: boolean): SubjectState {
     const direction = inbound ? Direction.DIRECTION_INBOUND : Direction.DIRECTION_OUTBOUND;
-    const { mode } = effectiveMode(this.#policy, identity, direction);
-    return { node: this.#sets.nodeFor(identity, inbound), mode };
+    const { mode, decidedBy } = effectiveMode(this.#policy, identity, direction);
+    return { node: this.#sets.nodeFor(identity, inbound), mode, named: decidedBy !== undefined };
   }
 
   /** Names the content of every node that was touched. */
@@ -405,8 +405,8 @@ class CompilerGraph implements Compiler {
         localId: workload.localId,
         workloadId: id,
         identity: identity.number,
-        modeIn: identity.inbound?.mode ?? Mode.MODE_VISIBILITY,
-        modeOut: identity.outbound?.mode ?? Mode.MODE_VISIBILITY,
+        modeIn: modeOf(identity.inbound, workload),
+        modeOut: modeOf(identity.outbound, workload),
         setIn: identity.inbound?.node?.published?.hash ?? '',
         setOut: identity.outbound?.node?.published?.hash ?? '',
         isolated: workload.isolated,
@@ -425,6 +425,12 @@ class CompilerGraph implements Compiler {
     this.#onHost.set(hostId, made);
     return made;
   }
+}
+
+/** Policy's mode where it names the workload, else the one that the workload starts with. */
+function modeOf(state: SubjectState | undefined, { startingMode }: CompilerWorkload): Mode {
+  if (state?.named) return state.mode;
+  return startingMode ?? Mode.MODE_VISIBILITY;
 }
 
 function nodesOf(identity: Identity): SetNode[] {

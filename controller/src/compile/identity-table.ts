@@ -27,6 +27,8 @@ export interface Identity extends PolicyWorkload {
 export interface SubjectState {
   readonly node: SetNode | undefined;
   readonly mode: Mode;
+  /** A mode of the policy names it: starting modes do not count. */
+  readonly named: boolean;
 }
 
 /** What decides identities: the dimensions and workload ids that policy mentions. */

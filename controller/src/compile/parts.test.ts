@@ -197,3 +197,29 @@ describe('compiler', () => {
     expect(compiler.capacity('nobody')).toBeUndefined();
   });
 });
+
+describe('entryFor', () => {
+  it('keeps a rule that wants one dimension both the same and different from naming anybody', () => {
+    const selected = { anyone: false, selector: { kind: 'every' as const }, ipLists: [] };
+    const odd: Rule = {
+      ...rule(1, 'allow', [6, 1, 1]),
+      providedBy: selected,
+      usedBy: selected,
+      same: ['role'],
+      differs: ['role'],
+    };
+    const compiler = createCompiler({ identities: identityNumbers(), classes: identityNumbers(), quarantineMs: 0 });
+    compiler.setHost('h');
+    compiler.setWorkload({
+      id: 'a',
+      labels: { role: 'x' },
+      hostId: 'h',
+      localId: 'a',
+      addresses: [{ space: '', address: address('10.0.0.1') }],
+      isolated: false,
+      reject: false,
+    });
+    compiler.setPolicy({ rules: [odd], ipLists: new Map(), modes: [], tests: [] }, 1);
+    expect(compiler.flush()[0]?.sets).toEqual([]);
+  });
+});

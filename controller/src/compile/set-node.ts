@@ -214,13 +214,18 @@ export function entryFor(active: ActiveRule, inbound: boolean, subject: Identity
   }
   const conditions: Selector[] = [];
   let key = String(serial);
-  for (const dimension of [...rule.same, ...rule.differs]) {
-    const value = labelOf(subject.labels, dimension);
-    if (value === undefined) return byAddress ? { active, peers: undefined, key: `${serial}-` } : undefined;
-    key += `\t${value}`;
-    const equal: Selector = { kind: 'label', dimension, values: [value] };
-    if (rule.same.includes(dimension)) conditions.push(equal);
-    else conditions.push({ kind: 'exists', dimension }, { kind: 'not', of: equal });
+  for (const [dimensions, equal] of [
+    [rule.same, true],
+    [rule.differs, false],
+  ] as const) {
+    for (const dimension of dimensions) {
+      const value = labelOf(subject.labels, dimension);
+      if (value === undefined) return byAddress ? { active, peers: undefined, key: `${serial}-` } : undefined;
+      key += `\t${value}`;
+      const own: Selector = { kind: 'label', dimension, values: [value] };
+      if (equal) conditions.push(own);
+      else conditions.push({ kind: 'exists', dimension }, { kind: 'not', of: own });
+    }
   }
   if (other.selector === undefined) return { active, peers: undefined, key: `${serial}-` };
   return { active, peers: { kind: 'all', of: [...conditions, other.selector] }, key };

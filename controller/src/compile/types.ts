@@ -1,4 +1,5 @@
 // What goes into the compiler and comes out. Inputs are level-triggered: the last set or remove of a key counts, history does not.
+import type { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { HostDelta } from '@ringfence/proto/instructions.js';
 import type { Labels, Policy } from '../policy/model.js';
 import type { SpaceAddress } from '../topology/view.js';
@@ -17,6 +18,8 @@ export interface CompilerWorkload {
   readonly addresses: readonly SpaceAddress[];
   /** Unpaired, denied or quarantined: the failsafe table only. */
   readonly isolated: boolean;
+  /** Its mode in both directions where no mode of the policy names it; undefined: visibility. */
+  readonly startingMode?: Mode | undefined;
   /** Refuse with RST or ICMP (true) or drop silently. */
   readonly reject: boolean;
 }

@@ -242,11 +242,19 @@ function resolveRule(spec: RuleSpec, set: RuleSetSpec | undefined, context: Cont
       }
     });
   }
+  const same = set?.scope?.filter((entry) => !entry.includes('=')) ?? [];
+  spec.differs?.forEach((dimension, index) => {
+    if (!same.includes(dimension)) return;
+    report(
+      [...path, 'differs', index],
+      'RF_POLICY_RELATION',
+      `a dimension outside the scope: inside it both ends have one ${dimension}`,
+    );
+  });
   const expires = spec.expires === undefined ? undefined : parseInstant(spec.expires);
   if (spec.expires !== undefined && expires === undefined) {
     report([...path, 'expires'], 'RF_POLICY_TIME', 'an ISO 8601 instant with zone, such as 2027-01-31T18:00:00Z');
   }
-  const same = set?.scope?.filter((entry) => !entry.includes('=')) ?? [];
   const both = spec.direction === undefined || spec.direction === 'both';
   return {
     id: spec.id,

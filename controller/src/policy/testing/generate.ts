@@ -98,7 +98,11 @@ export function randomDocument(r: Random, rulesMax = 12): PolicyDocument {
         {
           id: 'set',
           scope: r.pick([['app'], ['app', 'env'], ['app=shop'], ['env=prod', 'app']]),
-          rules: Array.from({ length: 1 + r.below(3) }, (_, index) => randomRule(r, `s${index}`)),
+          // A scope says that ends are the same: no rule inside it may say that they differ.
+          rules: Array.from({ length: 1 + r.below(3) }, (_, index) => ({
+            ...randomRule(r, `s${index}`),
+            differs: undefined,
+          })),
         },
       ]
     : [];
