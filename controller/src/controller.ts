@@ -4,13 +4,16 @@
 //          ──flows─► FlowUpload ─► FlowIngest ─► MemoryHistory, Followers ──► Flows service ──► operators
 //   operators ──admin──► services ──► StateStore, PolicyBook ──onProvisioned──► Distributor
 //   new agents ──enroll──► Enrolment ──► Authority
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { mappedAddress, parseAddress, parsePrefix, prefixCovers } from '@ringfence/proto/address.js';
+import { AuditService } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { LabelsService } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
 import { NatMappingsService } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
+import { PairingService } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import { PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { WorkloadsService } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
@@ -21,6 +24,7 @@ import {
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { FlowUploadService } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Logger } from 'pino';
+import { auditService } from './api/audit-service.js';
 import { knownDimensions } from './api/convert.js';
 import { enrollmentService, renewalService } from './api/enrolment-services.js';
 import { flowsService } from './api/flows-service.js';
@@ -29,6 +33,7 @@ import { certificateRefusal, hostsService } from './api/hosts-service.js';
 import { labelsService } from './api/labels-service.js';
 import { type MetricsServer, serveMetrics } from './api/metrics.js';
 import { natService } from './api/nat-service.js';
+import { pairingService } from './api/pairing-service.js';
 import { PolicyBook } from './api/policy-book.js';
 import { policyService } from './api/policy-service.js';
 import { policyVeto } from './api/policy-veto.js';
@@ -39,17 +44,24 @@ import { statusService } from './api/status-service.js';
 import { demandPeer, ServingCertificate, serverCredentials } from './api/tls.js';
 import { WorkloadView } from './api/workload-view.js';
 import { workloadsService } from './api/workloads-service.js';
+import { currentCaller } from './audit/caller.js';
+import { auditEntries } from './audit/entries.js';
 import { Authority } from './ca/authority.js';
 import { SERVER_NAME } from './ca/certificates.js';
 import { Enrolment } from './ca/enrolment.js';
 import { makePrivateDirectory } from './ca/files.js';
 import { createCompiler } from './compile/graph.js';
 import { type ControllerConfig, formatListen, type ListenAddress } from './config.js';
+import { pairStep } from './discovery/pair-workload.js';
 import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
 import { MemoryHistory } from './flows/history.js';
 import { FlowIngest } from './flows/ingest.js';
 import { FlowUpload } from './flows/upload.js';
+import { Isolation } from './keys/isolation.js';
+import { PairingDesk } from './keys/pairing-desk.js';
+import { loadSecretMac } from './keys/secret-mac.js';
+import { VALUE_PATTERN } from './policy/names.js';
 import { AgentSync } from './session/agent-sync.js';
 import { Distributor } from './session/distributor.js';
 import { HostRuntimes } from './session/host-runtime.js';
@@ -111,6 +123,7 @@ async function start(
   // ---- state
   const store = openStore(config.stateDir);
   closers.push(() => store.close());
+  store.setAuditor((changes) => auditEntries(changes, currentCaller(), now()));
   const epoch = await epochOf(store, now);
   const authority = await Authority.open(config.stateDir, now);
   const identities = new PersistentNumbers(store, 'identity');
@@ -121,10 +134,12 @@ async function start(
   const ruleNames = new RuleNames(store);
 
   // ---- policy and distribution
+  const isolation = new Isolation(store);
   const distributor = new Distributor({
     store,
     identities,
     ipClasses,
+    isolation,
     revisions,
     newCompiler: (numbers, classes) => createCompiler({ identities: numbers, classes, quarantineMs: QUARANTINE_MS }),
     now,
@@ -146,6 +161,21 @@ async function start(
   distributor.setPolicy(policy.current.policy, policy.current.version);
   await distributor.flushed();
   const dimensions = () => knownDimensions([policy.current.document, ...policy.draftDocuments()]);
+
+  // ---- pairing
+  const desk = new PairingDesk({
+    state: store,
+    mac: loadSecretMac(join(config.stateDir, 'pairing', 'mac.key')),
+    nowMs: now,
+    randomBytes: (length) => randomBytes(length),
+    permittedValues: (dimension) => {
+      const known = dimensions();
+      return known.has(dimension) ? (known.get(dimension) ?? 'any') : undefined;
+    },
+    isValue: (text) => text !== '' && VALUE_PATTERN.test(text),
+  });
+  const fromPrefix = (hostId: string, prefix: string) => comesFrom(hosts.get(hostId)?.peerAddress ?? '', prefix);
+  const pairing = { desk, fromPrefix, now };
 
   // ---- flows
   const history = new MemoryHistory(config.flowHistory);
@@ -172,7 +202,19 @@ async function start(
     advertised(config.advertise, calledHost, address ?? { host: '', port: 0 });
 
   const sync = newServer(SYNC_BOUNDS, [demandPeer('host', authority, refusal, onRefused('sync'))]);
-  const agentSync = new AgentSync({ epoch, store, index, distributor, revisions, hosts, refusal, recheckMs, now, log });
+  const agentSync = new AgentSync({
+    epoch,
+    store,
+    index,
+    distributor,
+    revisions,
+    hosts,
+    refusal,
+    recheckMs,
+    now,
+    log,
+    pair: pairStep(pairing),
+  });
   const flowUpload = new FlowUpload({ ingest, store, refusal, recheckMs, log });
   const enrolmentOptions = {
     enrolment,
@@ -188,7 +230,7 @@ async function start(
   enroll.addService(EnrollmentService, { ...enrollmentService(enrolmentOptions) });
 
   const hostView = new HostView({ hosts, index, ingest, distributor, now });
-  const workloadView = new WorkloadView({ policy, distributor, hosts });
+  const workloadView = new WorkloadView({ policy, distributor, hosts, isolation, store });
   const version = programVersion();
   const statusOptions = {
     version,
@@ -225,6 +267,10 @@ async function start(
     ...hostsService({ store, index, view: hostView, enrolment, enrollAddress, now, log }),
   });
   admin.addService(NatMappingsService, { ...natService({ store, distributor, log }) });
+  admin.addService(PairingService, {
+    ...pairingService({ store, index, pairing, isolation, distributor, hosts, now, log }),
+  });
+  admin.addService(AuditService, { ...auditService({ store, log }) });
   admin.addService(StatusService, { ...statusService(statusOptions) });
   const health = addReflectionAndHealth(admin);
 
@@ -252,6 +298,13 @@ async function start(
   };
   log.info({ ...addresses, version, policyVersion: policy.current.version, contextFile }, 'controller serves');
   return { addresses, contextFile, stop };
+}
+
+/** Whether an address lies in a prefix. */
+function comesFrom(address: string, prefix: string): boolean {
+  const at = parseAddress(address);
+  const range = parsePrefix(prefix);
+  return at !== undefined && !('problem' in range) && prefixCovers(range, mappedAddress(at));
 }
 
 function openStore(stateDir: string): StateStore {

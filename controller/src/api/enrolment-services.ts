@@ -5,6 +5,7 @@ import type {
   EnrollResponse,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
+import { asCaller } from '../audit/caller.js';
 import type { Enrolment, SignedHost } from '../ca/enrolment.js';
 import { unary, wireError } from './errors.js';
 import { addressOf } from './peer.js';
@@ -23,7 +24,7 @@ export function enrollmentService(options: EnrolmentServicesOptions): Enrollment
     enroll: (call, callback) => {
       const { token, csrDer, facts } = call.request;
       const address = addressOf(call);
-      enrolment.enroll(token, csrDer, facts, address).then(
+      asCaller({ name: 'enrolment', address }, () => enrolment.enroll(token, csrDer, facts, address)).then(
         (signed) => {
           log.info({ hostId: signed.hostId, address }, 'host enrolled');
           callback(null, answer(options, signed, call.getHost()));

@@ -1,7 +1,10 @@
 // Errors of the admin API: a gRPC status, a stable code in the trailing metadata, and one sentence.
 import { Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
+import { asCaller } from '../audit/caller.js';
 import { EnrolmentError } from '../ca/enrolment.js';
+import { PairingDeskError } from '../keys/pairing-desk.js';
+import type { Actor } from '../store/audit.js';
 import { StoreError } from '../store/driver.js';
 import { type CallPeer, type Peer, peerOf } from './peer.js';
 
@@ -41,10 +44,18 @@ const ENROLMENT_STATUS: Readonly<Record<EnrolmentError['code'], status>> = {
   RF_HOST_UNKNOWN: status.NOT_FOUND,
 };
 
+const PAIRING_STATUS: Readonly<Record<PairingDeskError['code'], status>> = {
+  RF_PROFILE: status.INVALID_ARGUMENT,
+  RF_PROFILE_UNKNOWN: status.NOT_FOUND,
+  RF_PROFILE_IN_USE: status.FAILED_PRECONDITION,
+  RF_KEY_UNKNOWN: status.NOT_FOUND,
+};
+
 /** Any error as the caller may see it. What is not expected is logged and told without its text. */
 export function wireError(error: unknown, log: Logger): WireError {
   if (error instanceof ApiError) return wire(error.status, error.code, error.message);
   if (error instanceof EnrolmentError) return wire(ENROLMENT_STATUS[error.code], error.code, error.message);
+  if (error instanceof PairingDeskError) return wire(PAIRING_STATUS[error.code], error.code, error.message);
   if (error instanceof StoreError) {
     log.error({ err: error }, 'the store failed');
     return wire(
@@ -64,7 +75,10 @@ export function unary<Request, Response>(
 ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
   return (call, callback) => {
     Promise.resolve()
-      .then(() => body(call.request, callerOf(call)))
+      .then(() => {
+        const caller = callerOf(call);
+        return asCaller(actorOf(call), () => body(call.request, caller));
+      })
       .then((response) => callback(null, response))
       .catch((error: unknown) => callback(wireError(error, log)));
   };
@@ -72,6 +86,13 @@ export function unary<Request, Response>(
 
 /** Who calls. */
 export type Caller = Pick<Peer, 'name' | 'address'>;
+
+/** The caller as the audit log names him. */
+function actorOf(call: CallPeer): Actor {
+  const peer = peerOf(call);
+  if (peer === undefined) return { name: 'unknown', address: '' };
+  return { name: peer.role === 'host' ? `host:${peer.name}` : peer.name, address: peer.address };
+}
 
 export function callerOf(call: CallPeer): Caller {
   return peerOf(call) ?? { name: 'unknown', address: '' };

@@ -73,6 +73,20 @@ export class HostView {
         sinceMs: BigInt(runtime?.lastSeenMs ?? 0),
       });
     }
+    const denied = this.#options.index
+      .ofHost(record.id)
+      .filter(({ present, pairing }) => present && pairing?.state === 'denied');
+    if (denied.length > 0) {
+      const named = denied.slice(0, 5).map(({ name, pairing }) => `${name}: ${pairing?.denial}`);
+      const more = denied.length > 5 ? `; and ${denied.length - 5} more` : '';
+      conditions.push({
+        code: 'RF_PAIRING_DENIED',
+        severity: 'warning',
+        title: `${denied.length} workloads of ${record.id} were denied`,
+        text: `${named.join('; ')}${more}. They are cut off but for the failsafes; see \`ringfence pairing list --denied\`.`,
+        sinceMs: BigInt(Math.min(...denied.map(({ pairing }) => pairing?.decidedMs ?? 0))),
+      });
+    }
     if (runtime?.session === undefined && !isRevoked(record)) {
       conditions.push({
         code: 'RF_HOST_OFFLINE',

@@ -2,13 +2,16 @@
 import { addressFromHex, wireAddress } from '@ringfence/proto/address.js';
 import type { Workload, WorkloadFilter } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Direction, Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { Isolation } from '../keys/isolation.js';
 import { effectiveMode, listContains } from '../policy/evaluate.js';
-import type { LabelGroupSpec } from '../policy/model.js';
-import type { Distributor } from '../session/distributor.js';
+import type { LabelGroupSpec, Policy } from '../policy/model.js';
+import { type Distributor, startingModeOf } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
 import type { WorkloadRecord } from '../store/records.js';
+import type { StateStore } from '../store/state-store.js';
 import { addressToWire, labelsToWire } from './convert.js';
 import { invalid } from './errors.js';
+import { pairingInfo } from './pairing-wire.js';
 import type { PolicyBook } from './policy-book.js';
 import { labelPredicate } from './selector.js';
 
@@ -16,6 +19,8 @@ export interface WorkloadViewOptions {
   readonly policy: PolicyBook;
   readonly distributor: Distributor;
   readonly hosts: HostRuntimes;
+  readonly isolation: Pick<Isolation, 'of'>;
+  readonly store: Pick<StateStore, 'get'>;
 }
 
 export class WorkloadView {
@@ -26,9 +31,9 @@ export class WorkloadView {
   }
 
   toWire(record: WorkloadRecord): Workload {
-    const { policy, distributor, hosts } = this.#options;
-    const inbound = effectiveMode(policy.current.policy, record, Direction.DIRECTION_INBOUND);
-    const outbound = effectiveMode(policy.current.policy, record, Direction.DIRECTION_OUTBOUND);
+    const { policy, distributor, hosts, isolation, store } = this.#options;
+    const inbound = modeOf(policy.current.policy, record, Direction.DIRECTION_INBOUND);
+    const outbound = modeOf(policy.current.policy, record, Direction.DIRECTION_OUTBOUND);
     const host = hosts.get(record.hostId);
     const reported = host?.workloads.get(record.localId);
     const managed = record.hostId !== '';
@@ -57,10 +62,13 @@ export class WorkloadView {
       version: BigInt(record.version),
       metadata: { ...record.metadata },
       attachments: reported?.attachments ?? [],
-      modeWhy: managed ? `inbound: ${because(inbound)}; outbound: ${because(outbound)}` : '',
+      modeWhy: managed ? `inbound: ${inbound.why}; outbound: ${outbound.why}` : '',
       createdMs: BigInt(record.createdMs),
       stickyLabels: record.sticky,
       memberships: this.#memberships(record),
+      labelReasons: labelReasons(record),
+      isolatedWhy: isolation.of(record)?.text ?? '',
+      pairing: pairingInfo(record, store.get('pairing', record.id)),
     };
   }
 
@@ -68,8 +76,8 @@ export class WorkloadView {
   expectedModes(record: WorkloadRecord): { readonly inbound: Mode; readonly outbound: Mode } {
     const { policy } = this.#options.policy.current;
     return {
-      inbound: effectiveMode(policy, record, Direction.DIRECTION_INBOUND).mode,
-      outbound: effectiveMode(policy, record, Direction.DIRECTION_OUTBOUND).mode,
+      inbound: modeOf(policy, record, Direction.DIRECTION_INBOUND).mode,
+      outbound: modeOf(policy, record, Direction.DIRECTION_OUTBOUND).mode,
     };
   }
 
@@ -125,8 +133,28 @@ export function workloadPredicate(filter: WorkloadFilter | undefined): (record: 
     labels(record.labels);
 }
 
-function because(outcome: ReturnType<typeof effectiveMode>): string {
-  return outcome.decidedBy === undefined ? 'no mode names it, so visibility' : `mode ${outcome.decidedBy.id}`;
+/** The mode that policy names, else the one that its pairing started it with, and why. */
+function modeOf(policy: Policy, record: WorkloadRecord, direction: Direction): { mode: Mode; why: string } {
+  const { mode, decidedBy } = effectiveMode(policy, record, direction);
+  if (decidedBy !== undefined) return { mode, why: `mode ${decidedBy.id}` };
+  const starting = startingModeOf(record);
+  if (starting === undefined) return { mode, why: 'no mode names it, so visibility' };
+  return { mode: starting, why: `no mode names it; profile ${record.pairing?.profileName} starts it so` };
+}
+
+function labelReasons(record: WorkloadRecord) {
+  return Object.keys(record.labels)
+    .sort()
+    .map((dimension) => {
+      const reason = record.labelReasons?.[dimension];
+      const fallback = record.hostId === '' ? record.source : '';
+      return {
+        dimension,
+        source: reason?.source ?? (record.hostId === '' ? 'operator' : 'unknown'),
+        by: reason?.by ?? fallback,
+        atMs: BigInt(reason?.atMs ?? 0),
+      };
+    });
 }
 
 /** Groups may be nested; the parser refuses cycles, the depth is bounded all the same. */

@@ -40,7 +40,7 @@ export function workloadsService(options: WorkloadsOptions): WorkloadsServer {
       return { workloads: items.map((record) => view.toWire(record)), nextToken, total };
     }),
     get: unary(log, ({ workload }) => view.toWire(findWorkload(index, workload))),
-    setLabels: unary(log, async (request) => {
+    setLabels: unary(log, async (request, caller) => {
       const set = labelsFromWire(request.set, request.workload, options.dimensions());
       const { id } = findWorkload(index, request.workload);
       const record = await store.update((tx) => {
@@ -49,9 +49,17 @@ export function workloadsService(options: WorkloadsOptions): WorkloadsServer {
         const kept = request.replace ? {} : { ...before.labels };
         for (const dimension of request.remove) delete kept[dimension];
         const labels = sorted({ ...kept, ...set });
+        const reason = { source: 'operator' as const, by: caller.name, atMs: options.now() };
+        const reasons = Object.entries({ ...before.labelReasons }).filter(
+          ([dimension]) => kept[dimension] !== undefined,
+        );
         const after: WorkloadRecord = {
           ...before,
           labels,
+          labelReasons: {
+            ...Object.fromEntries(reasons),
+            ...Object.fromEntries(Object.keys(set).map((dimension) => [dimension, reason])),
+          },
           sticky: request.sticky || (before.sticky && !request.replace),
           version: before.version + 1,
         };

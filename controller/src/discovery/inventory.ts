@@ -17,6 +17,9 @@ const METADATA_VALUE_MAX = 1024;
 /** Labelled workloads of one host that are remembered after they have gone. */
 const GONE_MAX = 1000;
 
+/** Decides on the pairing key that a workload presents (empty: none) and gives the record with the outcome. */
+export type PairStep = (tx: StateTransaction, record: WorkloadRecord, pairingKey: string) => WorkloadRecord;
+
 /** What could not be taken, one sentence each. */
 export interface InventoryOutcome {
   readonly problems: readonly string[];
@@ -32,6 +35,7 @@ export function takeInventory(
   own: readonly WorkloadRecord[],
   inventory: Inventory,
   nowMs: number,
+  pair: PairStep = (_tx, record) => record,
 ): InventoryOutcome {
   const problems: string[] = [];
   const known = new Map(own.map((record) => [record.localId, record]));
@@ -53,7 +57,7 @@ export function takeInventory(
     }
     if (isNew) present += 1;
     reported.add(local.localId);
-    const record = recordOf(tx, hostId, local, before, nowMs);
+    const record = pair(tx, recordOf(tx, hostId, local, before, nowMs), local.pairingKey);
     known.set(local.localId, record);
     tx.set('workload', record.id, record);
   }
@@ -65,8 +69,8 @@ export function takeInventory(
     if (record === undefined || !record.present) continue;
     const gone = { ...record, present: false, goneMs: nowMs };
     known.set(localId, gone);
-    // Without labels of its own there is nothing to keep for its return.
-    if (Object.keys(record.labels).length === 0) tx.delete('workload', record.id);
+    // Without labels or pairing of its own there is nothing to keep for its return.
+    if (Object.keys(record.labels).length === 0 && record.pairing?.state !== 'paired') forget(tx, record.id);
     else tx.set('workload', record.id, gone);
   }
   forgetOldest(tx, [...known.values()]);
@@ -75,7 +79,12 @@ export function takeInventory(
 
 /** Drops the host's workloads, present or not. */
 export function dropInventory(tx: StateTransaction, own: readonly WorkloadRecord[]): void {
-  for (const record of own) tx.delete('workload', record.id);
+  for (const record of own) forget(tx, record.id);
+}
+
+function forget(tx: StateTransaction, id: string): void {
+  tx.delete('workload', id);
+  tx.delete('pairing', id);
 }
 
 /** Key of labels kept for a later workload of the same name. */
@@ -144,7 +153,21 @@ function recordOf(
     goneMs: 0,
     createdMs: before?.createdMs ?? nowMs,
     version: changed ? (before?.version ?? 0) + 1 : before.version,
+    ...reasonsOf(before, kept?.labels, nowMs),
+    ...(before?.pairing && { pairing: before.pairing }),
   };
+}
+
+/** Where its labels come from, as far as that is known. */
+function reasonsOf(
+  before: WorkloadRecord | undefined,
+  kept: Readonly<Record<string, string>> | undefined,
+  atMs: number,
+): Pick<WorkloadRecord, 'labelReasons'> {
+  if (before?.labelReasons !== undefined) return { labelReasons: before.labelReasons };
+  if (before !== undefined || kept === undefined) return {};
+  const reason = { source: 'sticky' as const, by: 'labels kept for this name', atMs };
+  return { labelReasons: Object.fromEntries(Object.keys(kept).map((dimension) => [dimension, reason])) };
 }
 
 /** The first entries by key, values cut to their bound. */
@@ -160,5 +183,5 @@ function forgetOldest(tx: StateTransaction, own: readonly WorkloadRecord[]): voi
   const gone = own.filter((record) => !record.present && tx.get('workload', record.id) !== undefined);
   if (gone.length <= GONE_MAX) return;
   gone.sort((a, b) => a.goneMs - b.goneMs);
-  for (const record of gone.slice(0, gone.length - GONE_MAX)) tx.delete('workload', record.id);
+  for (const record of gone.slice(0, gone.length - GONE_MAX)) forget(tx, record.id);
 }

@@ -74,7 +74,7 @@ describe('PairingDesk', () => {
     expect(desk.keys()[0]?.uses).toBe(10);
   });
 
-  test('the same workload again is not counted, and outlives expiry and exhaustion, but not revocation', async () => {
+  test('the same workload again is not counted, and outlives the end of its key, also when it presents none', async () => {
     const { text, id } = await keyFor({ usesMax: 1, lifespanMs: 500 });
     expect(await desk.pair(attempt(text))).toMatchObject({ decision: { paired: true }, again: false });
     now += 10_000;
@@ -82,7 +82,12 @@ describe('PairingDesk', () => {
     expect(desk.keys()[0]?.uses).toBe(1);
     expect(await desk.pair(attempt(text, 'w2'))).toMatchObject({ decision: { paired: false, denial: 'expired' } });
     await desk.revokeKey(id);
+    expect(await desk.pair(attempt(text))).toMatchObject({ decision: { paired: true }, again: true });
+    expect(await desk.pair(attempt(''))).toMatchObject({ decision: { paired: true }, again: true });
+    // Once unpaired, the revoked key pairs nothing.
+    await desk.unpair(['w1']);
     expect(await desk.pair(attempt(text))).toMatchObject({ decision: { paired: false, denial: 'revoked' } });
+    expect(await desk.pair(attempt(''))).toMatchObject({ decision: { paired: false, denial: 'missing' } });
     expect(desk.pairingOf('w1')).toBeUndefined();
   });
 

@@ -8,6 +8,7 @@ import type { StateStore, StateTransaction } from '../store/state-store.js';
 import type { SecretMac } from './secret-mac.js';
 
 type KeyRecord = Records['pairingKey'];
+type Presented = Exclude<PresentedKey, { found: 'key' }> | { found: 'key'; key: KeyRecord; profile: PairingProfile };
 
 /** A refused call; the message says what was found and what was wanted. */
 export class PairingDeskError extends Error {
@@ -24,7 +25,7 @@ export class PairingDeskError extends Error {
 export interface PairingAttempt {
   workloadId: string;
   hostId: string;
-  /** The key's text as found; sensitive. */
+  /** The key's text as found; sensitive. Empty: none. */
   keyText: string;
   requested: Readonly<Record<string, string>>;
   fromPrefix: (prefix: string) => boolean;
@@ -34,6 +35,7 @@ export interface PairingAttempt {
 export interface PairingOutcome {
   decision: PairingDecision;
   keyId?: string;
+  profileId?: string;
   profileName?: string;
   /** True when the workload was paired by this key before and nothing was counted. */
   again: boolean;
@@ -46,6 +48,8 @@ export interface PairingDeskOptions {
   /** Bytes from the system's random source. */
   randomBytes: (length: number) => Uint8Array;
   permittedValues: (dimension: string) => ReadonlySet<string> | 'any' | undefined;
+  /** Whether a text can be a label's value at all. */
+  isValue?: (text: string) => boolean;
 }
 
 export class PairingDesk {
@@ -132,13 +136,14 @@ export class PairingDesk {
 
   /** Revokes a key: it pairs nothing more. What it paired stays paired. Idempotent. */
   async revokeKey(id: string): Promise<void> {
-    await this.#options.state.update((tx) => {
-      const key = tx.get('pairingKey', id);
-      if (!key) throw new PairingDeskError('RF_KEY_UNKNOWN', `Cannot revoke pairing key ${id}: there is no such key`);
-      if (key.revokedAtMs === undefined) {
-        tx.set('pairingKey', id, { ...key, revokedAtMs: this.#options.nowMs() });
-      }
-    });
+    await this.#options.state.update((tx) => this.revokeKeyIn(tx, id));
+  }
+
+  /** The same in the caller's transaction. */
+  revokeKeyIn(tx: StateTransaction, id: string): void {
+    const key = tx.get('pairingKey', id);
+    if (!key) throw new PairingDeskError('RF_KEY_UNKNOWN', `Cannot revoke pairing key ${id}: there is no such key`);
+    if (key.revokedAtMs === undefined) tx.set('pairingKey', id, { ...key, revokedAtMs: this.#options.nowMs() });
   }
 
   /** Workloads that a key paired and that are still paired. */
@@ -150,47 +155,88 @@ export class PairingDesk {
     return this.#options.state.get('pairing', workloadId);
   }
 
-  /**
-   * Decides and, when it pairs, counts the use and stores the pairing, all at once. A workload that this key has paired already
-   * is not counted again (agents reconnect and restart), and stays paired when the key has since expired or run out.
-   */
   pair(attempt: PairingAttempt): Promise<PairingOutcome> {
-    const { state, nowMs } = this.#options;
-    return state.update((tx) => {
-      const presented = this.#present(tx, attempt.keyText);
-      if (presented.found !== 'key') return { decision: this.#decide(presented, attempt), again: false };
-      const { key, profile } = presented;
-      const named = { keyId: key.id, profileName: profile.name };
-      const before = tx.get('pairing', attempt.workloadId);
-      if (before && before.keyId === key.id && before.hostId === attempt.hostId && key.revokedAtMs === undefined) {
-        const lasting: PresentedKey = {
-          found: 'key',
-          key: { ...key, expiresAtMs: undefined, usesMax: undefined },
-          profile,
-        };
-        const decision = this.#decide(lasting, attempt);
-        if (decision.paired) this.#store(tx, attempt, key.id, profile, decision, before.pairedMs);
-        else tx.delete('pairing', attempt.workloadId);
-        return { decision, ...named, again: true };
-      }
-      const decision = this.#decide(presented, attempt);
-      if (decision.paired) {
-        const record = tx.get('pairingKey', key.id) as KeyRecord;
-        tx.set('pairingKey', key.id, { ...record, uses: record.uses + 1 });
-        this.#store(tx, attempt, key.id, profile, decision, nowMs());
-      } else if (before) tx.delete('pairing', attempt.workloadId);
-      return { decision, ...named, again: false };
-    });
+    return this.#options.state.update((tx) => this.pairIn(tx, attempt));
   }
 
-  /** Takes a workload's pairing away. Idempotent. */
+  /**
+   * Decides and, when it pairs, counts the use and stores the pairing, all in the caller's transaction.
+   *
+   * A pairing is decided once and then lasts as long as its workload: neither the end of its key nor a change of its profile takes it
+   * away (RevokeKey with unpair does). A workload that this key has paired already is not counted again, whether its agent reconnects,
+   * restarts, or has not read the key again yet and presents none. One that asks for other labels is decided anew, uncounted.
+   */
+  pairIn(tx: StateTransaction, attempt: PairingAttempt): PairingOutcome {
+    const before = tx.get('pairing', attempt.workloadId);
+    const own = before?.hostId === attempt.hostId ? before : undefined;
+    if (own !== undefined && attempt.keyText.trim() === '') return this.#lasting(tx, own);
+    const presented = this.#present(tx, attempt.keyText);
+    if (presented.found !== 'key') {
+      if (before) tx.delete('pairing', attempt.workloadId);
+      return { decision: this.#decide(presented, attempt), again: false };
+    }
+    if (own !== undefined && own.keyId === presented.key.id && sameLabels(own.requested, attempt.requested))
+      return this.#lasting(tx, own);
+    return this.#decideOn(tx, presented, attempt);
+  }
+
+  /**
+   * Decides again for a workload that was denied although its key is one of ours: its profile has changed since. `attempt.keyText` is not
+   * looked at. Undefined when the key is gone.
+   */
+  reconsiderIn(tx: StateTransaction, keyId: string, attempt: PairingAttempt): PairingOutcome | undefined {
+    const key = tx.get('pairingKey', keyId);
+    const profile = key && tx.get('pairingProfile', key.profileId);
+    return key && profile && this.#decideOn(tx, { found: 'key', key, profile }, attempt);
+  }
+
+  #lasting(tx: StateTransaction, own: PairingRecord): PairingOutcome {
+    const { labels, startingMode, keyId, profileId } = own;
+    return {
+      decision: { paired: true, labels, startingMode, overridden: [] },
+      keyId,
+      profileId,
+      profileName: tx.get('pairingProfile', profileId)?.name ?? profileId,
+      again: true,
+    };
+  }
+
+  #decideOn(
+    tx: StateTransaction,
+    presented: Extract<Presented, { found: 'key' }>,
+    attempt: PairingAttempt,
+  ): PairingOutcome {
+    const { nowMs } = this.#options;
+    const { key, profile } = presented;
+    const named = { keyId: key.id, profileId: profile.id, profileName: profile.name };
+    const before = tx.get('pairing', attempt.workloadId);
+    if (before && before.keyId === key.id && before.hostId === attempt.hostId && key.revokedAtMs === undefined) {
+      const lasting: PresentedKey = {
+        found: 'key',
+        key: { ...key, expiresAtMs: undefined, usesMax: undefined },
+        profile,
+      };
+      const decision = this.#decide(lasting, attempt);
+      if (decision.paired) this.#store(tx, attempt, key.id, profile, decision, before.pairedMs);
+      else tx.delete('pairing', attempt.workloadId);
+      return { decision, ...named, again: true };
+    }
+    const decision = this.#decide(presented, attempt);
+    if (decision.paired) {
+      tx.set('pairingKey', key.id, { ...key, uses: key.uses + 1 });
+      this.#store(tx, attempt, key.id, profile, decision, nowMs());
+    } else if (before) tx.delete('pairing', attempt.workloadId);
+    return { decision, ...named, again: false };
+  }
+
+  /** Takes a workload's pairing away, not its labels. Idempotent. */
   async unpair(workloadIds: readonly string[]): Promise<void> {
     await this.#options.state.update((tx) => {
       for (const id of workloadIds) tx.delete('pairing', id);
     });
   }
 
-  #present(tx: StateTransaction, text: string): PresentedKey {
+  #present(tx: StateTransaction, text: string): Presented {
     if (text.trim() === '') return { found: 'missing' };
     const parsed = parseKey(text);
     if (!parsed.ok) return { found: 'malformed' };
@@ -204,6 +250,7 @@ export class PairingDesk {
     return decidePairing(presented, {
       requested: attempt.requested,
       fromPrefix: attempt.fromPrefix,
+      permits: (dimension, value) => this.#permits(dimension, value),
       nowMs: this.#options.nowMs(),
     });
   }
@@ -224,8 +271,20 @@ export class PairingDesk {
       labels: { ...decision.labels },
       startingMode: decision.startingMode,
       pairedMs,
+      requested: { ...attempt.requested },
     });
   }
+
+  #permits(dimension: string, value: string): boolean {
+    const { permittedValues, isValue = () => true } = this.#options;
+    const known = permittedValues(dimension);
+    return known !== undefined && isValue(value) && (known === 'any' || known.has(value));
+  }
+}
+
+function sameLabels(a: Readonly<Record<string, string>> | undefined, b: Readonly<Record<string, string>>): boolean {
+  const known = Object.entries(a ?? {});
+  return known.length === Object.keys(b).length && known.every(([dimension, value]) => b[dimension] === value);
 }
 
 function unknownProfile(id: string): PairingDeskError {

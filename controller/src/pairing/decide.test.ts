@@ -30,6 +30,7 @@ const present = (
 const ask = (requested: Record<string, string> = {}, changes: Partial<PairingRequest> = {}): PairingRequest => ({
   requested,
   fromPrefix: (prefix) => prefix === '10.0.0.0/8',
+  permits: (_dimension, value) => value !== 'refused',
   nowMs: 1000,
   ...changes,
 });
@@ -39,6 +40,7 @@ describe('decidePairing', () => {
     ['no request gets the profile’s labels', {}, { env: 'prod', role: 'web' }],
     ['an unlocked dimension takes a permitted value', { role: 'cache' }, { env: 'prod', role: 'cache' }],
     ['an unlocked dimension without a list takes any value', { loc: 'fra' }, { env: 'prod', role: 'web', loc: 'fra' }],
+    ['a value that the dimension refuses gives the default', { loc: 'refused' }, { env: 'prod', role: 'web' }],
     ['a locked dimension keeps its value', { env: 'dev' }, { env: 'prod', role: 'web' }],
     ['a value that is not permitted gives the default', { role: 'db' }, { env: 'prod', role: 'web' }],
     ['a dimension that the profile does not list gives nothing', { app: 'shop' }, { env: 'prod', role: 'web' }],

@@ -21,7 +21,7 @@ export const denialText: Readonly<Record<PairingDenial, string>> = {
   revoked: 'the pairing key was revoked; use a live key of its profile',
   'profile-disabled': 'the profile is disabled; enable it, or use another profile',
   expired: 'the pairing key has expired; create a new one',
-  exhausted: 'the pairing key has no uses left; create a new one, or raise the profile’s maximum',
+  exhausted: 'the pairing key has no uses left; create a new one',
   'wrong-source': 'the request came from an address that the profile does not permit',
   'dimension-locked': 'it asks for a label on a dimension that the profile locks',
   'value-not-permitted': 'it asks for a label value that the profile does not permit',
@@ -32,6 +32,8 @@ export interface PairingRequest {
   requested: Readonly<Record<string, string>>;
   /** Whether the address that the request came from lies in a prefix. */
   fromPrefix: (prefix: string) => boolean;
+  /** Whether a dimension may have a value at all. */
+  permits: (dimension: string, value: string) => boolean;
   nowMs: number;
 }
 
@@ -80,7 +82,8 @@ export function decidePairing(presented: PresentedKey, request: PairingRequest):
     const rule = rules.get(dimension);
     if (rule?.value === value) continue;
     const locked = rule === undefined || rule.locked;
-    if (!locked && (rule.permitted === undefined || rule.permitted.includes(value))) {
+    const permitted = rule?.permitted?.includes(value) ?? request.permits(dimension, value);
+    if (!locked && permitted) {
       labels[dimension] = value;
       continue;
     }
@@ -88,11 +91,15 @@ export function decidePairing(presented: PresentedKey, request: PairingRequest):
       const asked = `asked for ${dimension}=${value}`;
       return locked
         ? deny('dimension-locked', asked)
-        : deny('value-not-permitted', `${asked}, wanted one of ${(rule.permitted ?? []).join(', ')}`);
+        : deny('value-not-permitted', `${asked}, wanted ${wantedOf(rule.permitted)}`);
     }
     overridden.push({ dimension, requested: value, given: rule?.value });
   }
   return { paired: true, labels, startingMode: profile.startingMode, overridden };
+}
+
+function wantedOf(permitted: readonly string[] | undefined): string {
+  return permitted === undefined ? 'a value that the dimension permits' : `one of ${permitted.join(', ')}`;
 }
 
 function deny(denial: PairingDenial, detail = ''): PairingDecision {

@@ -9,8 +9,9 @@ import type {
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
 import { type Peer, peerOf } from '../api/peer.js';
+import { asCaller } from '../audit/caller.js';
 import { factsRecord } from '../ca/host-facts.js';
-import { takeInventory } from '../discovery/inventory.js';
+import { type PairStep, takeInventory } from '../discovery/inventory.js';
 import type { StateStore } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { AgentSession, ProtocolError } from './agent-session.js';
@@ -28,6 +29,8 @@ export interface AgentSyncOptions {
   readonly store: StateStore;
   readonly index: WorkloadIndex;
   readonly distributor: Distributor;
+  /** Decides on pairing keys. */
+  readonly pair: PairStep;
   readonly revisions: Revisions;
   readonly hosts: HostRuntimes;
   /** Why a certificate is no longer good, as a sentence fragment; undefined while it is. */
@@ -172,7 +175,8 @@ class Stream {
       this.#chain = this.#chain.then(async () => {
         if (!this.#open) return;
         try {
-          await this.#onMessage(message);
+          // What an agent's report brings about stands under its host's name in the audit log.
+          await asCaller({ name: `host:${this.hostId}`, address: this.peer.address }, () => this.#onMessage(message));
         } catch (error) {
           this.#fail(error);
         }
@@ -298,15 +302,20 @@ class Stream {
     await store.update((tx) => {
       const record = tx.get('host', this.hostId);
       if (record !== undefined)
-        tx.set('host', this.hostId, { ...record, facts, name: name === '' ? record.name : name });
+        tx.set('host', this.hostId, {
+          ...record,
+          facts,
+          name: name === '' ? record.name : name,
+          unpaired: hello.isolateUnpaired ? 'isolate' : 'visibility',
+        });
     });
     this.#checkCapacity(host);
   }
 
   async #onInventory(inventory: Inventory, host: HostRuntime): Promise<void> {
-    const { store, index, now } = this.#options;
+    const { store, index, now, pair } = this.#options;
     const { problems } = await store.update((tx) =>
-      takeInventory(tx, this.hostId, index.ofHost(this.hostId), inventory, now()),
+      takeInventory(tx, this.hostId, index.ofHost(this.hostId), inventory, now(), pair),
     );
     if (problems.length > 0 || inventory.full) host.own.delete('RF_INVENTORY_INVALID');
     if (problems.length > 0) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createCompiler } from '../compile/graph.js';
 import type { Compiler } from '../compile/types.js';
+import { Isolation } from '../keys/isolation.js';
 import { EMPTY_POLICY } from '../policy/model.js';
 import type { StoreDriver } from '../store/driver.js';
 import { PersistentNumbers } from '../store/numbers.js';
@@ -26,12 +27,13 @@ beforeEach(() => {
   const flaky: StoreDriver = {
     load: (kind) => driver.load(kind),
     changes: (after, limit) => driver.changes(after, limit),
+    audit: (filter, limit, before) => driver.audit(filter, limit, before),
     status: () => driver.status(),
     backup: (file) => driver.backup(file),
     close: () => driver.close(),
-    commit: async (writes) => {
+    commit: async (writes, audit) => {
       if (refuseWrites && writes.some(({ kind }) => kind === 'identity')) throw new Error('disk full');
-      return driver.commit(writes);
+      return driver.commit(writes, audit);
     },
   };
   store = new StateStore(flaky);
@@ -47,6 +49,7 @@ function distributor(wrap: (compiler: Compiler) => Compiler = (compiler) => comp
     identities: new PersistentNumbers(store, 'identity'),
     ipClasses: new PersistentNumbers(store, 'ipClass'),
     revisions: new Revisions(store),
+    isolation: new Isolation(store),
     newCompiler: (identities, classes) => wrap(createCompiler({ identities, classes, quarantineMs: 1000 })),
     now: () => 5000,
     reject: true,

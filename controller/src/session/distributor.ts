@@ -3,9 +3,13 @@
 //
 //   store commit ─► compiler.set…/remove… ─► (coalesced) flush ─► numbers saved ─► HostState.apply ─► listener
 import { addressFromHex } from '@ringfence/proto/address.js';
+import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { HostDelta } from '@ringfence/proto/instructions.js';
 import type { CapacityNeed, ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from '../compile/types.js';
-import type { Policy } from '../policy/model.js';
+import { type Isolation, isolationTouched } from '../keys/isolation.js';
+import type { StartingMode } from '../pairing/profile.js';
+import type { Policy, Selector } from '../policy/model.js';
+import { selectorMatches } from '../policy/selector.js';
 import type { PersistentNumbers } from '../store/numbers.js';
 import type { WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
@@ -16,6 +20,8 @@ export interface DistributorOptions {
   readonly store: StateStore;
   readonly identities: PersistentNumbers;
   readonly ipClasses: PersistentNumbers;
+  /** Who is cut off. */
+  readonly isolation: Pick<Isolation, 'of'>;
   readonly revisions: Revisions;
   /** Makes a compiler over these numbers. Also used for trials, whose numbers are thrown away. */
   readonly newCompiler: (identities: IdentityNumbers, ipClasses: ClassNumbers) => Compiler;
@@ -25,6 +31,17 @@ export interface DistributorOptions {
   readonly reject: boolean;
   /** Told of failures that will be retried. */
   readonly onError: (error: unknown) => void;
+}
+
+/** What is in force, and how hosts are told of it. */
+export interface PolicyStanding {
+  /** Decides for every workload; during a canary two policies side by side. */
+  readonly policy: Policy;
+  readonly version: number;
+  /** When the version is taken back unless it is confirmed, Unix milliseconds; 0: it is confirmed, or has no window. */
+  readonly confirmByMs: number;
+  /** Hosts without a workload that it selects have `baseVersion` in force. */
+  readonly canary: { readonly selector: Selector; readonly baseVersion: number } | undefined;
 }
 
 export type HostListener = (hostId: string, keys: readonly CellKey[]) => void;
@@ -40,9 +57,11 @@ export class Distributor {
   readonly #waiting = new Map<string, { resolve(state: HostState): void; reject(error: Error): void }[]>();
   readonly #listeners = new Set<HostListener>();
   #nats = new Map<string, NatState>();
-  #policy: { policy: Policy; version: number } | undefined;
-  /** Policy version that every host state carries. */
-  #toldVersion = 0;
+  #policy: PolicyStanding | undefined;
+  /** What every host state carries. */
+  #told: PolicyStanding | undefined;
+  /** Hosts with a workload of the canary; undefined: to be worked out. */
+  #canaryHosts: ReadonlySet<string> | undefined;
   #deltas: HostDelta[] = [];
   #flushing: Promise<void> | undefined;
   #wanted = false;
@@ -61,18 +80,33 @@ export class Distributor {
         if (change.kind === 'workload') {
           if (change.after === undefined) this.#compiler.removeWorkload(change.key);
           else this.#setWorkload(change.after);
+          this.#canaryHosts = undefined;
           relevant = true;
         } else if (change.kind === 'nat') relevant = true;
+      }
+      const touched = isolationTouched(changes);
+      if (touched === 'all' || touched.size > 0) {
+        for (const record of options.store.table('workload').values()) {
+          if (record.hostId === '' || (touched !== 'all' && !touched.has(record.hostId))) continue;
+          this.#setWorkload(record);
+          relevant = true;
+        }
       }
       if (relevant) this.schedule();
     });
   }
 
   /** Puts a provisioned policy in force. Takes effect with the next flush. */
-  setPolicy(policy: Policy, version: number): void {
-    this.#policy = { policy, version };
-    this.#compiler.setPolicy(policy, version);
+  setPolicy(standing: PolicyStanding): void {
+    this.#policy = standing;
+    this.#canaryHosts = undefined;
+    this.#compiler.setPolicy(standing.policy, standing.version);
     this.schedule();
+  }
+
+  /** The policy version that a host shall have in force. */
+  versionOf(hostId: string): number {
+    return this.#termsOf(hostId).version;
   }
 
   /** The state of a host, kept up to date from now on. Resolves once it is complete; rejects when the host is released before. */
@@ -127,7 +161,7 @@ export class Distributor {
     if (this.#hosts.size === 0) return { needs: [], states: [] };
     const compiler = this.#options.newCompiler(this.#options.identities.trial(), this.#options.ipClasses.trial());
     for (const record of this.#options.store.table('workload').values()) {
-      if (record.present) compiler.setWorkload(compilerWorkload(record, this.#options.reject));
+      if (record.present) compiler.setWorkload(this.#compilerWorkload(record));
     }
     compiler.tick(Math.max(this.#timeMs, this.#options.now()));
     compiler.setPolicy(policy, (this.#policy?.version ?? 0) + 1);
@@ -194,10 +228,10 @@ export class Distributor {
 
   /** A compiler that knows what is stored, provisioned and attached. */
   #newCompiler(): Compiler {
-    const { newCompiler, identities, ipClasses, store, reject } = this.#options;
+    const { newCompiler, identities, ipClasses, store } = this.#options;
     const compiler = newCompiler(identities, ipClasses);
     for (const record of store.table('workload').values()) {
-      if (record.present) compiler.setWorkload(compilerWorkload(record, reject));
+      if (record.present) compiler.setWorkload(this.#compilerWorkload(record));
     }
     if (this.#policy !== undefined) compiler.setPolicy(this.#policy.policy, this.#policy.version);
     for (const hostId of this.#attached) compiler.setHost(hostId);
@@ -223,13 +257,18 @@ export class Distributor {
     for (const delta of deltas) {
       // A host that was released meanwhile has no state to keep.
       if (!this.#attached.has(delta.hostId)) continue;
-      note(delta.hostId, this.#stateFor(delta, revision).apply(delta, revision));
+      const { version, confirmByMs } = this.#termsOf(delta.hostId);
+      const state = this.#stateFor(delta, revision);
+      note(delta.hostId, state.apply({ ...delta, policyVersion: version }, revision));
+      note(delta.hostId, state.setPolicyVersion(version, revision, confirmByMs));
     }
-    // Hosts that the newest version leaves as they are get its number all the same.
-    const version = this.#policy?.version;
-    if (version !== undefined && version !== this.#toldVersion) {
-      for (const [hostId, state] of this.#hosts) note(hostId, state.setPolicyVersion(version, revision));
-      this.#toldVersion = version;
+    // Hosts that the newest version leaves as they are get its number all the same; and a workload may have come into the canary.
+    if (this.#policy !== this.#told || (this.#policy?.canary !== undefined && this.#canaryHosts === undefined)) {
+      for (const [hostId, state] of this.#hosts) {
+        const { version, confirmByMs } = this.#termsOf(hostId);
+        note(hostId, state.setPolicyVersion(version, revision, confirmByMs));
+      }
+      this.#told = this.#policy;
     }
     const nats = this.#natChanges();
     if (nats !== undefined) for (const [hostId, state] of this.#hosts) note(hostId, state.applyNats(nats, revision));
@@ -242,6 +281,19 @@ export class Distributor {
     for (const [hostId, keys] of changed) for (const listener of this.#listeners) listener(hostId, keys);
     const deadline = this.#compiler.nextDeadlineMs();
     if (deadline !== undefined) this.#wakeIn(Math.min(DEADLINE_MAX_MS, Math.max(1, deadline - now())));
+  }
+
+  #termsOf(hostId: string): { readonly version: number; readonly confirmByMs: number } {
+    if (this.#policy === undefined) return { version: 0, confirmByMs: 0 };
+    const { version, confirmByMs, canary } = this.#policy;
+    if (canary === undefined) return { version, confirmByMs };
+    if (this.#canaryHosts === undefined) {
+      const hosts = new Set<string>();
+      for (const record of this.#options.store.table('workload').values())
+        if (record.present && selectorMatches(canary.selector, record)) hosts.add(record.hostId);
+      this.#canaryHosts = hosts;
+    }
+    return this.#canaryHosts.has(hostId) ? { version, confirmByMs } : { version: canary.baseVersion, confirmByMs: 0 };
   }
 
   #giveUp(hostId: string, why: string): void {
@@ -296,19 +348,40 @@ export class Distributor {
   }
 
   #setWorkload(record: WorkloadRecord): void {
-    if (record.present) this.#compiler.setWorkload(compilerWorkload(record, this.#options.reject));
+    if (record.present) this.#compiler.setWorkload(this.#compilerWorkload(record));
     else this.#compiler.removeWorkload(record.id);
+  }
+
+  #compilerWorkload(record: WorkloadRecord): CompilerWorkload {
+    const { isolation, reject } = this.#options;
+    return compilerWorkload(record, reject, isolation.of(record) !== undefined);
   }
 }
 
-function compilerWorkload(record: WorkloadRecord, reject: boolean): CompilerWorkload {
+const MODES: Readonly<Record<StartingMode, Mode>> = {
+  visibility: Mode.MODE_VISIBILITY,
+  test: Mode.MODE_TEST,
+  enforce: Mode.MODE_ENFORCE,
+};
+
+/** Mode of a workload that no mode of the policy names; undefined: visibility. */
+export function startingModeOf({
+  pairing,
+}: {
+  readonly pairing?: { readonly startingMode?: StartingMode | undefined } | undefined;
+}): Mode | undefined {
+  return pairing?.startingMode === undefined ? undefined : MODES[pairing.startingMode];
+}
+
+function compilerWorkload(record: WorkloadRecord, reject: boolean, isolated: boolean): CompilerWorkload {
   return {
     id: record.id,
     labels: record.labels,
     hostId: record.hostId,
     localId: record.localId,
     addresses: record.addresses.map(({ ip, space }) => ({ space, address: addressFromHex(ip) })),
-    isolated: false,
+    isolated,
+    startingMode: startingModeOf(record),
     reject,
   };
 }

@@ -1,6 +1,8 @@
 // What the controller asks of a database: typed records by (kind, key), one atomic commit at a time, each with a revision and a
 // line per changed key. Small on purpose: SQLite is the embedded implementation, a server database is another.
 
+import type { AuditDraft, AuditEntry, AuditFilter } from './audit.js';
+
 /** One record as stored. `value` is JSON text. */
 export interface StoredRecord {
   readonly key: string;
@@ -24,6 +26,12 @@ export interface ChangeLine {
   readonly op: 'set' | 'delete';
 }
 
+/** What a commit did. */
+export interface Committed {
+  readonly revision: number;
+  readonly audited: readonly AuditEntry[];
+}
+
 /** How the database is doing. */
 export interface DriverStatus {
   /** Where it is, for people. */
@@ -44,8 +52,13 @@ export interface DriverStatus {
 export interface StoreDriver {
   /** Every record of a kind, by key. */
   load(kind: string): Iterable<StoredRecord>;
-  /** Writes all or nothing. Resolves with the revision of the commit. An empty commit changes nothing. */
-  commit(writes: readonly Write[]): Promise<number>;
+  /**
+   * Writes all or nothing, audit entries included. Resolves with the revision of the commit and the entries as kept. An empty commit
+   * changes nothing.
+   */
+  commit(writes: readonly Write[], audit?: readonly AuditDraft[]): Promise<Committed>;
+  /** Entries that pass the filter, newest first: at most `limit`, with sequences below `before` (0: the newest). */
+  audit(filter: AuditFilter, limit: number, before: number): AuditEntry[];
   /** Change lines above `after`, oldest first, at most `limit`. */
   changes(after: number, limit: number): ChangeLine[];
   status(): DriverStatus;

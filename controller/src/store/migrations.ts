@@ -23,6 +23,25 @@ export const MIGRATIONS: readonly string[] = [
   );
   INSERT INTO head VALUES (1, 0);
   `,
+  // The audit log. Entries are never changed nor removed, whoever tries.
+  `
+  CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_ms    INTEGER NOT NULL,
+    actor    TEXT    NOT NULL,
+    source   TEXT    NOT NULL,
+    action   TEXT    NOT NULL,
+    object   TEXT    NOT NULL,
+    host_id  TEXT    NOT NULL,
+    key_id   TEXT    NOT NULL,
+    text     TEXT    NOT NULL,
+    detail   TEXT    NOT NULL
+  );
+  CREATE INDEX audit_object ON audit (object, sequence);
+  CREATE INDEX audit_key ON audit (key_id, sequence) WHERE key_id <> '';
+  CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'audit entries are kept'); END;
+  CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'audit entries are final'); END;
+  `,
 ];
 
 /** Marks the file as ours (SQLite's application_id): "RFCT". */

@@ -9,6 +9,8 @@ const address = z.object({ ip: ipHex, space: z.string() });
 const time = z.number().int().nonnegative();
 const count = z.number().int().nonnegative();
 
+const startingMode = z.enum(['visibility', 'test', 'enforce']);
+
 /** The system itself; key "system". */
 const system = z.object({ epoch: z.string().min(1), createdMs: time });
 
@@ -43,6 +45,8 @@ const host = z.object({
     agentVersion: z.string(),
     features: z.array(z.string()),
   }),
+  /** What its agent does to containers that are not paired. */
+  unpaired: z.enum(['visibility', 'isolate']).optional(),
 });
 
 /** A certificate serial of a host that was removed; key is the serial. Kept until the certificate has expired. */
@@ -87,6 +91,26 @@ const workload = z.object({
   createdMs: time,
   /** Grows with every change of name, labels or addresses. */
   version: count,
+  /** Where each label comes from, by dimension; labels older than this field have no entry. */
+  labelReasons: z
+    .record(z.string(), z.object({ source: z.enum(['operator', 'pairing', 'sticky']), by: z.string(), atMs: time }))
+    .optional(),
+  /** The newest decision on the key that it presents; absent: it presented none. */
+  pairing: z
+    .object({
+      state: z.enum(['paired', 'denied']),
+      /** Empty when what it presented is no key of ours. */
+      keyId: z.string(),
+      profileId: z.string(),
+      profileName: z.string(),
+      requested: labels,
+      startingMode: startingMode.optional(),
+      /** PairingDenial; empty when paired. */
+      denial: z.string(),
+      detail: z.string(),
+      decidedMs: time,
+    })
+    .optional(),
 });
 
 /** Labels kept for a later workload of the same host, kind and name; key is `${hostId}|${kind}|${name}`. */
@@ -107,7 +131,47 @@ const policyVersion = z.object({
   rules: count,
   /** 0: not by rolling back. */
   rollbackOf: count,
+  /** Window that it was provisioned with; 0: none. */
+  confirmWithinMs: count.default(0),
+  /** Its canary in words; empty: none. */
+  canary: z.string().default(''),
   files: z.array(z.object({ name: z.string(), content: z.string() })),
+});
+
+/** What has become of a version since; key as its own. */
+const policyFate = z.object({
+  /** 0: not confirmed, or not asked for. */
+  confirmedMs: time,
+  confirmedBy: z.string(),
+  /** When it ceased to be in force; 0: it has not. */
+  endedMs: time,
+  /** Taken back, not superseded. */
+  returned: z.boolean(),
+  /** The version that took its place. */
+  next: count,
+  why: z.string(),
+});
+
+/** Which version is in force; key "policy". Without this record it is the newest. */
+const policyState = z.object({
+  /** Confirmed; 0: none. */
+  settled: count,
+  /** A version that is in force on condition; null: none. */
+  rollout: z
+    .object({
+      version: z.number().int().positive(),
+      startedMs: time,
+      author: z.string(),
+      /** 0: no window. */
+      windowMs: count,
+      /** When it ends; 0: never. */
+      deadlineMs: time,
+      /** Workloads that it is for; null: all. Operators are those of LabelRequirement. */
+      canary: z
+        .array(z.object({ dimension: z.string(), operator: z.number().int(), values: z.array(z.string()) }))
+        .nullable(),
+    })
+    .nullable(),
 });
 
 /** A pushed destination mapping; key is `${space}|${ip}|${protocol}|${port}`. */
@@ -165,8 +229,24 @@ const pairing = z.object({
   keyId: z.string(),
   profileId: z.string(),
   labels,
-  startingMode: z.enum(['visibility', 'test', 'enforce']),
+  startingMode,
   pairedMs: time,
+  /** What it asked for; a request that differs is decided anew. */
+  requested: labels.optional(),
+});
+
+/** Workloads cut off until released; key is its id. Exactly one of selector, keyId and workloads. */
+const quarantine = z.object({
+  id: z.string(),
+  /** As LabelRequirement. */
+  selector: z
+    .array(z.object({ dimension: z.string(), operator: z.number().int(), values: z.array(z.string()) }))
+    .optional(),
+  keyId: z.string().optional(),
+  workloads: z.array(z.string()).optional(),
+  author: z.string(),
+  reason: z.string(),
+  createdMs: time,
 });
 
 /** Every kind of record and its schema. */
@@ -183,10 +263,13 @@ export const SCHEMAS = {
   rule: number,
   draftFile,
   policyVersion,
+  policyFate,
+  policyState,
   nat,
   pairingProfile,
   pairingKey,
   pairing,
+  quarantine,
 };
 
 /** Name of a kind of record. */
@@ -200,6 +283,9 @@ export type TokenRecord = Records['token'];
 export type WorkloadRecord = Records['workload'];
 export type AddressRecord = WorkloadRecord['addresses'][number];
 export type PolicyVersionRecord = Records['policyVersion'];
+export type PolicyFateRecord = Records['policyFate'];
+export type RolloutRecord = NonNullable<Records['policyState']['rollout']>;
 export type NatRecord = Records['nat'];
 export type PairingRecord = Records['pairing'];
+export type QuarantineRecord = Records['quarantine'];
 export type PolicyFileRecord = PolicyVersionRecord['files'][number];

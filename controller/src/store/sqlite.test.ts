@@ -41,11 +41,11 @@ function codeOf(body: () => unknown): string {
 test('commit writes all records and change lines under one revision, and they are there after reopening', async () => {
   const db = openSqlite(file);
   expect(db.status().revision).toBe(0);
-  const first = await db.commit([
+  const { revision: first } = await db.commit([
     { kind: 'host', key: 'b', value: '{"n":2}' },
     { kind: 'host', key: 'a', value: '{"n":1}' },
   ]);
-  const second = await db.commit([{ kind: 'host', key: 'a', value: undefined }]);
+  const { revision: second } = await db.commit([{ kind: 'host', key: 'a', value: undefined }]);
   expect([first, second]).toEqual([1, 2]);
   db.close();
 

@@ -2,8 +2,10 @@
 // lock on the database keeps a second controller out for as long as this one runs.
 import { chmodSync, closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import type { AuditDraft, AuditEntry, AuditFilter } from './audit.js';
 import {
   type ChangeLine,
+  type Committed,
   type DriverStatus,
   type StoreDriver,
   type StoredRecord,
@@ -90,7 +92,7 @@ function prepare(db: Sqlite, path: string): void {
 class SqliteDriver implements StoreDriver {
   readonly #db: Sqlite;
   readonly #path: string;
-  readonly #commit: (writes: readonly Write[]) => number;
+  readonly #commit: (writes: readonly Write[], audit: readonly AuditDraft[]) => Committed;
 
   constructor(db: Sqlite, path: string) {
     this.#db = db;
@@ -100,7 +102,11 @@ class SqliteDriver implements StoreDriver {
     const remove = db.prepare('DELETE FROM records WHERE kind = ? AND key = ?');
     const log = db.prepare('INSERT INTO changes (revision, kind, key, op) VALUES (?, ?, ?, ?)');
     const trim = db.prepare('DELETE FROM changes WHERE rowid <= (SELECT max(rowid) FROM changes) - ?');
-    const transaction = db.transaction((writes: readonly Write[]): number => {
+    const keep = db.prepare(
+      'INSERT INTO audit (at_ms, actor, source, action, object, host_id, key_id, text, detail) ' +
+        'VALUES (@atMs, @actor, @source, @action, @object, @hostId, @keyId, @text, @detail)',
+    );
+    const transaction = db.transaction((writes: readonly Write[], audit: readonly AuditDraft[]): Committed => {
       const row = next.get();
       if (row === undefined)
         throw new StoreError('RF_STORE_CORRUPT', `Cannot write ${path}: found no head row, wanted one`);
@@ -110,9 +116,10 @@ class SqliteDriver implements StoreDriver {
         log.run(row.revision, kind, key, value === undefined ? 'delete' : 'set');
       }
       if (row.revision % 256 === 0) trim.run(CHANGES_KEPT);
-      return row.revision;
+      const audited = audit.map((entry) => ({ ...entry, sequence: Number(keep.run(entry).lastInsertRowid) }));
+      return { revision: row.revision, audited };
     });
-    this.#commit = (writes) => transaction.immediate(writes);
+    this.#commit = (writes, audit) => transaction.immediate(writes, audit);
   }
 
   load(kind: string): StoredRecord[] {
@@ -123,9 +130,36 @@ class SqliteDriver implements StoreDriver {
     );
   }
 
-  async commit(writes: readonly Write[]): Promise<number> {
-    if (writes.length === 0) return this.status().revision;
-    return this.#guard('write', () => this.#commit(writes));
+  async commit(writes: readonly Write[], audit: readonly AuditDraft[] = []): Promise<Committed> {
+    if (writes.length === 0 && audit.length === 0) return { revision: this.status().revision, audited: [] };
+    return this.#guard('write', () => this.#commit(writes, audit));
+  }
+
+  audit(filter: AuditFilter, limit: number, before: number): AuditEntry[] {
+    const actions = filter.actions.map((name) => (name.endsWith('.') ? 'substr(action, 1, ?) = ?' : 'action = ?'));
+    const where: [boolean, string, readonly (string | number)[]][] = [
+      [
+        actions.length > 0,
+        `(${actions.join(' OR ')})`,
+        filter.actions.flatMap((name) => (name.endsWith('.') ? [name.length, name] : [name])),
+      ],
+      [filter.actor !== '', 'actor = ?', [filter.actor]],
+      [filter.object !== '', 'object = ?', [filter.object]],
+      [filter.hostId !== '', 'host_id = ?', [filter.hostId]],
+      [filter.keyId !== '', 'key_id = ?', [filter.keyId]],
+      [filter.sinceMs > 0, 'at_ms >= ?', [filter.sinceMs]],
+      [before > 0, 'sequence < ?', [before]],
+    ];
+    const wanted = where.filter(([holds]) => holds);
+    const clause = wanted.length === 0 ? '' : `WHERE ${wanted.map(([, sql]) => sql).join(' AND ')}`;
+    return this.#guard('read the audit log of', () =>
+      this.#db
+        .prepare<(string | number)[], AuditEntry>(
+          'SELECT sequence, at_ms AS atMs, actor, source, action, object, host_id AS hostId, key_id AS keyId, text, detail ' +
+            `FROM audit ${clause} ORDER BY sequence DESC LIMIT ?`,
+        )
+        .all(...wanted.flatMap(([, , values]) => values), limit),
+    );
   }
 
   changes(after: number, limit: number): ChangeLine[] {

@@ -61,12 +61,13 @@ test('update whose commit fails changes nothing and shows in health until a comm
   const flaky: StoreDriver = {
     load: (kind) => driver.load(kind),
     changes: (after, limit) => driver.changes(after, limit),
+    audit: (filter, limit, before) => driver.audit(filter, limit, before),
     status: () => driver.status(),
     backup: (file) => driver.backup(file),
     close: () => driver.close(),
-    commit: async (writes) => {
+    commit: async (writes, audit) => {
       if (broken) throw new Error('disk full');
-      return driver.commit(writes);
+      return driver.commit(writes, audit);
     },
   };
   const store = new StateStore(flaky);

@@ -1,6 +1,7 @@
 // The controller's durable state in memory, written through. Reads are plain maps; every change goes through `update`, one at a
 // time: a transaction sees the newest state and its own writes, and nobody sees them before they are on disk.
-import { type StoreDriver, StoreError, type Write } from './driver.js';
+import type { AuditDraft, AuditEntry } from './audit.js';
+import { type Committed, type StoreDriver, StoreError, type Write } from './driver.js';
 import { type Kind, type Records, SCHEMAS } from './records.js';
 
 /** One record that a commit changed. */
@@ -21,6 +22,9 @@ export interface StateTransaction {
 
 export type CommitListener = (changes: readonly StateChange[], revision: number) => void;
 
+/** What the audit log keeps of a transaction's changes. */
+export type Auditor = (changes: readonly StateChange[]) => readonly AuditDraft[];
+
 type Tables = { [K in Kind]: Map<string, Records[K]> };
 
 /** Whether writes succeed. */
@@ -34,6 +38,8 @@ export class StateStore {
   readonly #driver: StoreDriver;
   readonly #tables: Tables;
   readonly #listeners = new Set<CommitListener>();
+  readonly #auditListeners = new Set<(entries: readonly AuditEntry[]) => void>();
+  #auditor: Auditor = () => [];
   #queue: Promise<unknown> = Promise.resolve();
   #health: StoreHealth = { healthy: true, error: '' };
 
@@ -68,11 +74,25 @@ export class StateStore {
       const overlay = new Overlay(this.#tables);
       const result = work(overlay);
       const changes = overlay.changes();
-      if (changes.length > 0) this.#publish(changes, await this.#commit(changes));
+      if (changes.length > 0) this.#publish(changes, await this.#commit(changes, this.#auditor(changes)));
       return result;
     });
     this.#queue = turn.catch(() => {});
     return turn;
+  }
+
+  /**
+   * Decides what the audit log keeps of each transaction; it is committed with it. Called in the async context of whoever called
+   * update.
+   */
+  setAuditor(auditor: Auditor): void {
+    this.#auditor = auditor;
+  }
+
+  /** Called with the audit entries of each commit that has some. Must not throw. Returns the way to stop. */
+  onAudit(listener: (entries: readonly AuditEntry[]) => void): () => void {
+    this.#auditListeners.add(listener);
+    return () => this.#auditListeners.delete(listener);
   }
 
   /** Called after each commit, in order, with what it changed. Must not throw. Returns the way to stop. */
@@ -95,29 +115,30 @@ export class StateStore {
     this.#driver.close();
   }
 
-  async #commit(changes: readonly StateChange[]): Promise<number> {
+  async #commit(changes: readonly StateChange[], audit: readonly AuditDraft[]): Promise<Committed> {
     const writes: Write[] = changes.map(({ kind, key, after }) => ({
       kind,
       key,
       value: after === undefined ? undefined : JSON.stringify(after),
     }));
     try {
-      const revision = await this.#driver.commit(writes);
+      const committed = await this.#driver.commit(writes, audit);
       this.#health = { healthy: true, error: '' };
-      return revision;
+      return committed;
     } catch (error) {
       this.#health = { healthy: false, error: error instanceof Error ? error.message : String(error) };
       throw error;
     }
   }
 
-  #publish(changes: readonly StateChange[], revision: number): void {
+  #publish(changes: readonly StateChange[], { revision, audited }: Committed): void {
     for (const { kind, key, after } of changes) {
       const table = this.#tables[kind] as Map<string, unknown>;
       if (after === undefined) table.delete(key);
       else table.set(key, after);
     }
     for (const listener of this.#listeners) listener(changes, revision);
+    if (audited.length > 0) for (const listener of this.#auditListeners) listener(audited);
   }
 }
 

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { LabelSelector, ModePair, PageRequest } from "./admin_common.js";
+import { PairingInfo } from "./admin_pairing.js";
 import { Address, Label, WorkloadKind, workloadKindToJSON } from "./common.js";
 
 export const protobufPackage = "ringfence.v1";
@@ -79,11 +80,29 @@ export interface Workload {
   stickyLabels: boolean;
   /** Memberships: names of the label groups and IP lists of the provisioned policy that hold it. */
   memberships: string[];
+  /** Why it has each label, sorted by dimension. */
+  labelReasons: Workload_LabelReason[];
+  /** Why it is cut off but for the failsafes; empty: it is not. */
+  isolatedWhy: string;
+  /** Its pairing, or its denial; unset: it presented no key. */
+  pairing: PairingInfo | undefined;
 }
 
 export interface Workload_MetadataEntry {
   key: string;
   value: string;
+}
+
+/** Where a label comes from. */
+export interface Workload_LabelReason {
+  /** The label's dimension. */
+  dimension: string;
+  /** "operator", "pairing", "sticky", or "unknown" for labels older than this record. */
+  source: string;
+  /** The operator, or profile and key. */
+  by: string;
+  /** Since when, Unix milliseconds; 0: unknown. */
+  atMs: bigint;
 }
 
 /** A port published on the host. */
@@ -283,6 +302,9 @@ function createBaseWorkload(): Workload {
     createdMs: 0n,
     stickyLabels: false,
     memberships: [],
+    labelReasons: [],
+    isolatedWhy: "",
+    pairing: undefined,
   };
 }
 
@@ -359,6 +381,15 @@ export const Workload: MessageFns<Workload> = {
     }
     for (const v of message.memberships) {
       writer.uint32(178).string(v!);
+    }
+    for (const v of message.labelReasons) {
+      Workload_LabelReason.encode(v!, writer.uint32(186).fork()).join();
+    }
+    if (message.isolatedWhy !== "") {
+      writer.uint32(194).string(message.isolatedWhy);
+    }
+    if (message.pairing !== undefined) {
+      PairingInfo.encode(message.pairing, writer.uint32(202).fork()).join();
     }
     return writer;
   },
@@ -555,6 +586,30 @@ export const Workload: MessageFns<Workload> = {
             message.memberships.push(reader.string());
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.labelReasons.push(Workload_LabelReason.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.isolatedWhy = reader.string();
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.pairing = PairingInfo.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -641,6 +696,15 @@ export const Workload: MessageFns<Workload> = {
     if (message.memberships?.length) {
       obj.memberships = message.memberships;
     }
+    if (message.labelReasons?.length) {
+      obj.labelReasons = message.labelReasons.map((e) => Workload_LabelReason.toJSON(e));
+    }
+    if (message.isolatedWhy !== "") {
+      obj.isolatedWhy = message.isolatedWhy;
+    }
+    if (message.pairing !== undefined) {
+      obj.pairing = PairingInfo.toJSON(message.pairing);
+    }
     return obj;
   },
 
@@ -683,6 +747,11 @@ export const Workload: MessageFns<Workload> = {
     message.createdMs = (object.createdMs !== undefined && object.createdMs !== null) ? BigInt(object.createdMs) : 0n;
     message.stickyLabels = object.stickyLabels ?? false;
     message.memberships = object.memberships?.map((e) => e) || [];
+    message.labelReasons = object.labelReasons?.map((e) => Workload_LabelReason.fromPartial(e)) || [];
+    message.isolatedWhy = object.isolatedWhy ?? "";
+    message.pairing = (object.pairing !== undefined && object.pairing !== null)
+      ? PairingInfo.fromPartial(object.pairing)
+      : undefined;
     return message;
   },
 };
@@ -761,6 +830,117 @@ export const Workload_MetadataEntry: MessageFns<Workload_MetadataEntry> = {
     const message = createBaseWorkload_MetadataEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseWorkload_LabelReason(): Workload_LabelReason {
+  return { dimension: "", source: "", by: "", atMs: 0n };
+}
+
+export const Workload_LabelReason: MessageFns<Workload_LabelReason> = {
+  encode(message: Workload_LabelReason, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dimension !== "") {
+      writer.uint32(10).string(message.dimension);
+    }
+    if (message.source !== "") {
+      writer.uint32(18).string(message.source);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.atMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Workload_LabelReason {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkload_LabelReason();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dimension = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Workload_LabelReason): unknown {
+    const obj: any = {};
+    if (message.dimension !== "") {
+      obj.dimension = message.dimension;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.atMs !== 0n) {
+      obj.atMs = message.atMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Workload_LabelReason>): Workload_LabelReason {
+    return Workload_LabelReason.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Workload_LabelReason>): Workload_LabelReason {
+    const message = createBaseWorkload_LabelReason();
+    message.dimension = object.dimension ?? "";
+    message.source = object.source ?? "";
+    message.by = object.by ?? "";
+    message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
     return message;
   },
 };

@@ -140,6 +140,11 @@ export interface Hello {
    * later one lives tells two machines with one certificate.
    */
   run: Buffer;
+  /**
+   * This host cuts off containers that are not paired (its configuration: unassigned: isolate). The controller does the same once it
+   * has assigned them, except for those that an operator gave labels.
+   */
+  isolateUnpaired: boolean;
 }
 
 /** Room in one kernel table. */
@@ -331,11 +336,11 @@ export interface Update {
   /** failsafes holds the whole list. */
   failsafesSet: boolean;
   /**
-   * A rollout that must be confirmed: without a Confirm (a later Update) within this many milliseconds of losing the controller
-   * the agent returns to the state before. 0: no such condition.
+   * This policy version is not confirmed: so much is left of its window, milliseconds. When it ends while the controller is lost, the
+   * agent returns to the state before the version; while the controller is there it decides. 0: no such condition.
    */
   confirmWithinMs: number;
-  /** Confirms the rollout of this policy version; 0: none. */
+  /** This policy version is confirmed: with policy_version itself, nothing is open. 0: nothing said. */
   confirmedPolicyVersion: number;
 }
 
@@ -1120,7 +1125,15 @@ export const AgentMessage: MessageFns<AgentMessage> = {
 };
 
 function createBaseHello(): Hello {
-  return { protocol: 0, facts: undefined, epoch: "", revision: 0n, capacities: [], run: Buffer.alloc(0) };
+  return {
+    protocol: 0,
+    facts: undefined,
+    epoch: "",
+    revision: 0n,
+    capacities: [],
+    run: Buffer.alloc(0),
+    isolateUnpaired: false,
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -1145,6 +1158,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.run.length !== 0) {
       writer.uint32(50).bytes(message.run);
+    }
+    if (message.isolateUnpaired !== false) {
+      writer.uint32(56).bool(message.isolateUnpaired);
     }
     return writer;
   },
@@ -1210,6 +1226,14 @@ export const Hello: MessageFns<Hello> = {
             message.run = Buffer.from(reader.bytes());
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.isolateUnpaired = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1242,6 +1266,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.run.length !== 0) {
       obj.run = base64FromBytes(message.run);
     }
+    if (message.isolateUnpaired !== false) {
+      obj.isolateUnpaired = message.isolateUnpaired;
+    }
     return obj;
   },
 
@@ -1258,6 +1285,7 @@ export const Hello: MessageFns<Hello> = {
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.capacities = object.capacities?.map((e) => TableCapacity.fromPartial(e)) || [];
     message.run = object.run ?? Buffer.alloc(0);
+    message.isolateUnpaired = object.isolateUnpaired ?? false;
     return message;
   },
 };
