@@ -339,7 +339,8 @@ class CompilerGraph implements Compiler {
   #subject(identity: Identity, inbound: boolean): SubjectState {
     const direction = inbound ? Direction.DIRECTION_INBOUND : Direction.DIRECTION_OUTBOUND;
     const { mode, decidedBy } = effectiveMode(this.#policy, identity, direction);
-    return { node: this.#sets.nodeFor(identity, inbound), mode, named: decidedBy !== undefined };
+    const previous = (inbound ? identity.inbound : identity.outbound)?.node;
+    return { node: this.#sets.nodeFor(identity, inbound, previous), mode, named: decidedBy !== undefined };
   }
 
   /** Names the content of every node that was touched. */

@@ -18,8 +18,8 @@ export class SetBuilder {
     this.#peersOf = peersOf;
   }
 
-  /** The node of a subject in one direction; undefined when no rule is about it. */
-  nodeFor(subject: Identity, inbound: boolean): SetNode | undefined {
+  /** The node of a subject in one direction; undefined when no rule is about it. `previous`: the one it had. */
+  nodeFor(subject: Identity, inbound: boolean, previous: SetNode | undefined): SetNode | undefined {
     const side = inbound ? 'provider' : 'consumer';
     const rules = new Set([...this.#rules.anyone(side), ...this.#rules.matching(subject)[side]]);
     const entries: Entry[] = [];
@@ -34,7 +34,7 @@ export class SetBuilder {
     const known = this.#nodes.get(key);
     if (known !== undefined) return known;
     const node = new SetNode(key, inbound, entries, this.#tables);
-    node.fill(this.#peersOf);
+    if (previous === undefined || !node.fillFrom(previous, this.#peersOf)) node.fill(this.#peersOf);
     for (const { active } of entries) nodesOf(active, inbound).add(node);
     this.#nodes.set(key, node);
     this.#touched.add(node);

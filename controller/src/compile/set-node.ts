@@ -26,6 +26,9 @@ interface Group {
   identities: readonly number[];
 }
 
+/** A node is derived from another when at most this many entries came and went. */
+const DERIVED_MAX = 4;
+
 export class SetNode {
   readonly key: string;
   readonly inbound: boolean;
@@ -88,6 +91,60 @@ export class SetNode {
       group.identities.sort((a, b) => a - b);
       this.#groups.set(key, group);
     }
+  }
+
+  /**
+   * Fills a fresh node from one whose rules are nearly the same: kept entries keep their peers, only added entries are asked for.
+   * Gives false, and leaves the node empty, when they differ in more than a few.
+   */
+  fillFrom(previous: SetNode, peersOf: (selector: Selector) => readonly Identity[]): boolean {
+    const added = new Map(this.entries.map((entry, position) => [entry.key, position]));
+    const moved = previous.entries.map((entry) => added.get(entry.key));
+    for (const { key } of previous.entries) added.delete(key);
+    const gone = moved.filter((position) => position === undefined).length;
+    if (added.size + gone > DERIVED_MAX) return false;
+    let groups = new Map<string, Group>();
+    const gather = (entries: readonly number[], identities: readonly number[]) => {
+      if (entries.length === 0 || identities.length === 0) return;
+      const key = entries.join(',');
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { key, entries, identities });
+      else group.identities = [...group.identities, ...identities].sort((a, b) => a - b);
+    };
+    for (const { entries, identities } of previous.#groups.values()) {
+      gather(
+        entries.flatMap((position) => moved[position] ?? []),
+        identities,
+      );
+    }
+    for (const position of added.values()) {
+      const selector = this.entries[position]?.peers;
+      const named = new Set(selector === undefined ? [] : peersOf(selector).map(({ number }) => number));
+      if (named.size === 0) continue;
+      const before = groups;
+      groups = new Map();
+      for (const { entries, identities } of before.values()) {
+        const outside = identities.filter((number) => !named.has(number));
+        const inside = identities.filter((number) => named.delete(number));
+        gather(entries, outside);
+        gather(
+          [...entries, position].sort((a, b) => a - b),
+          inside,
+        );
+      }
+      gather(
+        [position],
+        [...named].sort((a, b) => a - b),
+      );
+    }
+    for (const group of groups.values()) {
+      this.#groups.set(group.key, group);
+      for (const number of group.identities) {
+        this.#groupOf.set(number, group);
+        this.added.add(number);
+      }
+    }
+    return true;
   }
 
   /** An identity is new: puts it into the group of the entries that name it. `matched` narrows the entries to look at. */
