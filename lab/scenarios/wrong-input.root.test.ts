@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { PolicyFile } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AgentProcess } from '../src/agent.js';
+import type { UnmanagedSpec } from '../src/api.js';
 import { ControllerProcess } from '../src/controller.js';
 import type { Fleet } from '../src/fleet.js';
 import { until } from '../src/until.js';
@@ -16,8 +17,9 @@ const wrong: readonly { name: string; file: string; code: RegExp; line: number; 
   {
     name: 'malformed YAML',
     file: 'rules:\n  - id: x\n    service: [tcp/80\n    providedBy: anyone\n',
-    code: /^RF_/,
-    line: 3,
+    code: /^RF_POLICY_YAML/,
+    // Where the text can no longer be what the open bracket began.
+    line: 4,
     text: /./,
   },
   {
@@ -77,26 +79,42 @@ describe('wrong input', () => {
     await lastGoodHolds();
   });
 
-  it('a policy larger than the maps is refused before it is applied; the last good one stays and the host says so', async () => {
-    const before = (await fleet.api.status()).policyVersion;
-    const members = Array.from({ length: peersMax * 2 }, (_, i) => ({
+  /** Twice as many workloads as the hosts' peer tables can hold. */
+  function members(role: string): UnmanagedSpec[] {
+    return Array.from({ length: peersMax * 2 }, (_, i) => ({
       id: `lab:member-${i}`,
       addresses: [Uint8Array.of(10, 250, i >> 8, i & 255)],
-      labels: { role: 'client', app: 'shop' },
+      labels: { role, app: 'shop' },
     }));
-    await fleet.api.pushUnmanaged(members);
-    const host = await until('a host to refuse the revision', async () => {
-      const hosts = await fleet.api.listHosts();
-      return hosts.find((h) => h.nack !== undefined);
-    });
-    expect(host.nack).toMatchObject({ code: 'RF_MAP_FULL', table: 'rf_peers' });
-    expect(host.nack?.message).toMatch(new RegExp(String(peersMax)));
-    expect(host.conditions.length).toBeGreaterThan(0);
+  }
+
+  it('a policy larger than the maps is refused at provision with host, table and numbers; the version stays', async () => {
+    await fleet.api.pushUnmanaged(members('bulk'));
+    await fleet.converged();
+    const before = (await fleet.api.status()).policyVersion;
+    const rule = 'rules:\n  - id: bulk\n    service: tcp/80\n    providedBy: role=server\n    usedBy: role=bulk\n';
+    const response = await fleet.api.apply([...shopPolicy({ extra: true }), { name: 'bulk.yaml', content: rule }]);
+    expect(response).toMatchObject({ accepted: false, version: before });
+    const texts = response.problems.map((p) => `${p.code} ${p.message}`);
+    expect(texts).toContainEqual(expect.stringMatching(/RF_CAPACITY.*beta.*rf_peers/));
+    expect(texts.join()).toContain(String(peersMax));
     expect((await fleet.api.status()).policyVersion).toBe(before);
     await lastGoodHolds();
+  });
+
+  it('members that no longer fit are not sent: the host raises an alarm, the last good state stays, and room heals it', async () => {
+    await fleet.api.pushUnmanaged(members('client'));
+    const alarm = await until('an alarm about the table', async () => {
+      const conditions = (await fleet.api.listHosts()).flatMap((h) => h.conditions);
+      return conditions.find(
+        (c) => /RF_CAPACITY|RF_MAP_FULL/.test(c.code) && `${c.title} ${c.text}`.includes('rf_peers'),
+      );
+    });
+    expect(alarm.severity).toBe('alarm');
+    await lastGoodHolds();
     await fleet.api.pushUnmanaged([]);
+    await until('no alarm', async () => (await fleet.api.listHosts()).every((h) => h.conditions.length === 0));
     await fleet.converged();
-    expect((await fleet.api.listHosts()).every((h) => h.nack === undefined)).toBe(true);
     await lastGoodHolds();
   });
 
@@ -104,7 +122,7 @@ describe('wrong input', () => {
     const other = new ControllerProcess(await fleet.lab.addNode('other'));
     await other.start();
     const { agent, host } = fleet.member('alpha');
-    const stranger = await AgentProcess.configure(host, fleet.controller, [], { stateDir: host.file('stranger') });
+    const stranger = await AgentProcess.configure(host, fleet.controller, [], {}, 'stranger');
     await stranger.enrol(other);
     await agent.kill();
     // The stranger's key and certificate, and the real authority's certificate: it trusts the controller, not the reverse.

@@ -30,19 +30,21 @@ export class AgentProcess {
     readonly host: TestHost,
     private readonly controllerAddress: string,
     private readonly services: readonly string[],
+    name: string,
   ) {
-    this.stateDir = host.file('agent');
-    this.configFile = host.file('agent.yaml');
+    this.stateDir = host.file(name);
+    this.configFile = host.file(`${name}.yaml`);
   }
 
-  /** Writes its configuration. `services` are the names given to TestHost.service(). */
+  /** Writes its configuration. `services` are the names given to TestHost.service(); `name` tells several on one host apart. */
   static async configure(
     host: TestHost,
     controller: ControllerProcess,
     services: readonly string[],
     overrides: AgentOverrides = {},
+    name = 'agent',
   ): Promise<AgentProcess> {
-    const agent = new AgentProcess(host, controller.syncAddress, services);
+    const agent = new AgentProcess(host, controller.syncAddress, services, name);
     await mkdir(agent.stateDir, { recursive: true, mode: 0o700 });
     await agent.writeConfig(overrides);
     return agent;
