@@ -39,10 +39,9 @@ export class Fleet {
     const lab = await Lab.create();
     try {
       const controller = new ControllerProcess(await lab.addNode('control'));
-      const starting = controller.start();
       const members = new Map<string, Member>();
-      await Promise.all(specs.map(async (spec) => members.set(spec.name, await boot(lab, controller, spec))));
-      await starting;
+      const booting = specs.map(async (spec) => members.set(spec.name, await boot(lab, controller, spec)));
+      await Promise.all([controller.start(), ...booting]);
       const fleet = new Fleet(lab, controller, members);
       await Promise.all(
         [...members.values()].map(async ({ agent }) => {
