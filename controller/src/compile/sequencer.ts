@@ -9,6 +9,7 @@ import type {
   HostDelta,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
+import { labelOf } from '../policy/selector.js';
 
 /** What one host held and must hold. Bindings come as the changes themselves, in order. */
 export interface HostChange {
@@ -68,24 +69,32 @@ export function isEmpty(delta: HostDelta): boolean {
   );
 }
 
+/** Every field of an assignment but its labels. */
+const FIELDS = [
+  'localId',
+  'workloadId',
+  'identity',
+  'modeIn',
+  'modeOut',
+  'setIn',
+  'setOut',
+  'isolated',
+  'space',
+  'reject',
+] as const satisfies readonly (keyof AssignmentState)[];
+/** Fails to compile when an assignment gains a field that is not compared. */
+type Uncompared = Exclude<keyof AssignmentState, (typeof FIELDS)[number] | 'labels'>;
+const NOTHING_UNCOMPARED: Uncompared extends never ? true : false = true;
+
 /** True when both mean the same to the agent. */
 export function sameAssignment(a: AssignmentState | undefined, b: AssignmentState): boolean {
-  if (a === undefined) return false;
-  const same =
-    a.localId === b.localId &&
-    a.workloadId === b.workloadId &&
-    a.identity === b.identity &&
-    a.modeIn === b.modeIn &&
-    a.modeOut === b.modeOut &&
-    a.setIn === b.setIn &&
-    a.setOut === b.setOut &&
-    a.isolated === b.isolated &&
-    a.space === b.space &&
-    a.reject === b.reject;
-  const [labelsA, labelsB] = [a.labels, b.labels];
-  if (!same || labelsA === labelsB) return same;
-  const names = Object.keys(labelsB);
-  return names.length === Object.keys(labelsA).length && names.every((name) => labelsA[name] === labelsB[name]);
+  if (a === undefined || !NOTHING_UNCOMPARED) return false;
+  for (const field of FIELDS) if (a[field] !== b[field]) return false;
+  if (a.labels === b.labels) return true;
+  const names = Object.keys(b.labels);
+  return (
+    names.length === Object.keys(a.labels).length && names.every((name) => labelOf(a.labels, name) === b.labels[name])
+  );
 }
 
 function cidrChanges(before: readonly CidrState[], now: readonly CidrState[]) {
