@@ -131,7 +131,7 @@ rules:
   - {id: snmp, action: deny, service: udp/161, providedBy: role=web, usedBy: role=db}
 `;
     expect(rowsOf(inventory, policy)).toEqual([
-      '192.0.2.0-192.0.2.255 => web-1 : ICMP 2048-2303; TCP 80',
+      '192.0.2.0-192.0.2.255 => web-1 : ICMP 8; TCP 80',
       'db-1 => web-1 : SCTP 1-65535; TCP 1-65535; UDP 1-160,162-65535; other protocols',
       'web-1 => db-1 : TCP 5432',
     ]);

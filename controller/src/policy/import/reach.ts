@@ -9,7 +9,7 @@ import { distinguishedRanges, formatRange } from '../ip-ranges.js';
 import type { Labels, Policy, PolicyDocument, PolicyProblem } from '../model.js';
 import { checkDocument, parsePolicy, resolvePolicy } from '../parse.js';
 import { ALL_PORTS, intersect, isEmptySet, type PortSet, unite } from '../port-set.js';
-import { protocolName } from '../ports.js';
+import { formatPorts, protocolName } from '../ports.js';
 import { portsAt } from '../reach.js';
 import { readYaml, type SourceFile } from '../yaml-source.js';
 import { podLabels } from './kubernetes.js';
@@ -130,8 +130,12 @@ function isWhole(set: PortSet, protocol: number): boolean {
 function rangesText(set: PortSet, protocol: number): string {
   const ranges = set.by.get(protocol) ?? (set.others ? [{ low: 0, high: 0xffff }] : []);
   return ranges
-    .map(({ low, high }) => ({ low: Math.max(low, 1), high }))
-    .map(({ low, high }) => (low === high ? `${low}` : `${low}-${high}`))
+    .map(({ low, high }) => {
+      // ICMP has types and codes in place of ports: what formatPorts writes behind the slash.
+      if (protocol === 1 || protocol === 58) return formatPorts({ protocol, low, high }).split('/')[1] ?? 'all types';
+      const first = Math.max(low, 1);
+      return first === high ? `${first}` : `${first}-${high}`;
+    })
     .join(',');
 }
 
