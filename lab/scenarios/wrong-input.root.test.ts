@@ -1,12 +1,16 @@
 // Issue 2, must show 8, end to end: wrong input is refused with its place, and the last good state stays in force.
-import { cpSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { credentials, type ServiceError, status } from '@grpc/grpc-js';
 import type { PolicyFile } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { AgentSyncClient } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AgentProcess } from '../src/agent.js';
 import type { UnmanagedSpec } from '../src/api.js';
 import { ControllerProcess } from '../src/controller.js';
 import type { Fleet } from '../src/fleet.js';
+import type { TestHost } from '../src/host.js';
+import { tool } from '../src/tool.js';
 import { until } from '../src/until.js';
 import { shopHosts, shopPolicy, startShop } from './shop.js';
 
@@ -96,7 +100,7 @@ describe('wrong input', () => {
     const response = await fleet.api.apply([...shopPolicy({ extra: true }), { name: 'bulk.yaml', content: rule }]);
     expect(response).toMatchObject({ accepted: false, version: before });
     const texts = response.problems.map((p) => `${p.code} ${p.message}`);
-    expect(texts).toContainEqual(expect.stringMatching(/RF_CAPACITY.*beta.*rf_peers/));
+    expect(texts).toContainEqual(expect.stringMatching(/^RF_CAPACITY .*rf_peers of host beta/));
     expect(texts.join()).toContain(String(peersMax));
     expect((await fleet.api.status()).policyVersion).toBe(before);
     await lastGoodHolds();
@@ -118,12 +122,41 @@ describe('wrong input', () => {
     await lastGoodHolds();
   });
 
+  /** How the real controller answers a stream whose client shows the stranger's certificate. */
+  async function refusalOf(host: TestHost, caFile: string, stranger: string) {
+    const socket = host.file('stranger.sock');
+    const [address = '', port = ''] = fleet.controller.syncAddress.split(':');
+    const relay = await host.daemon('stranger-relay', await tool(), ['relay', socket, address, port], { json: true });
+    await relay.event('ready');
+    const [ca, key, cert] = [caFile, join(stranger, 'key.pem'), join(stranger, 'cert.pem')].map((f) => readFileSync(f));
+    const tls = credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+    const client = new AgentSyncClient(`unix:${socket}`, tls, {
+      'grpc.ssl_target_name_override': 'ringfence-controller',
+    });
+    try {
+      return await new Promise((resolve) => {
+        const stream = client.sync();
+        stream.on('error', (error: ServiceError) =>
+          resolve({ code: error.code, rfCode: error.metadata.get('rf-code')[0] }),
+        );
+        stream.on('data', (message) => resolve(message));
+      });
+    } finally {
+      client.close();
+      await relay.stop();
+    }
+  }
+
   it('an agent with a certificate of another authority is refused, and goes on enforcing what it has', async () => {
     const other = new ControllerProcess(await fleet.lab.addNode('other'));
     await other.start();
     const { agent, host } = fleet.member('alpha');
     const stranger = await AgentProcess.configure(host, fleet.controller, [], {}, 'stranger');
     await stranger.enrol(other);
+    expect(await refusalOf(host, join(host.file('agent'), 'ca.pem'), host.file('stranger'))).toEqual({
+      code: status.UNAUTHENTICATED,
+      rfCode: 'RF_TLS_FOREIGN',
+    });
     await agent.kill();
     // The stranger's key and certificate, and the real authority's certificate: it trusts the controller, not the reverse.
     for (const name of ['key.pem', 'cert.pem']) {
@@ -132,7 +165,10 @@ describe('wrong input', () => {
     }
     await agent.start();
     await agent.ready();
-    await until('the refusal in the log', () => /RF_(STREAM|TLS|CERT)/.test(agent.log));
+    await until('the refusal in the log', () => {
+      if (/RF_(TLS|CREDENTIALS|CERT)/.test(agent.log)) return true;
+      throw new Error(agent.log.slice(-1500));
+    });
     expect((await fleet.api.listHosts()).find((h) => h.id === 'alpha')?.connected).toBe(false);
     await lastGoodHolds();
     await agent.kill();

@@ -108,7 +108,7 @@ export class AdminApi {
 
   /** Makes the files the whole policy and provisions it. Problems come back in the response. */
   apply(files: PolicyFile[], note = 'lab'): Promise<ApplyPolicyResponse> {
-    const request = { files, prune: true, remove: [], draftOnly: false, note, expectedVersion: 0 };
+    const request = { files, prune: true, remove: [], draftOnly: false, note, expectedVersion: 0, rollout: undefined };
     return call((done) => this.policy.apply(request, done));
   }
 
