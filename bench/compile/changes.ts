@@ -7,6 +7,8 @@ import { appCount, appName, extraRule, type Fleet, type FleetSize, RULE_FOR_ALL,
 /** What one change cost. */
 export interface Cost {
   readonly ms: number;
+  /** Processor time, garbage collector included. The kernel may count it in ticks: only the mean of many says something. */
+  readonly cpuMs: number;
   /** Agents that must hear of it. */
   readonly agents: number;
 }
@@ -60,11 +62,23 @@ export function changesOf({ compiler, fleet, policy, numbers }: Compiled, size: 
     };
   };
   return {
-    relabel: (round) => relabel(subject(round, (w) => w.labels.role === 'api' && w.labels.env === 'staging'), { env: 'prod' }),
-    'relabel-new': (round) => relabel(subject(round, (w) => w.labels.role === 'api' && w.labels.env === 'staging'), { env: 'canary' }),
+    relabel: (round) =>
+      relabel(
+        subject(round, (w) => w.labels.role === 'api' && w.labels.env === 'staging'),
+        { env: 'prod' },
+      ),
+    'relabel-new': (round) =>
+      relabel(
+        subject(round, (w) => w.labels.role === 'api' && w.labels.env === 'staging'),
+        { env: 'canary' },
+      ),
     add: (round) => {
       const like = subject(round, (w) => w.labels.role === 'api' && w.labels.env === 'prod');
-      const added = workload(0xf0_0000 + round, fleet.hosts[(round * 11) % Math.ceil(size.workloads / 20)] ?? '', like.labels);
+      const added = workload(
+        0xf0_0000 + round,
+        fleet.hosts[(round * 11) % Math.ceil(size.workloads / 20)] ?? '',
+        like.labels,
+      );
       return { apply: () => compiler.setWorkload(added), revert: () => compiler.removeWorkload(added.id) };
     },
     rule: (round) => addRule(extraRule(app(round))),
@@ -75,11 +89,13 @@ export function changesOf({ compiler, fleet, policy, numbers }: Compiled, size: 
 /** Makes one change, measures until every delta is there, and takes it back. */
 export function measureChange(compiler: Compiler, change: Change, round: number): Cost {
   const { apply, revert } = change(round);
+  const cpu = process.cpuUsage();
   const startMs = performance.now();
   apply();
   const agents = compiler.flush().length;
   const ms = performance.now() - startMs;
+  const { user, system } = process.cpuUsage(cpu);
   revert();
   compiler.flush();
-  return { ms, agents };
+  return { ms, cpuMs: (user + system) / 1000, agents };
 }

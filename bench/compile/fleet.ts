@@ -1,7 +1,13 @@
 // A fleet and a policy as they look in practice, from a seed: applications with the usual tiers in several environments, spread over
 // hosts without order; most rules inside one application, some between applications, a few for the whole fleet.
 import type { CompilerWorkload } from '@ringfence/controller/compile/types.js';
-import { EMPTY_DOCUMENT, type IpListSpec, type PolicyDocument, type RuleSpec } from '@ringfence/controller/policy/model.js';
+import {
+  EMPTY_DOCUMENT,
+  type EndSpec,
+  type IpListSpec,
+  type PolicyDocument,
+  type RuleSpec,
+} from '@ringfence/controller/policy/model.js';
 import { type Random, random } from '@ringfence/controller/policy/testing/random.js';
 
 export interface FleetSize {
@@ -18,6 +24,8 @@ export interface Fleet {
 
 const WORKLOADS_PER_HOST = 20;
 const RULES_PER_APP = 8;
+/** Applications that every workload may use: single sign-on, source code and the like. */
+const COMPANY_WIDE = 5;
 /** Tier and its share of an application's workloads. */
 const TIERS = [
   ['web', 0.3],
@@ -29,8 +37,14 @@ const TIERS = [
 ] as const;
 const ENVIRONMENTS = ['prod', 'prod', 'prod', 'staging', 'dev'] as const;
 const LOCATIONS = ['fra', 'ams', 'iad'] as const;
-/** Roles of the platform, which serve every application; one workload in 500 is of one of them. */
-const PLATFORM = ['dns', 'monitoring', 'log-collector', 'registry', 'bastion'] as const;
+/** What serves every application: role and how many of it for 100,000 workloads. */
+const PLATFORM = [
+  ['dns', 12],
+  ['monitoring', 6],
+  ['log-collector', 6],
+  ['registry', 4],
+  ['bastion', 2],
+] as const;
 
 export function appName(index: number): string {
   return `app-${index}`;
@@ -52,10 +66,12 @@ export function makeFleet(size: FleetSize, seed: number, first: FleetSize = { wo
   const hostCount = Math.ceil(size.workloads / WORKLOADS_PER_HOST);
   const firstHost = Math.ceil(first.workloads / WORKLOADS_PER_HOST);
   const hosts = Array.from({ length: hostCount }, (_, i) => `host-${firstHost + i}`);
+  // The fleet beside another one has no platform of its own: that would be reached by every change.
+  const platform = first.rules > 0 ? [] : platformRoles(size.workloads);
   const workloads = Array.from({ length: size.workloads }, (_, i) => {
-    // The fleet beside another one has no platform of its own: that would be reached by every change.
-    const labels: Record<string, string> = first.rules === 0 && r.chance(1 / 500)
-      ? { role: r.pick(PLATFORM), env: 'prod', loc: r.pick(LOCATIONS) }
+    const served = platform[i];
+    const labels: Record<string, string> = served
+      ? { role: served, env: 'prod', loc: r.pick(LOCATIONS) }
       : { app: appName(firstApp + (i % apps)), role: tier(r), env: r.pick(ENVIRONMENTS), loc: r.pick(LOCATIONS) };
     return workload(first.workloads + i, r.pick(hosts), labels);
   });
@@ -99,6 +115,10 @@ export const RULE_FOR_ALL: RuleSpec = {
   usedBy: 'role=bastion',
 };
 
+function platformRoles(workloads: number): string[] {
+  return PLATFORM.flatMap(([role, count]) => Array(Math.max(1, Math.round((count * workloads) / 100_000))).fill(role));
+}
+
 function tier(r: Random): string {
   let draw = r.below(1000) / 1000;
   for (const [name, share] of TIERS) {
@@ -116,13 +136,23 @@ const MODES: PolicyDocument['modes'] = [
 const IP_LISTS: readonly IpListSpec[] = [
   { name: 'office', include: ['192.0.2.0/24', '198.51.100.0/25', '2001:db8:1::/48'] },
   { name: 'partners', include: ['203.0.113.0/24'], exclude: ['203.0.113.128/26'] },
-  { name: 'internet', include: ['0.0.0.0/0', '::/0'], exclude: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fd00::/8'] },
+  {
+    name: 'internet',
+    include: ['0.0.0.0/0', '::/0'],
+    exclude: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fd00::/8'],
+  },
 ];
 
 function globalRules(): RuleSpec[] {
   return [
     { id: 'dns', service: ['udp/53', 'tcp/53'], providedBy: 'role=dns', usedBy: 'anyone' },
-    { id: 'ask-dns', service: ['udp/53', 'tcp/53'], providedBy: 'role=dns', usedBy: 'workloads', direction: 'outbound' },
+    {
+      id: 'ask-dns',
+      service: ['udp/53', 'tcp/53'],
+      providedBy: 'role=dns',
+      usedBy: 'workloads',
+      direction: 'outbound',
+    },
     { id: 'scrape', service: ['tcp/9100', 'tcp/9273'], providedBy: 'workloads', usedBy: 'role=monitoring' },
     { id: 'ship-logs', service: ['tcp/5140'], providedBy: 'role=log-collector', usedBy: 'workloads' },
     { id: 'pull-images', service: ['tcp/5000'], providedBy: 'role=registry', usedBy: 'workloads' },
@@ -152,7 +182,8 @@ function appRules(app: number, other: number, round: number, r: Random): RuleSpe
     usedBy: { all: [`app=${name}`, { label: 'role', in: consumers }] },
     same: ['env'],
   });
-  const front = r.pick(['anyone', { ipList: 'office' }, { ipList: 'partners' }, { ipList: 'internet' }] as const);
+  const outside = r.pick(['office', 'partners', 'internet'] as const);
+  const front: EndSpec = app < COMPANY_WIDE ? 'anyone' : { ipList: outside };
   return [
     { id: id('front'), service: ['tcp/443'], providedBy: { all: at('web') }, usedBy: front },
     within('api', 8080, 'api', ['web']),
