@@ -1,9 +1,8 @@
-import { open } from 'node:fs/promises';
 import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import type { Action } from '../app.js';
-import { CliError, ExitCode } from '../errors.js';
 import { parseDurationOption } from '../filter/time.js';
 import { field } from '../output/fields.js';
+import { createPrivately } from '../output/private-file.js';
 import { ago, isoFromMs } from '../text/time.js';
 import { tokenColumns, tokenJson } from '../views/host.js';
 
@@ -23,7 +22,7 @@ export const createToken: Action<[], CreateOptions> = async (invocation, options
   const { printer } = invocation;
   const connection = await invocation.connect();
   // The file is made first: a token that cannot be kept should not be made.
-  const file = options.out === undefined ? undefined : await createPrivately(options.out);
+  const file = options.out === undefined ? undefined : await createPrivately(options.out, 'the token');
   try {
     const request = { ttlSeconds: Math.ceil(ttlMs / 1000), hostId: options.hostId ?? '', note: options.note ?? '' };
     const made = await connection.call('make a token', HostsService.createToken, request);
@@ -44,23 +43,6 @@ export const createToken: Action<[], CreateOptions> = async (invocation, options
     await file?.close();
   }
 };
-
-async function createPrivately(path: string) {
-  try {
-    return await open(path, 'wx', 0o600);
-  } catch (error) {
-    throw new CliError({
-      code: 'RF_CLI_FILE',
-      what: 'Cannot write the token',
-      found: `found ${(error as NodeJS.ErrnoException).code}`,
-      wanted: 'a file that does not exist yet, in a folder that can be written',
-      where: path,
-      next: 'name another file',
-      exit: ExitCode.usage,
-      cause: error,
-    });
-  }
-}
 
 /** `host token list`. */
 export const listTokens: Action<[], object> = async (invocation) => {

@@ -44,6 +44,31 @@ export const groups: readonly Group[] = [
     load: async () => (await import('./policy.js')).define,
   },
   {
+    name: 'profile',
+    summary: 'pairing profiles: what the holder of a key may become',
+    load: async () => (await import('./pairing.js')).defineProfile,
+  },
+  {
+    name: 'key',
+    summary: 'pairing keys: make, list, revoke, look back',
+    load: async () => (await import('./pairing.js')).defineKey,
+  },
+  {
+    name: 'pairing',
+    summary: 'what was paired by which key, and what was denied',
+    load: async () => (await import('./pairing.js')).definePairing,
+  },
+  {
+    name: 'quarantine',
+    summary: 'cut workloads off but for the failsafes, and let them back',
+    load: async () => (await import('./pairing.js')).defineQuarantine,
+  },
+  {
+    name: 'audit',
+    summary: 'who changed what, from where, when',
+    load: async () => (await import('./audit.js')).define,
+  },
+  {
     name: 'flows',
     summary: 'who talks to whom, and what policy said',
     load: async () => (await import('./flows.js')).define,

@@ -1,19 +1,28 @@
 // Field names of JSON output, taken from the views by giving them a message with one of everything: what is documented is what
 // is written.
 
+import { AuditEntry } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { Host } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { Dimension, Dimension_ValueCount, IdentityInfo } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
 import { NatMapping } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
+import {
+  PairingInfo,
+  PairingKey,
+  PairingProfile,
+  QuarantineResponse,
+} from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import { ExplainResponse, PolicyVersion, RuleInfo } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { Workload } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { auditJson } from '../views/audit.js';
 import { explainJson } from '../views/explain.js';
 import { flowJson } from '../views/flow.js';
 import { hostJson } from '../views/host.js';
 import { dimensionJson, identityJson } from '../views/label-space.js';
 import { natJson } from '../views/nat.js';
+import { keyJson, pairingJson, profileJson, quarantineJson } from '../views/pairing.js';
 import { problemJson, ruleJson, versionJson } from '../views/policy.js';
 import { statusJson } from '../views/status.js';
 import { workloadJson } from '../views/workload.js';
@@ -55,8 +64,17 @@ const samples: Readonly<Record<string, object>> = {
       memberships: ['x'],
       attachments: ['x'],
       metadata: { key: 'x' },
+      labelReasons: [{}],
+      pairing: { labels: [label], requested: [label] },
     }),
   ),
+  'pairing profile (`profiles`)': profileJson(
+    PairingProfile.fromPartial({ dimensions: [{ permitted: ['x'] }], sources: ['x'] }),
+  ),
+  'pairing key (`keys`)': keyJson(PairingKey.fromPartial({})),
+  'pairing (`pairings`)': pairingJson(PairingInfo.fromPartial({ labels: [label], requested: [label] })),
+  quarantine: quarantineJson(QuarantineResponse.fromPartial({ quarantine: {}, workloads: [{}] })),
+  'audit entry (`entries`)': auditJson(AuditEntry.fromPartial({ detailJson: '{}' })),
   'identity (`identities`)': identityJson(IdentityInfo.fromPartial({ labels: [label] })),
   'dimension (`dimensions`)': dimensionJson(
     Dimension.fromPartial({ permitted: ['x'], used: [Dimension_ValueCount.fromPartial({})] }),

@@ -4,6 +4,7 @@ import { type Field, field } from '../output/fields.js';
 import type { Column } from '../text/table.js';
 import { ago, isoFromMs } from '../text/time.js';
 import { addressJson, addressText, ipText, labelsJson, labelsText } from './labels.js';
+import { pairingJson, pairingText } from './pairing.js';
 import { protocolText } from './protocol.js';
 import { modeWords, workloadKindWords } from './words.js';
 
@@ -24,6 +25,14 @@ export function workloadJson(workload: Workload): object {
       port: port.port,
     })),
     labels: labelsJson(workload.labels),
+    labelReasons: workload.labelReasons.map(({ dimension, source, by, atMs }) => ({
+      dimension,
+      source,
+      by: by || null,
+      since: isoFromMs(atMs),
+    })),
+    isolatedWhy: workload.isolatedWhy || null,
+    pairing: workload.pairing === undefined ? null : pairingJson(workload.pairing),
     stickyLabels: workload.stickyLabels,
     identity: workload.identity,
     expectedMode: modePairJson(workload.expectedMode),
@@ -55,12 +64,13 @@ export function modePairText(pair: ModePair | undefined): string {
 function stateText(workload: Workload): string {
   if (!workload.present) return 'gone';
   if (workload.hostId === '') return 'unmanaged';
+  if (workload.isolatedWhy !== '') return workload.inForce ? 'ISOLATED' : 'ISOLATED, NOT IN FORCE';
   return workload.inForce ? 'in force' : 'NOT IN FORCE';
 }
 
 function stateTone(workload: Workload) {
   if (!workload.present || workload.hostId === '') return 'dim';
-  return workload.inForce ? 'good' : 'bad';
+  return workload.inForce && workload.isolatedWhy === '' ? 'good' : 'bad';
 }
 
 /** Columns of `workload list`. */
@@ -84,7 +94,9 @@ export function workloadFields(workload: Workload, now: number): Field[] {
     field('host', workload.hostId || '(none: no agent)'),
     field('source', workload.source),
     field('image', workload.image),
-    { label: 'labels', values: workload.labels.map(({ dimension, value }) => `${dimension}=${value}`), tone: 'accent' },
+    { label: 'labels', values: workload.labels.map((label) => labelLine(workload, label)), tone: 'accent' },
+    field('pairing', workload.pairing === undefined ? undefined : pairingText(workload.pairing)),
+    field('isolated', workload.isolatedWhy, 'bad'),
     field('sticky labels', workload.stickyLabels ? 'yes: kept for a later workload of this name' : undefined),
     { label: 'addresses', values: workload.addresses.map(addressText) },
     { label: 'published', values: workload.published.map(publishedText) },
@@ -100,6 +112,12 @@ export function workloadFields(workload: Workload, now: number): Field[] {
     field('first seen', ago(workload.createdMs, now)),
     field('version', String(workload.version)),
   ];
+}
+
+function labelLine({ labelReasons }: Workload, { dimension, value }: Workload['labels'][number]): string {
+  const reason = labelReasons.find((one) => one.dimension === dimension);
+  if (reason === undefined || reason.source === 'unknown') return `${dimension}=${value}`;
+  return `${dimension}=${value}  (${reason.source}${reason.by === '' ? '' : `: ${reason.by}`})`;
 }
 
 function publishedText(port: Workload['published'][number]): string {
