@@ -56,6 +56,8 @@ if [ ! -d node_modules ] || [ "$(cat "$stamp" 2>/dev/null)" != "$now" ]; then
   say "installing npm packages"
   # Not `npm ci`: it refuses a lock file that lacks optional packages of foreign platforms, and the registry this lock file was
   # made against serves only Linux ones. Versions still come from the lock file, and it is not rewritten.
-  npm install --no-save --no-audit --no-fund --loglevel=error >&2
+  # No install scripts: every native package we use carries its binary, and a script that wants headers or a download would fail
+  # on a machine without them.
+  npm install --ignore-scripts --no-save --no-audit --no-fund --loglevel=error >&2
   printf '%s' "$now" > "$stamp"
 fi
