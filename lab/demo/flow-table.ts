@@ -58,9 +58,11 @@ export const flowHeader = [
   'bytes',
 ];
 
+const unsure = new Set([Confidence.CONFIDENCE_SHARED, Confidence.CONFIDENCE_UNKNOWN]);
+
 /**
  * True when the record tells of this attempt. Several workloads share a host's address: a refused connection to one of them reached none,
- * so its record may name the address only, and then says that it is shared.
+ * so its record may name the address only, and then says so by its confidence.
  */
 function matches(flow: Flow, attempt: Attempt, family: Family, address: string): boolean {
   const v6 = family === 'ip6';
@@ -74,7 +76,7 @@ function matches(flow: Flow, attempt: Attempt, family: Family, address: string):
     flow.source?.workloadName === attempt.from &&
     flow.destination !== undefined &&
     (flow.destination.workloadName === attempt.to ||
-      (flow.confidence === Confidence.CONFIDENCE_SHARED && formatAddress(flow.destination.ip) === address)) &&
+      (unsure.has(flow.confidence) && formatAddress(flow.destination.ip) === address)) &&
     flow.protocol === protocol &&
     flow.servicePort === port &&
     (flow.destination.ip.length === 16) === v6 &&
