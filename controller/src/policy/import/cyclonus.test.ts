@@ -1,6 +1,4 @@
 // Every cell of every step of the cyclonus data: imported, evaluated, compiled incrementally and from scratch.
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { Direction, Mode, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { decideCompiledShared } from '@ringfence/proto/policy-set.js';
 import { describe, expect, it } from 'vitest';
@@ -8,125 +6,13 @@ import { createCompiler } from '../../compile/graph.js';
 import { HostMirror } from '../../compile/testing/host-mirror.js';
 import type { Compiler, CompilerWorkload } from '../../compile/types.js';
 import { evaluate } from '../evaluate.js';
-import type { Policy, RuleNumbers } from '../model.js';
-import { checkDocument, resolvePolicy } from '../parse.js';
+import type { Policy } from '../model.js';
 import { protocolNumber } from '../ports.js';
-import { address } from '../testing/generate.js';
+import { baseCluster, Cluster, cyclonusData } from '../testing/cyclonus.js';
 import { identityNumbers, ruleNumbers } from '../testing/numbers.js';
-import { type K8sContainerPort, type K8sPod, podLabels } from './kubernetes.js';
-import { importNetworkPolicies, type K8sNetworkPolicy } from './networkpolicy.js';
 
-const DATA = new URL('../fixtures/netpol/cyclonus.json.gz', import.meta.url);
 const IN = Direction.DIRECTION_INBOUND;
 const OUT = Direction.DIRECTION_OUTBOUND;
-
-interface Pod {
-  readonly ns: string;
-  readonly name: string;
-  readonly labels: Record<string, string> | null;
-  readonly ip: string;
-}
-type Labelled = { readonly Namespace: string; readonly Pod: string; readonly Labels: Record<string, string> };
-type Action = {
-  readonly createPolicy?: K8sNetworkPolicy;
-  readonly updatePolicy?: K8sNetworkPolicy;
-  readonly deletePolicy?: string;
-  readonly createNamespace?: Labelled;
-  readonly setNamespaceLabels?: Labelled;
-  readonly deleteNamespace?: string;
-  readonly createPod?: Labelled;
-  readonly setPodLabels?: Labelled;
-  readonly deletePod?: string;
-};
-interface Step {
-  readonly actions: readonly Action[] | null;
-  readonly order: readonly string[];
-  readonly expected: Record<string, readonly string[]>;
-  readonly pods?: readonly Pod[];
-}
-interface Data {
-  readonly base: {
-    readonly containersOnEveryPod: readonly { port: number; protocol: string; name: string }[];
-    readonly namespaces: Record<string, Record<string, string>>;
-    readonly pods: readonly Pod[];
-  };
-  readonly cases: readonly { readonly id: number; readonly description: string; readonly steps: readonly Step[] }[];
-  readonly recipes: readonly {
-    readonly namespaces: Record<string, Record<string, string>>;
-    readonly pods: readonly Pod[];
-    readonly port: number;
-    readonly protocol: string;
-    readonly policies: readonly K8sNetworkPolicy[];
-    readonly order: readonly string[];
-    readonly expected: readonly string[];
-  }[];
-}
-
-/** A cluster as the steps change it. */
-class Cluster {
-  readonly namespaces: Map<string, Record<string, string>>;
-  readonly pods: Map<string, Pod>;
-  readonly policies = new Map<string, K8sNetworkPolicy>();
-  readonly ports: readonly K8sContainerPort[];
-
-  constructor(
-    namespaces: Record<string, Record<string, string>>,
-    pods: readonly Pod[],
-    ports: readonly K8sContainerPort[],
-  ) {
-    this.namespaces = new Map(Object.entries(namespaces));
-    this.pods = new Map(pods.map((pod) => [`${pod.ns}/${pod.name}`, pod]));
-    this.ports = ports;
-  }
-
-  apply(action: Action): void {
-    const policy = action.createPolicy ?? action.updatePolicy;
-    if (policy !== undefined)
-      this.policies.set(`${policy.metadata.namespace ?? 'default'}/${policy.metadata.name}`, policy);
-    if (action.deletePolicy !== undefined) this.policies.delete(action.deletePolicy);
-    const namespace = action.createNamespace ?? action.setNamespaceLabels;
-    if (namespace !== undefined) this.namespaces.set(namespace.Namespace, namespace.Labels);
-    if (action.deleteNamespace !== undefined) {
-      this.namespaces.delete(action.deleteNamespace);
-      for (const [key, pod] of this.pods) if (pod.ns === action.deleteNamespace) this.pods.delete(key);
-      for (const key of this.policies.keys())
-        if (key.startsWith(`${action.deleteNamespace}/`)) this.policies.delete(key);
-    }
-    const pod = action.createPod ?? action.setPodLabels;
-    if (pod !== undefined) {
-      const key = `${pod.Namespace}/${pod.Pod}`;
-      const ip = this.pods.get(key)?.ip ?? `192.168.242.${200 + this.pods.size}`;
-      this.pods.set(key, { ns: pod.Namespace, name: pod.Pod, labels: pod.Labels, ip });
-    }
-    if (action.deletePod !== undefined) this.pods.delete(action.deletePod);
-  }
-
-  inventory(): K8sPod[] {
-    return [...this.pods.values()].map((pod) => ({ namespace: pod.ns, labels: pod.labels ?? {}, ports: this.ports }));
-  }
-
-  policy(numbers: RuleNumbers): Policy {
-    const { document, refused } = importNetworkPolicies([...this.policies.values()], this.inventory());
-    expect(refused).toEqual([]);
-    expect(checkDocument(document)).toEqual([]);
-    return resolvePolicy(document, numbers);
-  }
-
-  workloads(): CompilerWorkload[] {
-    return [...this.pods.values()].map((pod) => ({
-      id: `${pod.ns}/${pod.name}`,
-      labels: podLabels(
-        { namespace: pod.ns, labels: pod.labels ?? {}, ports: this.ports },
-        this.namespaces.get(pod.ns) ?? {},
-      ),
-      hostId: pod.name,
-      localId: `container:${pod.ns}-${pod.name}`,
-      addresses: [{ space: '', address: address(pod.ip) }],
-      isolated: false,
-      reject: true,
-    }));
-  }
-}
 
 type Verdicts = (from: CompilerWorkload, to: CompilerWorkload, protocol: number, port: number) => boolean;
 
@@ -223,15 +109,14 @@ function compareGrid(
 }
 
 describe('NetworkPolicy import against cyclonus', () => {
-  const data = JSON.parse(gunzipSync(readFileSync(DATA)).toString()) as Data;
+  const data = cyclonusData();
 
   it('agrees in every cell of every case, evaluated and compiled, step by step and from scratch', {
     timeout: 120_000,
   }, () => {
-    const ports = data.base.containersOnEveryPod.map(({ port, ...rest }) => ({ ...rest, containerPort: port }));
     const count = { cases: 0, steps: 0, cells: 0 };
     for (const { id, description, steps } of data.cases) {
-      const cluster = new Cluster(data.base.namespaces, data.base.pods, ports);
+      const cluster = baseCluster(data);
       const [numbers, identities, classes] = [ruleNumbers(), identityNumbers(), identityNumbers()];
       const incremental = new Compiled(identities, classes);
       incremental.update(cluster.workloads(), cluster.policy(numbers));
