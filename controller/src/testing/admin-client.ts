@@ -10,10 +10,12 @@ import {
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
+import { AuditClient } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { type FlowStreamMessage, FlowsClient } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { HostsClient } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { LabelsClient } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
 import { NatMappingsClient } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
+import { PairingClient } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import { PolicyClient } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { StatusClient } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
@@ -34,6 +36,8 @@ export class AdminClient {
   readonly hosts: HostsClient;
   readonly nat: NatMappingsClient;
   readonly status: StatusClient;
+  readonly pairing: PairingClient;
+  readonly audit: AuditClient;
   readonly caPem: string;
 
   /** By the context file that the controller writes. */
@@ -54,10 +58,22 @@ export class AdminClient {
     this.hosts = new HostsClient(address, channel, options);
     this.nat = new NatMappingsClient(address, channel, options);
     this.status = new StatusClient(address, channel, options);
+    this.pairing = new PairingClient(address, channel, options);
+    this.audit = new AuditClient(address, channel, options);
   }
 
   close(): void {
-    const clients: Client[] = [this.workloads, this.labels, this.policy, this.flows, this.hosts, this.nat, this.status];
+    const clients: Client[] = [
+      this.workloads,
+      this.labels,
+      this.policy,
+      this.flows,
+      this.hosts,
+      this.nat,
+      this.status,
+      this.pairing,
+      this.audit,
+    ];
     for (const client of clients) client.close();
   }
 }

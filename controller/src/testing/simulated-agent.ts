@@ -84,6 +84,7 @@ export interface SimulatedAgentOptions {
   readonly facts?: Partial<HostFacts>;
   /** Random when not given. */
   readonly run?: Buffer;
+  readonly isolateUnpaired?: boolean;
   /** State of an earlier stream: resumes from it. */
   readonly resumeFrom?: SimulatedAgent;
 }
@@ -105,6 +106,8 @@ export class SimulatedAgent {
   epoch = '';
   revision = 0n;
   policyVersion = 0;
+  /** What the newest revision said of confirmation. */
+  terms = { confirmWithinMs: 0, confirmedPolicyVersion: 0 };
   /** How the stream ended. */
   ended: ServiceError | 'closed' | undefined;
   readonly #options: SimulatedAgentOptions;
@@ -137,6 +140,7 @@ export class SimulatedAgent {
       revision: this.revision,
       capacities: [...(options.capacities ?? [])],
       run: this.run,
+      isolateUnpaired: options.isolateUnpaired ?? false,
     });
     this.send({ body: { $case: 'hello', value: hello } });
   }
@@ -234,6 +238,8 @@ export class SimulatedAgent {
       for (const part of parts) this.#apply(part);
       this.revision = update.revision;
       this.policyVersion = update.policyVersion;
+      const { confirmWithinMs, confirmedPolicyVersion } = update;
+      this.terms = { confirmWithinMs, confirmedPolicyVersion };
       this.send({ body: { $case: 'ack', value: { revision: update.revision } } });
     } else if (answer !== undefined) this.send({ body: { $case: 'nack', value: answer } });
   }
