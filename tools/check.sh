@@ -35,6 +35,7 @@ exact_pins() {
 step 'biome: lint and format' node_modules/.bin/biome ci --colors=off --max-diagnostics=30 .
 step 'oxlint' node_modules/.bin/oxlint --quiet --ignore-pattern proto/gen --ignore-pattern '**/dist/**' .
 step 'types' node_modules/.bin/tsc -b
+step 'types of the BPF tests' node_modules/.bin/tsc -p bpf/tests
 step 'import boundaries' node tools/check-imports.js
 step 'proto: lint' node_modules/.bin/buf lint
 step 'generated code matches its sources' drift

@@ -88,8 +88,11 @@ first_run=''
 if [ ! -s "$state/agent/cert.pem" ]; then
   first_run=1
   rm -f "$state/token"
-  ringfence host token create --ttl 10m --note 'make run' --out "$state/token" > /dev/null
-  ringfence enroll --controller "127.0.0.1:$enroll_port" --token-file "$state/token" --state-dir "$state/agent" > /dev/null
+  if ! { ringfence host token create --ttl 10m --note 'make run' --out "$state/token" &&
+    ringfence enroll --controller "127.0.0.1:$enroll_port" --token-file "$state/token" --state-dir "$state/agent"; } > "$state/log/enroll.log" 2>&1; then
+    cat "$state/log/enroll.log" >&2
+    fail "this host could not be enrolled" "read $state/log/controller.log"
+  fi
   rm -f "$state/token"
 fi
 setsid node agent/dist/main.js --config "$state/agent.yaml" --ready-file "$state/agent.ready" > "$state/log/agent.log" 2>&1 9>&- &
