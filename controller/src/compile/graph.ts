@@ -28,7 +28,7 @@ import { type Identity, IdentityTable, type Relevance, type SubjectState } from 
 import { LabelIndex } from './label-index.js';
 import { allBindings, bindingChanges } from './relevance.js';
 import { RuleIndex } from './rule-index.js';
-import { nextExpiryMs, type RuleChanges, RuleTable } from './rule-table.js';
+import { type RuleChanges, RuleTable } from './rule-table.js';
 import { isEmpty, sequence } from './sequencer.js';
 import { SetBuilder } from './set-builder.js';
 import { ownEnd, type SetNode } from './set-node.js';
@@ -70,7 +70,6 @@ class CompilerGraph implements Compiler {
   #policy: Policy = EMPTY_POLICY;
   #version = 0;
   #nowMs = 0;
-  #expiryMs: number | undefined;
 
   // Remembered until the next flush.
   #policyChanged = false;
@@ -104,7 +103,6 @@ class CompilerGraph implements Compiler {
   setPolicy(policy: Policy, version: number): void {
     this.#policy = policy;
     this.#version = version;
-    this.#expiryMs = nextExpiryMs(policy, this.#nowMs);
     this.#policyChanged = true;
   }
 
@@ -118,13 +116,12 @@ class CompilerGraph implements Compiler {
 
   tick(nowMs: number): void {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
-    if (this.#expiryMs !== undefined && this.#expiryMs <= this.#nowMs) this.#policyChanged = true;
-    if (this.#policyChanged) this.#expiryMs = nextExpiryMs(this.#policy, this.#nowMs);
+    if ((this.#ruleTable.nextExpiryMs() ?? Number.POSITIVE_INFINITY) <= this.#nowMs) this.#policyChanged = true;
     this.#identities.tick(this.#nowMs);
   }
 
   nextDeadlineMs(): number | undefined {
-    const deadlines = [this.#expiryMs, this.#identities.nextDeadlineMs()];
+    const deadlines = [this.#ruleTable.nextExpiryMs(), this.#identities.nextDeadlineMs()];
     const known = deadlines.filter((ms) => ms !== undefined);
     return known.length === 0 ? undefined : Math.min(...known);
   }

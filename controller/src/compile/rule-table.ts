@@ -11,34 +11,57 @@ export interface RuleChanges {
 }
 
 export class RuleTable {
-  readonly #active = new Map<number, ActiveRule>();
+  /** By rule id: of two policies side by side both may have a rule of one number. */
+  readonly #active = new Map<string, ActiveRule>();
   readonly #mentions = { dimensions: new Mentions(), workloads: new Mentions(), ipLists: new Mentions() };
   #serial = 0;
+  /** As of the last update. */
+  #rules: readonly Rule[] = [];
+  /** Those in force that expire: id to instant. */
+  readonly #expiring = new Map<string, number>();
 
-  /** Takes over the rules of a policy that are enabled and not expired. Cheap for a rule that is the same object as before. */
+  /**
+   * Takes over the rules of a policy that are enabled and not expired. Rules that are the same objects as before, at the beginning
+   * and at the end of the list, cost next to nothing: a policy with one more rule does not look at the others.
+   */
   update(policy: Policy, nowMs: number): RuleChanges {
     const added: ActiveRule[] = [];
     const removed: ActiveRule[] = [];
-    const seen = new Set<number>();
-    for (const rule of policy.rules) {
-      if (!rule.enabled || (rule.expiresMs !== undefined && rule.expiresMs <= nowMs)) continue;
-      seen.add(rule.number);
-      const before = this.#active.get(rule.number);
-      if (before !== undefined && sameRule(before.rule, rule)) continue;
-      if (before !== undefined) removed.push(before);
+    const seen = new Set<string>();
+    // When time itself ended a rule, any of them may be that one.
+    const expired = (this.nextExpiryMs() ?? Number.POSITIVE_INFINITY) <= nowMs;
+    const [before, now] = expired ? [this.#rules, policy.rules] : differing(this.#rules, policy.rules);
+    for (const rule of now) {
+      if (!isActive(rule, nowMs)) continue;
+      seen.add(rule.id);
+      if (rule.expiresMs === undefined) this.#expiring.delete(rule.id);
+      else this.#expiring.set(rule.id, rule.expiresMs);
+      const old = this.#active.get(rule.id);
+      if (old !== undefined && sameRule(old.rule, rule)) continue;
+      if (old !== undefined) removed.push(old);
       this.#serial += 1;
       const active: ActiveRule = { rule, serial: this.#serial, inboundNodes: new Set(), outboundNodes: new Set() };
-      this.#active.set(rule.number, active);
+      this.#active.set(rule.id, active);
       added.push(active);
     }
-    for (const [number, active] of this.#active) {
-      if (seen.has(number)) continue;
-      removed.push(active);
-      this.#active.delete(number);
+    for (const { id } of before) {
+      const old = seen.has(id) ? undefined : this.#active.get(id);
+      if (old === undefined) continue;
+      removed.push(old);
+      this.#active.delete(id);
+      this.#expiring.delete(id);
     }
+    this.#rules = policy.rules;
     for (const { rule } of added) this.#mention(rule, 1);
     for (const { rule } of removed) this.#mention(rule, -1);
     return { added, removed };
+  }
+
+  /** The earliest instant at which a rule in force expires; undefined: none does. */
+  nextExpiryMs(): number | undefined {
+    let next: number | undefined;
+    for (const expiresMs of this.#expiring.values()) if (next === undefined || expiresMs < next) next = expiresMs;
+    return next;
   }
 
   /** Names of the IP lists that rules in force mention. */
@@ -72,6 +95,20 @@ export class RuleTable {
   }
 }
 
+function isActive(rule: Rule, nowMs: number): boolean {
+  return rule.enabled && (rule.expiresMs === undefined || rule.expiresMs > nowMs);
+}
+
+/** Two lists without the objects that they share at their beginning and at their end. */
+function differing<T>(before: readonly T[], now: readonly T[]): readonly [T[], T[]] {
+  const shorter = Math.min(before.length, now.length);
+  let first = 0;
+  while (first < shorter && before[first] === now[first]) first += 1;
+  let last = 0;
+  while (last < shorter - first && before[before.length - 1 - last] === now[now.length - 1 - last]) last += 1;
+  return [before.slice(first, before.length - last), now.slice(first, now.length - last)];
+}
+
 /** Names with the number of times that rules mention them. */
 class Mentions {
   readonly #counts = new Map<string, number>();
@@ -83,16 +120,6 @@ class Mentions {
   names(): readonly string[] {
     return [...this.#counts.keys()].sort();
   }
-}
-
-/** The earliest instant after now at which a rule expires. */
-export function nextExpiryMs(policy: Policy, nowMs: number): number | undefined {
-  let next: number | undefined;
-  for (const { enabled, expiresMs } of policy.rules) {
-    if (enabled && expiresMs !== undefined && expiresMs > nowMs && (next === undefined || expiresMs < next))
-      next = expiresMs;
-  }
-  return next;
 }
 
 /** Same meaning for the compiler: names do not count. */

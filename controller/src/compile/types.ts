@@ -66,6 +66,6 @@ export interface Compiler {
   identityOf(workloadId: string): number;
   /** Ids of the workloads that have this identity now; empty when none has. */
   workloadsOf(identity: number): readonly string[];
-  /** Earliest instant at which tick has work to do; undefined: none. */
+  /** Earliest instant at which tick has work to do, as of the last flush; undefined: none. */
   nextDeadlineMs(): number | undefined;
 }
