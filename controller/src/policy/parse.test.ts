@@ -152,3 +152,34 @@ describe('bad fixtures', () => {
 function raise(): never {
   throw new Error('wanted a document');
 }
+
+describe('one pass', () => {
+  it('an item with a wrong field has its other fields checked as well', () => {
+    const text = [
+      'dimensions:',
+      '  - { name: env, values: [prod] }',
+      'rules:',
+      '  - id: first',
+      '    service: tcp/70000',
+      '    providedBy: rol=db',
+      '    usedBy: { any: [] }',
+      '    bogus: 1',
+      '  - id: first',
+      '    service: nosuch',
+      '    providedBy: role=db',
+      '    usedBy: env=qa',
+      '',
+    ].join('\n');
+    const { document, problems } = parsePolicy([{ name: 'p.yaml', text }]);
+    expect(document).toBeUndefined();
+    expect(problems.map(({ line, code }) => `${line} ${code}`)).toEqual([
+      '5 RF_POLICY_PORT',
+      '6 RF_POLICY_UNKNOWN',
+      '7 RF_POLICY_EMPTY',
+      '8 RF_POLICY_SHAPE',
+      '9 RF_POLICY_DUPLICATE',
+      '10 RF_POLICY_UNKNOWN',
+      '12 RF_POLICY_VALUE',
+    ]);
+  });
+});

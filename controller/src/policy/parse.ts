@@ -19,8 +19,16 @@ export interface ParsedPolicy {
 interface Origin {
   readonly yaml: YamlDocument;
   readonly path: Path;
-  /** For rule sets: index in the file of each rule that could be read. */
-  readonly rules?: readonly number[];
+  /** Fields whose shape is wrong and reported: something that fits stands in their place, and nothing is said of it. */
+  readonly repaired: ReadonlySet<string>;
+  /** For rule sets: each rule that could be read. */
+  readonly rules?: readonly RuleOrigin[];
+}
+
+interface RuleOrigin {
+  /** Index in the file. */
+  readonly index: number;
+  readonly repaired: ReadonlySet<string>;
 }
 
 interface Item {
@@ -51,9 +59,11 @@ export function parsePolicy(files: readonly SourceFile[]): ParsedPolicy {
     const origin = items.get(section)?.[index]?.origin;
     if (origin === undefined) return;
     const inFile = [...origin.path, ...rest];
-    if (rest[0] === 'rules' && origin.rules !== undefined) {
-      inFile[origin.path.length + 1] = origin.rules[Number(rest[1])] ?? Number(rest[1]);
-    }
+    const rule = rest[0] === 'rules' ? origin.rules?.[Number(rest[1])] : undefined;
+    if (rule !== undefined) inFile[origin.path.length + 1] = rule.index;
+    const { repaired } = rule ?? origin;
+    const field = rest[rule === undefined ? 0 : 2];
+    if (repaired.size > 0 && (field === undefined || repaired.has(String(field)))) return;
     const atKey = path.at(-2) === 'labels' && code === 'RF_POLICY_UNKNOWN';
     problems.push(problemAt(origin.yaml, inFile, code, describe(merged, path), wanted, atKey));
   });
@@ -132,19 +142,51 @@ function readItem(
   problems: PolicyProblem[],
 ): Item | undefined {
   const path = [section, index];
-  const spec = readShape(yaml, SECTION_SCHEMAS[section], path, raw, broken, problems);
-  if (section !== 'ruleSets') return spec && { spec, origin: { yaml, path } };
+  const read = readShape(yaml, SECTION_SCHEMAS[section], path, raw, broken, problems);
+  if (section !== 'ruleSets') return read && { spec: read.spec, origin: { yaml, path, repaired: read.repaired } };
   const rawRules =
     typeof raw === 'object' && raw !== null && 'rules' in raw && Array.isArray(raw.rules) ? raw.rules : [];
   const rules: Record<string, unknown>[] = [];
-  const indexes: number[] = [];
-  rawRules.forEach((rule: unknown, at) => {
-    const read = readShape(yaml, RULE_SCHEMA, [...path, 'rules', at], rule, broken, problems);
-    if (read === undefined) return;
-    rules.push(read);
-    indexes.push(at);
+  const origins: RuleOrigin[] = [];
+  rawRules.forEach((rule: unknown, index) => {
+    const readRule = readShape(yaml, RULE_SCHEMA, [...path, 'rules', index], rule, broken, problems);
+    if (readRule === undefined) return;
+    rules.push(readRule.spec);
+    origins.push({ index, repaired: readRule.repaired });
   });
-  return spec && { spec: { ...spec, rules }, origin: { yaml, path, rules: indexes } };
+  return read && { spec: { ...read.spec, rules }, origin: { yaml, path, repaired: read.repaired, rules: origins } };
+}
+
+/** Stands in for a required field of the wrong shape, so that the rest of its item is checked as well. */
+const STAND_INS: Readonly<Record<string, unknown>> = {
+  service: ['any'],
+  providedBy: 'anyone',
+  usedBy: 'workloads',
+  ports: ['any'],
+  include: ['0.0.0.0/0'],
+  dimension: 'role',
+  match: 'workloads',
+  mode: 'visibility',
+  rules: [{}],
+  from: { address: '192.0.2.1' },
+  to: { address: '192.0.2.1' },
+  expect: 'blocked',
+};
+
+/** The item with every field that has an issue replaced or left out; undefined when it cannot be named or still does not fit. */
+function repair(
+  schema: z.ZodType,
+  raw: unknown,
+  issues: readonly z.core.$ZodIssue[],
+): { spec: Record<string, unknown>; repaired: ReadonlySet<string> } | undefined {
+  if (!isMapping(raw)) return undefined;
+  const repaired = new Set(issues.flatMap((issue) => (issue.path.length > 0 ? [String(issue.path[0])] : [])));
+  if (repaired.has('id') || (repaired.has('name') && !('id' in raw))) return undefined;
+  const known = new Set(knownKeys(schema));
+  const kept = Object.entries(raw).filter(([key]) => known.has(key) && !repaired.has(key));
+  const standIns = [...repaired].filter((key) => key in STAND_INS).map((key) => [key, STAND_INS[key]]);
+  const result = schema.safeParse(Object.fromEntries([...kept, ...standIns]));
+  return result.success ? { spec: result.data as Record<string, unknown>, repaired } : undefined;
 }
 
 function readShape(
@@ -154,11 +196,12 @@ function readShape(
   raw: unknown,
   broken: Set<string>,
   problems: PolicyProblem[],
-): Record<string, unknown> | undefined {
+): { spec: Record<string, unknown>; repaired: ReadonlySet<string> } | undefined {
   const result = schema.safeParse(raw);
-  if (result.success) return result.data as Record<string, unknown>;
+  if (result.success) return { spec: result.data as Record<string, unknown>, repaired: new Set() };
   const label = labelOf(raw);
-  if (label !== undefined) broken.add(label);
+  const rest = repair(schema, raw, result.error.issues);
+  if (label !== undefined && rest === undefined) broken.add(label);
   const object = `${SINGULAR[path.length > 2 ? 'rules' : (path[0] as Section)]} ${label ?? `number ${Number(path.at(-1)) + 1}`}`;
   for (const issue of result.error.issues) {
     const at = [...path, ...(issue.path as (string | number)[])];
@@ -174,7 +217,7 @@ function readShape(
       problems.push(problemAt(yaml, at, code, object, wanted));
     }
   }
-  return undefined;
+  return rest;
 }
 
 /** Our code and words for one of zod's issues. */

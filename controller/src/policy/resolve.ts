@@ -65,8 +65,8 @@ export function resolve(document: PolicyDocument, numbers: RuleNumbers, report: 
   const seen = new Set<string>();
   const rules = pending
     .sort((a, b) => compare(a.spec.id, b.spec.id))
-    .filter(({ spec }) => !seen.has(spec.id) && seen.add(spec.id))
     .map(({ spec, path, set }) => resolveRule(spec, set, context, path))
+    .filter((rule) => !seen.has(rule.id) && seen.add(rule.id))
     .sort((a, b) => a.number - b.number);
   const modes = document.modes.map((spec, index): ModeRule => {
     const path = ['modes', index];
