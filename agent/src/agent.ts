@@ -29,6 +29,7 @@ import { CertificateRenewer, signOverChannel } from './control/renewal.js';
 import { runSyncConnection } from './control/sync-connection.js';
 import type { SyncSession } from './control/sync-session.js';
 import { Datapath } from './datapath/datapath.js';
+import type { LocalCgroup } from './desired/local.js';
 import { Renderer } from './desired/renderer.js';
 import type { FailsafeState } from './desired/update.js';
 import { Enforcement } from './enforcement.js';
@@ -44,9 +45,11 @@ import { capacityOf, judge, statusMessage } from './health/status.js';
 import { AgentLock } from './store/agent-lock.js';
 import { systemTimers as timers } from './timers.js';
 import { findCgroupMount } from './workloads/cgroup-tree.js';
+import { containerCgroups } from './workloads/container-cgroups.js';
 import type { InterfaceReader } from './workloads/container-place.js';
 import type { FoundWorkload } from './workloads/found-workload.js';
 import { openSources, type Sources } from './workloads/open-sources.js';
+import { withoutPairingKey } from './workloads/pairing-key.js';
 import { WorkloadRegistry } from './workloads/registry.js';
 import { stillThere } from './workloads/remembered.js';
 
@@ -70,6 +73,7 @@ export class Agent {
   readonly #lock: AgentLock;
   readonly #run = randomBytes(16);
   readonly #board: ConditionBoard;
+  readonly #containerCgroups: readonly LocalCgroup[];
   readonly #channel: ControllerChannel;
   readonly #datapath: Datapath;
   readonly #renderer: { failsafes: readonly FailsafeState[] };
@@ -106,6 +110,7 @@ export class Agent {
     });
     const mount = findCgroupMount();
     const cgroupRoot = config.cgroupRoot ?? mount.path;
+    this.#containerCgroups = config.unassigned === 'isolate' ? containerCgroups(cgroupRoot, config.pairing) : [];
     this.#channel = new ControllerChannel(config.stateDir, config.controller);
     this.#datapath = Datapath.open({
       pinPath: config.pinPath,
@@ -113,10 +118,12 @@ export class Agent {
       mapSizes: config.mapSizes,
       ringBytes: config.ringBytes,
       denyRingBytes: config.denyRingBytes,
+      guardsContainers: config.unassigned === 'isolate',
       onSwept: (events) => this.#flows?.takeSwept(events),
     });
     const renderConfig = {
       unassigned: config.unassigned,
+      containerCgroups: this.#containerCgroups,
       rejectMode: config.rejectMode,
       failsafes: adminFailsafes(config.adminSources),
     };
@@ -135,7 +142,7 @@ export class Agent {
       file: new LastGoodFile<FoundWorkload>(join(config.stateDir, 'state.cbor')),
       timers,
       bootId: bootId(),
-      workloads: () => this.#registry.found,
+      workloads: () => this.#registry.found.map(withoutPairingKey),
       onUnreadable: (code, message) => this.#board.set('RF_STATE_CORRUPT', `${code}: ${message}`),
       onSaved: (problem) => this.#board.set('RF_STATE_UNSAVED', problem),
       onReturned: (rollout, outcome) => {
@@ -362,6 +369,7 @@ export class Agent {
       revision: BigInt(revision),
       capacities: this.#datapath.tables().map(capacityOf),
       run: this.#run,
+      isolateUnpaired: this.#config.unassigned === 'isolate',
     });
   }
 
@@ -397,6 +405,7 @@ export class Agent {
     board.set('RF_HELD', this.#enforcement.held ? `Pinned under ${this.#config.pinPath}` : undefined);
     board.set('RF_SOURCE', this.#registry.problems.map((p) => `${p.source}: ${p.problem}`).join('; '));
     board.set('RF_WORKLOADS_BOUND', this.#registry.overflow > 0 ? `${this.#registry.overflow} more` : undefined);
+    board.set('RF_START_GAP', this.#startingUnheld().join(', '));
     board.set('RF_SPOOL_IN_USE', this.#spool.empty ? undefined : `${this.#spool.bytes} bytes`);
     board.set('RF_SPOOL', this.#uploader.spoolProblem?.message);
     const loss = this.#flows.loss();
@@ -409,6 +418,16 @@ export class Agent {
       own && own.notAfterMs < timers.now() ? new Date(own.notAfterMs).toISOString() : undefined,
     );
     if (timers.now() >= this.#statusDueAt) this.#sendStatus();
+  }
+
+  /** Names of containers that started where nothing held them, on a host that holds containers. */
+  #startingUnheld(): string[] {
+    if (this.#config.unassigned !== 'isolate') return [];
+    const held = this.#containerCgroups.map(({ path }) => `${path}/`);
+    return this.#registry.found.flatMap(({ inventory, local }) => {
+      const unheld = local.cgroup !== undefined && !held.some((path) => local.cgroup?.path.startsWith(path));
+      return inventory.localId.startsWith('container:') && unheld ? [inventory.name] : [];
+    });
   }
 
   /** Soon, once for a burst of changes. */

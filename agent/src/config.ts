@@ -31,16 +31,15 @@ const adminSource = z
   })
   .describe('a source that policy can never shut out');
 
+const cgroupPath = z
+  .string()
+  .regex(/^(?!\.{1,2}(\/|$))[^/\0]+(\/(?!\.{1,2}(\/|$))[^/\0]+)*$/, 'a path below cgroupRoot without a leading slash');
+
 const cgroupWorkload = z.strictObject({
   /** The name operators know it by. */
   name,
   /** cgroup v2 path below cgroupRoot, without a leading slash. */
-  path: z
-    .string()
-    .regex(
-      /^(?!\.{1,2}(\/|$))[^/\0]+(\/(?!\.{1,2}(\/|$))[^/\0]+)*$/,
-      'a path below cgroupRoot without a leading slash',
-    ),
+  path: cgroupPath,
   metadata: z.record(z.string().max(128), z.string().max(1024)).default({}),
 });
 
@@ -87,6 +86,25 @@ export const configSchema = z.strictObject({
   rejectMode: z.enum(['policy', 'reject', 'drop']).default('policy'),
   /** Containers and cgroups that the controller has not assigned: seen but untouched, or cut off but for the failsafes. */
   unassigned: z.enum(['visibility', 'isolate']).default('visibility'),
+  /** Where pairing keys are found, and how containers are held before they are known. */
+  pairing: z
+    .strictObject({
+      /** Container label that carries the key. */
+      label: z.string().min(1).max(128).default('ringfence.pairing-key'),
+      /** Path inside the container of a file that holds the key, for containers without the label. Symbolic links are not followed. */
+      keyFile: absolutePath.optional(),
+      /** Environment variable of the container's configuration that holds the key, for containers without the label. */
+      keyEnv: z
+        .string()
+        .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'the name of an environment variable')
+        .optional(),
+      /**
+       * cgroups below cgroupRoot that containers start in: with unassigned: isolate, a container there is cut off from its first
+       * instruction on. Made when missing. The engine's own (cgroup-parent), never one that holds other services.
+       */
+      containerCgroups: z.array(cgroupPath).max(16).default(['docker']),
+    })
+    .prefault({}),
   /** SIGTERM leaves the kernel state enforcing. */
   keepOnExit: z.boolean().default(true),
   flows: z
@@ -113,6 +131,7 @@ export const configSchema = z.strictObject({
 });
 
 export type AgentConfig = z.output<typeof configSchema>;
+export type PairingConfig = AgentConfig['pairing'];
 export type AdminSource = z.output<typeof adminSource>;
 export type CgroupWorkloadConfig = z.output<typeof cgroupWorkload>;
 

@@ -31,6 +31,7 @@ const volatile __u8 rf_has_sock_cookie = 0;
 const volatile __u8 rf_has_coarse_clock = 0;
 const volatile __u8 rf_has_set_retval = 0;
 const volatile __u8 rf_has_task_read = 0;
+const volatile __u8 rf_guards_containers = 0;
 const volatile __u8 rf_report_loopback = 1;
 const volatile __u32 rf_connect_errno = 1;
 const volatile __u32 rf_wakeup_bytes = 131072;

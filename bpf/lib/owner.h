@@ -53,9 +53,11 @@ static __always_inline struct bpf_sock *rf_socket(struct __sk_buff *skb)
 
 /*
  * The cgroup endpoint of a packet: the innermost of the socket's cgroup and its ancestors that rf_endpoints knows, in
- * the agent's own network namespace. NULL: not ours (a container's, another namespace's, or nobody's). at: its key. The
- * answer is remembered in socket storage for one global generation. Raw sockets are asked anew: the kernel's own
- * per-CPU control sockets, which send resets and ICMP, are raw and serve one namespace after the other.
+ * the agent's own network namespace. NULL: not ours (a container's, another namespace's, or nobody's). Below a cgroup
+ * that containers start in (RF_EP_CONTAINERS) other namespaces count too: a container that the agent has not found yet
+ * is held there. at: its key. The answer is remembered in socket storage for one global generation. Raw sockets are
+ * asked anew: the kernel's own per-CPU control sockets, which send resets and ICMP, are raw and serve one namespace
+ * after the other.
  */
 static __always_inline struct rf_endpoint *rf_find_cgroup_endpoint(struct __sk_buff *skb, struct bpf_sock *sk,
 								   struct rf_owner *owner, __u32 generation,
@@ -63,7 +65,7 @@ static __always_inline struct rf_endpoint *rf_find_cgroup_endpoint(struct __sk_b
 {
 	struct rf_endpoint *best = 0, *found;
 	__u64 cookie = 0, best_id = 0;
-	int level;
+	int level, foreign;
 
 	at->kind = RF_ENDPOINT_CGROUP;
 	if (owner && owner->endpoint_generation == generation && generation && sk->type != RF_SOCK_RAW) {
@@ -76,7 +78,8 @@ static __always_inline struct rf_endpoint *rf_find_cgroup_endpoint(struct __sk_b
 		else if (owner)
 			cookie = owner->netns_cookie;
 	}
-	if (!cookie || cookie == rf_netns_cookie) {
+	foreign = cookie && cookie != rf_netns_cookie;
+	if (!foreign || rf_guards_containers) {
 		for (level = 0; level < RF_CGROUP_LEVELS; level++) {
 			at->id = bpf_skb_ancestor_cgroup_id(skb, level);
 			if (!at->id)
@@ -88,12 +91,13 @@ static __always_inline struct rf_endpoint *rf_find_cgroup_endpoint(struct __sk_b
 			}
 		}
 	}
-	if (best && best->flags & RF_EP_SKIP) {
+	if (best && (best->flags & RF_EP_SKIP || (foreign && !(best->flags & RF_EP_CONTAINERS)))) {
 		best = 0;
 		best_id = 0;
 	}
 	at->id = best_id;
-	if (owner && sk->type != RF_SOCK_RAW) {
+	/* What holds a container until it is found is not remembered: its sockets are its own from then on. */
+	if (owner && sk->type != RF_SOCK_RAW && !(best && best->flags & RF_EP_CONTAINERS)) {
 		owner->endpoint_id = best_id;
 		owner->endpoint_generation = generation;
 	}

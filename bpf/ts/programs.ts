@@ -89,6 +89,8 @@ export const RODATA = {
   rf_connect_errno: { bytes: 4, default: 1n },
   /** CAP_PERFMON is there: the name of the process (its group leader) is read instead of the thread's. */
   rf_has_task_read: { bytes: 1, default: 0n },
+  /** Some endpoint has the flag CONTAINERS: sockets of other network namespaces are looked at too. */
+  rf_guards_containers: { bytes: 1, default: 0n },
   /** Report connections inside the host (reason LOOPBACK). They are never blocked. */
   rf_report_loopback: { bytes: 1, default: 1n },
   /** Time between UPDATE events of a flow. */

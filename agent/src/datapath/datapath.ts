@@ -86,7 +86,7 @@ export class Datapath {
    */
   static open(options: DatapathOptions): Datapath {
     const pins = new Pins(options.pinPath);
-    const features = kernelFeatures();
+    const features = kernelFeatures(options.guardsContainers ?? false);
     const build = fingerprint(options.objectDir, features.rodata);
     const sizes = {
       mapSizes: options.mapSizes ?? {},

@@ -11,8 +11,8 @@ export interface KernelFeatures {
   readonly rodata: Readonly<Record<string, VariableValue>>;
 }
 
-/** Probes the kernel. Throws NativeError when the network namespace has no cookie (kernel before 5.14). */
-export function kernelFeatures(): KernelFeatures {
+/** Probes the kernel; guardsContainers goes into the read-only data. Throws NativeError when the network namespace has no cookie (kernel before 5.14). */
+export function kernelFeatures(guardsContainers: boolean): KernelFeatures {
   const probed = probeFeatures();
   const capabilities = effectiveCapabilities();
   return {
@@ -21,6 +21,7 @@ export function kernelFeatures(): KernelFeatures {
       rf_netns_cookie: netnsCookie(),
       rf_has_skb_cookie: probed.netnsCookieInCgroupSkb.supported,
       rf_has_sock_cookie: kernelAtLeast(5, 15),
+      rf_guards_containers: guardsContainers,
       rf_has_coarse_clock: probed.coarseClock.supported,
       rf_has_set_retval: probed.setRetval.supported,
       rf_has_task_read: capabilities.has('CAP_PERFMON') || capabilities.has('CAP_SYS_ADMIN'),

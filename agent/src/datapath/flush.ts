@@ -35,6 +35,7 @@ export class Flush {
     if (before !== undefined) {
       this.#undo.push(() => void this.#attachments.attach(before.interfaces, before.cgroupHooks));
     }
+    for (const step of plan.passes) this.#write(step);
     this.#attachments.detachOthers(desired.interfaces, desired.cgroupHooks);
     for (const step of plan.deletes) this.#write(step);
     if (plan.bump) this.#bump();

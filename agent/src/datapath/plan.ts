@@ -5,7 +5,8 @@
 //  2 put    rf_shared rf_ports rf_groups         new numbers only: nothing refers to them yet
 //  3 put    rf_cidrs rf_nat rf_peers             addresses to identities that every set below already answers for (bridge)
 //  4 put    rf_endpoints                         the flip, atomic per workload
-//  5        attach new, detach gone              an endpoint's entry is there before its hook and goes after it
+//  5        attach new, detach gone              an endpoint's entry is there before its hook and goes after it;
+//           then put rf_endpoints that pass a container's cgroup: only once its interface decides
 //  6 delete rf_endpoints
 //  7 delete rf_peers rf_nat rf_cidrs rf_failsafe
 //  8        rf_state.generation + 1              once, when 1, 3 or 7 changed anything: open connections are decided again
@@ -17,7 +18,7 @@
 // successor has for it; step 9 removes them. Open connections are not touched by step 3 at all: they hold their verdict until
 // their endpoint's generation (step 4) or the global one (step 8) moves on.
 // CIDRs go in longest prefix first and out shortest first, so that an exclusion is never missing while its list is there.
-import { CIDR_KEY, ENDPOINT, GroupKind, PeerFlag } from '@ringfence/bpf';
+import { CIDR_KEY, ENDPOINT, EndpointFlag, GroupKind, PeerFlag } from '@ringfence/bpf';
 import { TABLES, type Table, type TableName } from '../desired/desired.js';
 import { groupKey, memberOf, packU32, peerOf, readU32, sharedKey } from '../desired/pack.js';
 import type { Change } from '../desired/versioned-map.js';
@@ -33,6 +34,8 @@ export interface TableStep {
 export interface Plan {
   /** Steps 1 to 4. */
   readonly puts: readonly TableStep[];
+  /** End of step 5. */
+  readonly passes: readonly TableStep[];
   /** Steps 6 and 7. */
   readonly deletes: readonly TableStep[];
   /** Step 8 is needed. */
@@ -73,8 +76,9 @@ export function planFlush(actual: Tables, desired: Tables, generation: number): 
       ['rf_cidrs', puts('rf_cidrs').sort((a, b) => prefixLength(b) - prefixLength(a))],
       ['rf_nat', puts('rf_nat')],
       ['rf_peers', puts('rf_peers')],
-      ['rf_endpoints', puts('rf_endpoints')],
+      ['rf_endpoints', puts('rf_endpoints').filter((change) => !beginsToPass(change))],
     ]),
+    passes: steps([['rf_endpoints', puts('rf_endpoints').filter(beginsToPass)]]),
     deletes: steps([
       ['rf_endpoints', deletes('rf_endpoints')],
       ['rf_peers', deletes('rf_peers')],
@@ -99,6 +103,13 @@ export function planFlush(actual: Tables, desired: Tables, generation: number): 
 
 function steps(list: readonly (readonly [TableName, readonly Change<string, string>[]])[]): TableStep[] {
   return list.filter(([, changes]) => changes.length > 0).map(([table, changes]) => ({ table, changes }));
+}
+
+/** A cgroup that was decided here, or not known, is passed from now on. */
+function beginsToPass({ before, after }: Change<string, string>): boolean {
+  const skips = (value: string | undefined) =>
+    value !== undefined && (memberOf(ENDPOINT, 'flags', value) & EndpointFlag.SKIP) !== 0;
+  return skips(after) && !skips(before);
 }
 
 function prefixLength(change: Change<string, string>): number {

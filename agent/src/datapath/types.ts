@@ -13,6 +13,8 @@ export interface DatapathOptions {
    * size, if its content fits; conntrack and the like keep the size they were made with.
    */
   readonly mapSizes?: Readonly<Record<string, number>>;
+  /** Endpoints may have the flag CONTAINERS; see RenderConfig.containerCgroups. */
+  readonly guardsContainers?: boolean;
   /** Bytes per CPU of the flow ring and of the deny ring. Only used when made. */
   readonly ringBytes?: number;
   readonly denyRingBytes?: number;

@@ -1,5 +1,6 @@
 // The exact content of every kernel map and every attachment that instructions, local workloads and configuration call for.
 // Pure: the result depends on the inputs and on the numbers already given out, not on how the inputs came to be.
+import type { LocalCgroup } from './local.js';
 import type { HighWater } from './numbers.js';
 import type { FailsafeState } from './update.js';
 import type { VersionedMap } from './versioned-map.js';
@@ -64,6 +65,11 @@ export interface RenderConfig {
    * The host itself is never isolated for want of an assignment.
    */
   readonly unassigned: 'visibility' | 'isolate';
+  /**
+   * cgroups that containers start below: with unassigned = isolate, a container there that has not been found yet is cut off too, from its
+   * first instruction on.
+   */
+  readonly containerCgroups?: readonly LocalCgroup[];
   /** policy: as the assignment says; reject: RST and ICMP unreachable always; drop: silently always. */
   readonly rejectMode: 'policy' | 'reject' | 'drop';
   /** The agent's own: controller channel (outbound TCP), admin sources (inbound). Instructions add to them. */

@@ -6,7 +6,7 @@ import type { AssignmentState } from '@ringfence/proto/instructions.js';
 import type { DesiredEndpoint, RenderConfig, Table } from './desired.js';
 import { Edits } from './edits.js';
 import type { Instructions } from './instructions.js';
-import type { LocalWorkload } from './local.js';
+import type { LocalCgroup, LocalWorkload } from './local.js';
 import { NumberPool } from './numbers.js';
 import { cgroupKey, endpointValue, ifindexKey } from './pack.js';
 import type { PolicyTables } from './policy-tables.js';
@@ -39,7 +39,8 @@ export class EndpointTable {
   ): void {
     const edits = new Edits();
     for (const key of this.table.keys()) edits.remove(key);
-    const present = new Set(locals.map((local) => local.localId));
+    const guards = guardedCgroups(config).map((cgroup) => ({ cgroup, localId: `containers:${cgroup.path}` }));
+    const present = new Set([...locals, ...guards].map(({ localId }) => localId));
     for (const localId of this.#byLocalId.keys()) if (!present.has(localId)) this.#byLocalId.delete(localId);
     // Containers first: a cgroup named in the configuration wins over a container's own.
     const ordered = [...locals].sort((a, b) => rank(a) - rank(b));
@@ -64,12 +65,20 @@ export class EndpointTable {
         modeIn: endpoint.modeIn,
         modeOut: endpoint.modeOut,
       });
-      if (local.kind === WorkloadKind.WORKLOAD_KIND_CONTAINER && local.cgroup !== undefined) {
+      // Where containers are held until they are found, one whose interface is not known yet stays held.
+      const passes = guards.length === 0 || local.interfaces.length > 0;
+      if (local.kind === WorkloadKind.WORKLOAD_KIND_CONTAINER && local.cgroup !== undefined && passes) {
         edits.put(cgroupKey(local.cgroup.id), endpointValue({ ...SKIPPED, number }));
       }
       for (const key of keys) edits.put(key, value);
       return endpoint;
     });
+    for (const { cgroup, localId } of guards) {
+      const key = cgroupKey(cgroup.id);
+      const number = this.#numberOf(localId, [key]);
+      // Dropped silently: a connection that begins too early is tried again by TCP instead of failing.
+      edits.put(key, endpointValue({ ...SKIPPED, number, flags: EndpointFlag.ISOLATED | EndpointFlag.CONTAINERS }));
+    }
     this.#recovered.clear();
     this.table = edits.appliedTo(this.table);
   }
@@ -84,6 +93,11 @@ export class EndpointTable {
     this.#byLocalId.set(localId, number);
     return number;
   }
+}
+
+/** cgroups below which containers that are not known are cut off. */
+export function guardedCgroups(config: RenderConfig): readonly LocalCgroup[] {
+  return config.unassigned === 'isolate' ? (config.containerCgroups ?? []) : [];
 }
 
 function rank(local: LocalWorkload): number {

@@ -9,7 +9,7 @@
 import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { AddressTables } from './address-tables.js';
 import type { DesiredState, RenderConfig } from './desired.js';
-import { EndpointTable } from './endpoint-table.js';
+import { EndpointTable, guardedCgroups } from './endpoint-table.js';
 import { emptyInstructions, type Instructions } from './instructions.js';
 import type { LocalWorkload } from './local.js';
 import { PeerTables } from './peer-tables.js';
@@ -79,7 +79,9 @@ export class Renderer {
           ? local.interfaces.map(({ name, ifindex }) => ({ localId: local.localId, name, ifindex }))
           : [],
       ),
-      cgroupHooks: locals.some((local) => local.kind !== WorkloadKind.WORKLOAD_KIND_CONTAINER),
+      cgroupHooks:
+        guardedCgroups(this.#config).length > 0 ||
+        locals.some((local) => local.kind !== WorkloadKind.WORKLOAD_KIND_CONTAINER),
       highWater: {
         set: this.#policy.nextSet,
         group: this.#policy.nextGroup,

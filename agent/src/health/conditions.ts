@@ -58,6 +58,11 @@ export const CONDITIONS = {
   RF_FEATURE_MISSING: ['warning', 'This kernel refused an optional program', 'Some facts will be missing from flows.'],
   RF_HELPER_ERRORS: ['warning', 'Unexpected failures inside the kernel programs', 'Counted by place; see metrics.'],
   RF_SOURCE: ['warning', 'Workloads cannot be discovered', 'What was known stays in force.'],
+  RF_START_GAP: [
+    'warning',
+    'Containers start outside of the cgroups where they would be held',
+    'They are cut off only once they are found. Set the engine’s cgroup-parent, and pairing.containerCgroups to the same.',
+  ],
   RF_WORKLOADS_BOUND: ['warning', 'More workloads than one agent reports', 'The rest is not known to the controller.'],
   RF_SPOOL_IN_USE: ['info', 'Flows are waiting on disk', 'They are sent when the controller takes them.'],
   RF_SPOOL: ['alarm', 'Flows cannot be kept on disk', 'See the message; flows are lost and counted.'],

@@ -7,9 +7,7 @@ import type { ContainerInspectInfo } from 'dockerode';
 import type { LocalCgroup, LocalInterface } from '../desired/local.js';
 import type { DockerNetwork } from './docker-networks.js';
 import { boundedMetadata, type FoundWorkload } from './found-workload.js';
-
-/** Container label that carries a pairing key; kept out of the metadata. */
-export const PAIRING_KEY_LABEL = 'ringfence.pairing-key';
+import { findPairingKey, type PairingKeyPlaces, withoutKey } from './pairing-key.js';
 
 /** What the host side says about a container's process. */
 export interface ContainerPlace {
@@ -29,6 +27,7 @@ export function containerWorkload(
   networks: ReadonlyMap<string, DockerNetwork>,
   place: ContainerPlace,
   source: string,
+  keys: PairingKeyPlaces,
 ): FoundWorkload | undefined {
   const mode = info.HostConfig.NetworkMode ?? '';
   if (mode.startsWith('container:')) return undefined;
@@ -36,7 +35,6 @@ export function containerWorkload(
   if (onHost && place.cgroup === undefined) return undefined;
   const localId = `container:${info.Id}`;
   const kind = onHost ? WorkloadKind.WORKLOAD_KIND_CGROUP : WorkloadKind.WORKLOAD_KIND_CONTAINER;
-  const { [PAIRING_KEY_LABEL]: pairingKey = '', ...labels } = info.Config.Labels ?? {};
   return {
     inventory: InventoryEntry.create({
       localId,
@@ -46,9 +44,9 @@ export function containerWorkload(
       image: info.Config.Image,
       addresses: onHost ? [] : addressesOf(info, networks),
       published: publishedPorts(info),
-      metadata: boundedMetadata(labels),
+      metadata: boundedMetadata(withoutKey(info.Config.Labels ?? {}, keys)),
       cgroupPath: place.cgroupPath,
-      pairingKey: pairingKey.slice(0, 256),
+      pairingKey: findPairingKey(info, keys),
     }),
     local: {
       localId,

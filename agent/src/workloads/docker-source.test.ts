@@ -29,6 +29,7 @@ function watch(socketPath: string): void {
     socketPath,
     places: new PlaceFinder(reader, '/sys/fs/cgroup', '/sys/fs/cgroup'),
     pollMs: 60_000,
+    pairingKeys: { label: 'ringfence.pairing-key' },
     timers: systemTimers,
     random: () => 0,
   });

@@ -10,11 +10,14 @@ import type { PlaceFinder } from './container-place.js';
 import { containerWorkload } from './docker-container.js';
 import { type DockerNetwork, readNetwork } from './docker-networks.js';
 import type { FoundWorkload, OnFound, WorkloadSource } from './found-workload.js';
+import type { PairingKeyPlaces } from './pairing-key.js';
 
 export interface DockerSourceOptions {
   readonly socketPath: string;
   readonly places: PlaceFinder;
   readonly pollMs: number;
+  /** Where containers carry their pairing keys. */
+  readonly pairingKeys: PairingKeyPlaces;
   readonly timers: Timers;
   readonly random: () => number;
   /** Networks were read: bridges may have come or gone. */
@@ -210,7 +213,7 @@ export class DockerSource implements WorkloadSource {
     this.#options.places.refresh();
     return [...inspected.values()].flatMap(({ info }) => {
       const place = this.#options.places.find(info.State.Pid);
-      return containerWorkload(info, this.#networks, place, this.name) ?? [];
+      return containerWorkload(info, this.#networks, place, this.name, this.#options.pairingKeys) ?? [];
     });
   }
 }

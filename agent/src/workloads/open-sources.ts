@@ -48,6 +48,7 @@ export function openSources(
         socketPath,
         places: new PlaceFinder(interfaces, cgroups.mount, cgroups.cgroupRoot),
         pollMs: DOCKER_POLL_MS,
+        pairingKeys: config.pairing,
         timers,
         random: Math.random,
         // A new network brings a bridge, whose address is the host's in that network's space.
