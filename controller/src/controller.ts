@@ -2,7 +2,7 @@
 //
 //   agents ──sync──► AgentSync ──inventory──► StateStore ──commits──► Distributor ──► AgentSync ──updates──► agents
 //          ──flows─► FlowUpload ─► FlowIngest ─► MemoryHistory, Followers ──► Flows service ──► operators
-//   operators ──admin──► services ──► StateStore, PolicyBook ──onProvisioned──► Distributor
+//   operators ──admin──► services ──► StateStore, PolicyBook ──onStanding──► Distributor
 //   new agents ──enroll──► Enrolment ──► Authority
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -152,15 +152,24 @@ async function start(
     store,
     ruleNumbers,
     now,
-    veto: policyVeto({ distributor, hosts, index, now }),
-    onProvisioned: (provisioned, version) => {
-      log.info({ version, rules: provisioned.rules.length }, 'policy provisioned');
-      distributor.setPolicy(provisioned, version);
+    after: (delayMs, fn) => {
+      const timer = setTimeout(fn, delayMs);
+      timer.unref();
+      return () => clearTimeout(timer);
     },
+    veto: policyVeto({ distributor, hosts, index, now }),
+    onStanding: (standing, what) => {
+      const { version, confirmByMs, canary } = standing;
+      log.info({ version, rules: standing.policy.rules.length, confirmByMs, canary }, `policy ${what}`);
+      distributor.setPolicy(standing);
+    },
+    onError: (error) => log.error({ err: error }, 'a policy version could not be taken back; trying again'),
   });
-  distributor.setPolicy(policy.current.policy, policy.current.version);
+  closers.push(() => policy.stop());
+  await policy.resume();
   await distributor.flushed();
-  const dimensions = () => knownDimensions([policy.current.document, ...policy.draftDocuments()]);
+  const dimensions = () =>
+    knownDimensions([policy.current.document, policy.newest.document, ...policy.draftDocuments()]);
 
   // ---- pairing
   const desk = new PairingDesk({
@@ -257,7 +266,19 @@ async function start(
   admin.addService(LabelsService, { ...labelsService({ store, distributor, identities, policy, dimensions, log }) });
   const hostsAttached = () => [...hosts.all()].filter((host) => host.session !== undefined).length;
   admin.addService(PolicyService, {
-    ...policyService({ policy, index, view: workloadView, distributor, hosts, dimensions, now, log, hostsAttached }),
+    ...policyService({
+      policy,
+      index,
+      view: workloadView,
+      distributor,
+      hosts,
+      dimensions,
+      now,
+      log,
+      hostsAttached,
+      store,
+      history,
+    }),
   });
   const names = { hostIds: hostIdsOf(store), ruleNumber: (id: string) => store.get('rule', id)?.number };
   const ruleId = (number: number) => ruleNames.idOf(number);

@@ -6,10 +6,10 @@ import { parseWhole } from '../filter/numbers.js';
 import type { Invocation } from '../invocation.js';
 import type { SourceFile } from '../policy/files.js';
 import { plural } from '../text/plural.js';
-import { versionOf } from './policy-apply.js';
+import { type RolloutFlags, rolloutOptions, versionOf } from './policy-apply.js';
 import { tellOutcome } from './policy-outcome.js';
 
-interface ChangeOptions {
+interface ChangeOptions extends RolloutFlags {
   note?: string;
   expectedVersion?: string;
   wait?: string;
@@ -18,8 +18,8 @@ interface ChangeOptions {
 /** `policy provision`. */
 export const provisionPolicy: Action<[], ChangeOptions> = async (invocation, options): Promise<ExitCode> => {
   const expectedVersion = versionOf(options.expectedVersion, '--expected-version');
+  const request = { note: options.note ?? '', expectedVersion, rollout: rolloutOptions(options) };
   const connection = await invocation.connect();
-  const request = { note: options.note ?? '', expectedVersion };
   const answer = await connection.call('provision the draft', PolicyService.provision, request);
   const files = answer.problems.length > 0 ? await draftFiles(connection) : [];
   return tellOutcome(invocation, connection, answer, { kind: 'applied', files, wait: options.wait });
@@ -28,8 +28,8 @@ export const provisionPolicy: Action<[], ChangeOptions> = async (invocation, opt
 /** `policy rollback`. */
 export const rollbackPolicy: Action<[string], ChangeOptions> = async (invocation, options, text): Promise<ExitCode> => {
   const version = parseWhole(text, '<version>', 1, 0xffff_ffff);
+  const request = { version, note: options.note ?? '', rollout: rolloutOptions(options) };
   const connection = await invocation.connect();
-  const request = { version, note: options.note ?? '' };
   const answer = await connection.call(`roll back to version ${version}`, PolicyService.rollback, request);
   return tellOutcome(invocation, connection, answer, { kind: 'applied', files: [], wait: options.wait });
 };

@@ -1,4 +1,4 @@
-import type { ApplyPolicyResponse } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import type { ApplyPolicyResponse, PolicyRollout } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import type { Connection } from '../api/connection.js';
 import { ExitCode } from '../errors.js';
 import type { Invocation } from '../invocation.js';
@@ -6,7 +6,7 @@ import type { SourceFile } from '../policy/files.js';
 import { compactProblems, countProblems, renderProblems } from '../policy/problems.js';
 import { waitForRollout } from '../policy/wait.js';
 import { plural } from '../text/plural.js';
-import { problemJson } from '../views/policy.js';
+import { problemJson, rolloutJson, rolloutText } from '../views/policy.js';
 
 /** What was asked for, for the words of the answer. */
 export interface Asked {
@@ -46,10 +46,20 @@ export async function tellOutcome(
     rules: answer.rules,
     hostsAffected: answer.hostsAffected,
     ...(rollout === undefined ? {} : { hostsInForce: rollout.current }),
+    rollout: rolloutJson(answer.rollout),
     problems: answer.problems.map(problemJson),
   };
-  await printer.report(json, `${sentence(answer, asked)}${inForce}\n`);
+  const open = asked.kind === 'applied' && answer.accepted ? condition(answer.rollout, invocation.io.now()) : '';
+  await printer.report(json, `${sentence(answer, asked)}${inForce}\n${open}`);
   return refused ? ExitCode.refused : ExitCode.ok;
+}
+
+/** What an open rollout asks of the operator; empty: nothing. */
+function condition(rollout: PolicyRollout | undefined, now: number): string {
+  if (rollout === undefined) return '';
+  const next =
+    rollout.canary === '' ? 'ringfence policy confirm' : 'ringfence policy promote, or ringfence policy confirm';
+  return `${rolloutText(rollout, now)}\nNext: ${next}, or ringfence policy return\n`;
 }
 
 function sentence(answer: ApplyPolicyResponse, { kind }: Asked): string {

@@ -130,10 +130,13 @@ export const diffPolicy: Action<[string | undefined, string | undefined], { exit
   const diff = await connection.call('compare policies', PolicyService.diff, { from, to: right });
   const { printer } = invocation;
   await printer.report(diffJson(diff), diffText(diff, printer.style));
-  return options.exitCode && diff.rules.length + diff.files.length > 0 ? ExitCode.refused : ExitCode.ok;
+  return options.exitCode && diff.rules.length + diff.files.length + diff.objects.length > 0
+    ? ExitCode.refused
+    : ExitCode.ok;
 };
 
-function endOf(text: string): PolicyRef | undefined {
+/** "draft", "active" (undefined) or a version number. Throws a usage error. */
+export function endOf(text: string): PolicyRef | undefined {
   if (text === 'active') return undefined;
   if (text === 'draft') return { ref: { $case: 'draft', value: true } };
   return {

@@ -5,8 +5,15 @@ import { ListHostsResponse } from '@ringfence/proto/gen/ringfence/v1/admin_hosts
 import {
   ApplyPolicyResponse,
   type CheckPolicyRequest,
+  DiffPolicyResponse,
+  ImportPolicyResponse,
+  LintPolicyResponse,
   type PolicyContent,
+  PolicyHistoryResponse,
+  PolicyVersion,
+  PolicyVersionState,
   RuleInfo,
+  SimulatePolicyResponse,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
@@ -125,12 +132,18 @@ describe('policy apply', () => {
           const late = sampleHost({
             id: 'b',
             policyVersion: polls > 2 ? 3 : 2,
+            policyVersionWanted: 3,
             nack: refuses
               ? { revision: 6n, code: 'RF_MAP_FULL', message: 'rf_ports is full', table: 'rf_ports' }
               : undefined,
           });
           const away = sampleHost({ id: 'c', connected: false, policyVersion: 1 });
-          done(null, ListHostsResponse.fromPartial({ hosts: [sampleHost({ policyVersion: 3 }), late, away] }));
+          done(
+            null,
+            ListHostsResponse.fromPartial({
+              hosts: [sampleHost({ policyVersion: 3, policyVersionWanted: 3 }), late, away],
+            }),
+          );
         },
       },
     });
@@ -204,7 +217,7 @@ const content: PolicyContent = {
       enabled: true,
     }),
   ],
-  version: { number: 3, author: 'me', note: '', createdMs: 1n, rules: 1, rollbackOf: 0 },
+  version: PolicyVersion.fromPartial({ number: 3, author: 'me', createdMs: 1n, rules: 1 }),
   draftDiffers: true,
   problems: [],
 };
@@ -248,7 +261,21 @@ test('policy diff: words for people, exit code on demand', async () => {
           { id: 'new', before: undefined, after: web },
           { id: 'web', before: web, after: changed },
         ];
-        done(null, { rules, files: [{ name: 'web.yaml', change: 'changed' }] });
+        const object = { section: 'services', key: 'https', change: 'changed' };
+        done(
+          null,
+          DiffPolicyResponse.fromPartial({
+            rules,
+            files: [{ name: 'web.yaml', change: 'changed' }],
+            objects: [
+              { section: 'rules', key: 'web', change: 'changed' },
+              { ...object, fields: [{ field: 'ports', before: '["tcp/443"]', after: '["tcp/8443"]' }] },
+            ],
+            reach: [
+              { from: 'role=app', to: 'role=web', fromWorkloads: 2, toWorkloads: 1, gained: 'tcp/443', lost: 'tcp/80' },
+            ],
+          }),
+        );
       },
     },
   });
@@ -258,8 +285,181 @@ test('policy diff: words for people, exit code on demand', async () => {
     ~ web
         - allow tcp/80 provided by role=web used by anyone
         + allow tcp/443 provided by role=web used by anyone
+    ~ services https
+        - ports: ["tcp/443"]
+        + ports: ["tcp/8443"]
     file web.yaml: changed
+
+    reach between today's workloads
+      role=app (2) -> role=web (1)
+        gains tcp/443
+        loses tcp/80
     "
   `);
   expect(await terminal.run('policy', 'diff', '--exit-code', '-o', 'json')).toBe(1);
+});
+
+const rollout = { version: 2, baseVersion: 1, startedMs: 1n, author: 'me', hosts: 2, hostsInForce: 1, workloads: 3 };
+
+test('policy provision, promote, confirm, return: conditions are sent, and told with the next step', async () => {
+  const asked: unknown[] = [];
+  const answer = (more: object) =>
+    ApplyPolicyResponse.fromPartial({ accepted: true, changed: true, version: 2, ...more });
+  const terminal = await start({
+    policy: {
+      provision: ({ request }, done) => {
+        asked.push(request.rollout);
+        const canary = request.rollout?.canary === undefined ? '' : 'role=web';
+        const confirmByMs = request.rollout?.confirmWithinMs ? BigInt(Date.now() + 90_000) : 0n;
+        done(null, answer({ rollout: { ...rollout, canary, confirmByMs } }));
+      },
+      promote: ({ request }, done) => {
+        asked.push(request);
+        done(null, answer({}));
+      },
+      confirm: ({ request }, done) => {
+        asked.push(request);
+        done(null, answer({}));
+      },
+      return: ({ request }, done) => {
+        asked.push(request);
+        done(null, answer({ version: 1 }));
+      },
+    },
+  });
+  expect(await terminal.run('policy', 'provision', '--confirm-within', '90s')).toBe(0);
+  expect(terminal.stdout.take()).toMatch(
+    /version 2, in force on 1 of 2 hosts; version 1 comes back unless confirmed within .*\nNext: ringfence policy confirm, or/,
+  );
+  expect(await terminal.run('policy', 'provision', '--canary', 'role=web,!env')).toBe(0);
+  expect(terminal.stdout.take()).toMatch(
+    /on role=web \(3 workloads\).*version 1 elsewhere until it is promoted\nNext: ringfence policy promote/,
+  );
+  expect(await terminal.run('policy', 'provision', '-o', 'json')).toBe(0);
+  expect(JSON.parse(terminal.stdout.take())).toMatchObject({
+    rollout: { version: 2, hostsInForce: 1, confirmBy: null },
+  });
+  expect(await terminal.run('policy', 'promote', '2', '--confirm-within', '5m')).toBe(0);
+  expect(await terminal.run('policy', 'confirm')).toBe(0);
+  expect(await terminal.run('policy', 'return', '--note', 'too strict')).toBe(0);
+  expect(terminal.stdout.take()).toContain('version 1 in force');
+  expect(asked).toEqual([
+    { confirmWithinMs: 90_000, canary: undefined },
+    {
+      confirmWithinMs: 0,
+      canary: {
+        requirements: [
+          { dimension: 'role', operator: 1, values: ['web'] },
+          { dimension: 'env', operator: 4, values: [] },
+        ],
+      },
+    },
+    undefined,
+    { version: 2, confirmWithinMs: 300_000 },
+    { version: 0 },
+    { version: 0, note: 'too strict' },
+  ]);
+  expect(await terminal.run('policy', 'provision', '--confirm-within', 'soon')).toBe(2);
+  expect(await terminal.run('policy', 'provision', '--confirm-within', '2d')).toBe(2);
+  expect(await terminal.run('policy', 'provision', '--canary', 'role=')).toBe(2);
+  expect(await terminal.run('policy', 'apply', '-f', policy, '--draft', '--confirm-within', '9s')).toBe(2);
+  expect(terminal.stderr.text).toContain('them at `policy provision`');
+});
+
+test('policy history: what has become of each version', async () => {
+  const State = PolicyVersionState;
+  const versions = [
+    { number: 4, state: State.POLICY_VERSION_STATE_CANARY, canary: 'role=web' },
+    { number: 3, state: State.POLICY_VERSION_STATE_RETURNED, next: 2, why: 'not confirmed within 60 s' },
+    { number: 2, state: State.POLICY_VERSION_STATE_IN_FORCE, confirmedMs: 5n, confirmedBy: 'ann' },
+    { number: 1, state: State.POLICY_VERSION_STATE_SUPERSEDED, next: 2 },
+  ];
+  const terminal = await start({
+    policy: { history: (_call, done) => done(null, PolicyHistoryResponse.fromPartial({ versions })) },
+  });
+  expect(await terminal.run('policy', 'history')).toBe(0);
+  const lines = terminal.stdout.take().split('\n');
+  expect(lines[1]).toContain('canary on role=web');
+  expect(lines[2]).toContain('returned to 2: not confirmed within 60 s');
+  expect(lines[3]).toContain('in force, confirmed by ann');
+  expect(lines[4]).toContain('superseded by 2');
+  expect(await terminal.run('policy', 'history', '-o', 'json')).toBe(0);
+  expect(JSON.parse(terminal.stdout.take()).versions[1]).toMatchObject({ state: 'returned', next: 2, confirmBy: null });
+});
+
+test('policy lint and simulate: findings and groups in every format, exit codes on demand', async () => {
+  const asked: unknown[] = [];
+  const terminal = await start({
+    policy: {
+      get: (_call, done) => done(null, content),
+      lint: ({ request }, done) => {
+        asked.push(request.policy?.ref?.$case);
+        const finding = {
+          kind: 'shadowed',
+          rule: 'web',
+          other: 'no-web',
+          text: 'rule web can never',
+          file: 'a.yaml',
+          line: 3,
+        };
+        done(
+          null,
+          LintPolicyResponse.fromPartial({ findings: [finding], rules: 2, notes: ['Nothing is known of use.'] }),
+        );
+      },
+      simulate: ({ request }, done) => {
+        asked.push([request.to?.ref?.$case, request.asEnforced, request.dimensions]);
+        const group = {
+          from: 'role=app',
+          to: 'role=db',
+          protocol: 6,
+          port: 5432,
+          connections: 7n,
+          lastSeenMs: 5n,
+          why: 'x',
+        };
+        const groups = [
+          { ...group, outcome: 'newly blocked' },
+          { ...group, outcome: 'unchanged', port: 80 },
+        ];
+        done(null, SimulatePolicyResponse.fromPartial({ groups, connections: 14n, newlyBlocked: 7n, unchanged: 7n }));
+      },
+    },
+  });
+  expect(await terminal.run('policy', 'lint')).toBe(0);
+  expect(terminal.stdout.take()).toMatch(/shadowed +web +rule web can never +a\.yaml:3/);
+  expect(terminal.stderr.text).toContain('Nothing is known of use.');
+  expect(await terminal.run('policy', 'lint', 'active', '--strict', '-o', 'json')).toBe(1);
+  expect(JSON.parse(terminal.stdout.take()).findings[0]).toMatchObject({ kind: 'shadowed', other: 'no-web', line: 3 });
+  expect(await terminal.run('policy', 'simulate', '--exit-code')).toBe(1);
+  const table = terminal.stdout.take();
+  expect(table).toMatch(/newly blocked +role=app +role=db +tcp\/5432 +7/);
+  expect(table).not.toContain('tcp/80');
+  expect(terminal.stderr.text).toContain('7 newly blocked, 0 newly allowed, 7 unchanged of 14 connections');
+  expect(await terminal.run('policy', 'simulate', '5', '--all', '--as-enforced', '--by', 'role', '-o', 'compact')).toBe(
+    0,
+  );
+  expect(terminal.stdout.take()).toContain('tcp/80');
+  expect(asked).toEqual(['draft', 'version', ['draft', false, []], ['version', true, ['role']]]);
+});
+
+test('policy import: YAML to standard output or a new file; what cannot be expressed is refused by name', async () => {
+  const terminal = await start({
+    policy: {
+      import: ({ request }, done) => {
+        expect(request.files.map(({ name }) => name)).toEqual(['sub/db.yml', 'web.yaml']);
+        const refused = [{ policy: 'shop/odd', reason: 'Cannot import NetworkPolicy shop/odd: found SCTP' }];
+        done(null, ImportPolicyResponse.fromPartial({ content: 'rules: []\n', imported: 2, refused }));
+      },
+    },
+  });
+  expect(await terminal.run('policy', 'import', 'networkpolicy', policy)).toBe(1);
+  expect(terminal.stdout.take()).toBe('rules: []\n');
+  expect(terminal.stderr.text).toContain('refused shop/odd: Cannot import NetworkPolicy shop/odd: found SCTP');
+  expect(terminal.stderr.text).toContain('2 NetworkPolicies imported, 1 refused. Next: ringfence policy check');
+  const out = join(folder, 'imported.yaml');
+  expect(await terminal.run('policy', 'import', 'networkpolicy', policy, '--out', out)).toBe(1);
+  expect(await readFile(out, 'utf8')).toBe('rules: []\n');
+  expect(await terminal.run('policy', 'import', 'networkpolicy', policy, '--out', out)).toBe(6);
+  expect(await terminal.run('policy', 'import', 'calico', policy)).toBe(2);
 });

@@ -1,4 +1,6 @@
-import { Option } from 'commander';
+import { type Command, Option } from 'commander';
+import { selectorSyntax } from '../filter/selector-syntax.js';
+import { timeSyntax } from '../filter/time.js';
 import type { Define } from './groups.js';
 import { expectedVersion, repeatable } from './options.js';
 
@@ -20,12 +22,33 @@ function base(): Option {
   return new Option('--base <folder>', 'single files are named relative to this folder (default: by their last part)');
 }
 
+function rollout(command: Command): Command {
+  return command
+    .addOption(confirmWithin())
+    .option(
+      '--canary <selector>',
+      `only these workloads first; all others stay under the version before until \`policy promote\` (${selectorSyntax})`,
+    );
+}
+
+function confirmWithin(): Option {
+  return new Option(
+    '--confirm-within <duration>',
+    'return to the version before by itself unless `policy confirm` comes in time (1s to 24h)',
+  );
+}
+
+function since(what: string): Option {
+  return new Option('--since <time>', `${what}: ${timeSyntax}`);
+}
+
 export const define: Define = (command, app) => {
+  const loadRollout = () => import('../actions/policy-rollout.js');
+  const loadJudge = () => import('../actions/policy-judge.js');
   const loadApply = () => import('../actions/policy-apply.js');
   const loadRead = () => import('../actions/policy-read.js');
   const loadChange = () => import('../actions/policy-change.js');
-  command
-    .command('apply')
+  rollout(command.command('apply'))
     .description(
       'Put files into the draft, all or none, and provision it. A folder is the whole policy; single files are added to it.',
     )
@@ -72,23 +95,64 @@ export const define: Define = (command, app) => {
   command
     .command('diff [from] [to]')
     .description(
-      'What differs, in rules: from the version in force to the draft unless said. Ends: a version number, "draft", "active".',
+      'What differs, in words and in reach (which label sets gain or lose which services): from the version in force to the draft unless said. Ends: a version number, "draft", "active".',
     )
     .option('--exit-code', 'exit code 1 when there is a difference')
     .action(app.action(async () => (await loadRead()).diffPolicy));
-  command
-    .command('provision')
+  rollout(command.command('provision'))
     .description('Make the draft the next version and put it in force.')
     .option('--note <text>', 'why, kept with the version')
     .addOption(expectedVersion('the policy in force'))
     .addOption(wait())
     .action(app.action(async () => (await loadChange()).provisionPolicy));
-  command
-    .command('rollback <version>')
+  rollout(command.command('rollback <version>'))
     .description('Make the content of an old version the next version and put it in force. The draft becomes the same.')
     .option('--note <text>', 'why, kept with the new version')
     .addOption(wait())
     .action(app.action(async () => (await loadChange()).rollbackPolicy));
+  command
+    .command('confirm [version]')
+    .description('Keep the version that awaits confirmation, for good. A canary is put in force everywhere by it.')
+    .action(app.action(async () => (await loadRollout()).confirmPolicy));
+  command
+    .command('promote [version]')
+    .description('Put the version of a canary in force everywhere.')
+    .addOption(confirmWithin())
+    .addOption(wait())
+    .action(app.action(async () => (await loadRollout()).promotePolicy));
+  command
+    .command('return [version]')
+    .description('End the open rollout now: the version before is in force again. The draft keeps the content.')
+    .option('--note <text>', 'why, kept with the version')
+    .addOption(wait())
+    .action(app.action(async () => (await loadRollout()).returnPolicy));
+  command
+    .command('lint [policy]')
+    .description(
+      'What is odd about a policy that is not wrong: rules that conflict, are shadowed, redundant, unused, too broad, or match no workload today. Policy: "draft" (default), "active" or a version number.',
+    )
+    .addOption(since('rules that no connection met since then count as unused (default: all that is recorded)'))
+    .option('--strict', 'exit code 1 when there is a finding')
+    .action(app.action(async () => (await loadJudge()).lintPolicy));
+  command
+    .command('simulate [policy]')
+    .description(
+      'Replay recorded connections through a policy: what would newly be blocked or allowed. Policy: "draft" (default), "active" or a version number.',
+    )
+    .addOption(since('connections since then').default('7d'))
+    .option('--against <policy>', 'compare with this instead of the version in force: "draft" or a version number')
+    .addOption(repeatable('--by <dimension>', 'group by this dimension (default: those that the policies mention)'))
+    .option('--as-enforced', 'judge by the rules as if every workload were enforced, instead of by the modes')
+    .option('--all', 'also show what stays as it is')
+    .option('--exit-code', 'exit code 1 when a connection would newly be blocked')
+    .action(app.action(async () => (await loadJudge()).simulatePolicy));
+  command
+    .command('import <system> <path...>')
+    .description(
+      'Translate policy of another system to Ringfence YAML, on standard output or into a file; nothing is applied. System: networkpolicy (Kubernetes manifests, files or folders). What cannot be expressed is refused by name, exit code 1.',
+    )
+    .option('--out <file>', 'write the YAML to this file, which must not exist')
+    .action(app.action(async () => (await loadJudge()).importPolicy));
   command
     .command('discard')
     .description('Throw the draft away: it becomes the version in force again.')

@@ -11,7 +11,15 @@ import {
   PairingProfile,
   QuarantineResponse,
 } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
-import { ExplainResponse, PolicyVersion, RuleInfo } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import {
+  DiffPolicyResponse,
+  ExplainResponse,
+  LintPolicyResponse_Finding,
+  PolicyRollout,
+  PolicyVersion,
+  RuleInfo,
+  SimulatePolicyResponse_Group,
+} from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { Workload } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
@@ -23,7 +31,15 @@ import { hostJson } from '../views/host.js';
 import { dimensionJson, identityJson } from '../views/label-space.js';
 import { natJson } from '../views/nat.js';
 import { keyJson, pairingJson, profileJson, quarantineJson } from '../views/pairing.js';
-import { problemJson, ruleJson, versionJson } from '../views/policy.js';
+import {
+  diffJson,
+  findingJson,
+  problemJson,
+  rolloutJson,
+  ruleJson,
+  simulatedJson,
+  versionJson,
+} from '../views/policy.js';
 import { statusJson } from '../views/status.js';
 import { workloadJson } from '../views/workload.js';
 
@@ -83,6 +99,17 @@ const samples: Readonly<Record<string, object>> = {
   'rule (`rules`)': ruleJson(rule),
   'version (`versions`)': versionJson(PolicyVersion.fromPartial({})),
   'problem (`problems`)': problemJson(Problem.fromPartial({})),
+  'rollout (`rollout`)': rolloutJson(PolicyRollout.fromPartial({})) ?? {},
+  difference: diffJson(
+    DiffPolicyResponse.fromPartial({
+      rules: [{ after: rule }],
+      files: [{}],
+      objects: [{ fields: [{}] }],
+      reach: [{}],
+    }),
+  ),
+  'finding (`findings`)': findingJson(LintPolicyResponse_Finding.fromPartial({})),
+  'group (`groups`)': simulatedJson(SimulatePolicyResponse_Group.fromPartial({})),
   explanation: explainJson(
     ExplainResponse.fromPartial({
       source: explained,

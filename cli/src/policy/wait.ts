@@ -10,20 +10,23 @@ import type { Invocation } from '../invocation.js';
 export interface Rollout {
   /** Connected hosts that count. */
   hosts: number;
-  /** Of these, with the version (or a newer one) in force in the kernel. */
+  /** Of these, with the version that is meant for them in force in the kernel. */
   current: number;
   /** Hosts that refused, with the reason. */
   refused: { host: string; code: string; message: string }[];
 }
 
-/** How connected hosts that are not revoked stand towards `version`. */
-export function rolloutOf(hosts: readonly Host[], version: number): Rollout {
+/** How connected hosts that are not revoked stand towards what each shall have in force. */
+export function rolloutOf(hosts: readonly Host[]): Rollout {
   const counted = hosts.filter(({ connected, revoked }) => connected && !revoked);
   const refused = counted.flatMap(({ id, nack }) =>
     nack === undefined ? [] : [{ host: id, code: nack.code, message: nack.message }],
   );
   const current = counted.filter(
-    (host) => host.nack === undefined && host.policyVersion >= version && host.revisionAcked >= host.revisionWanted,
+    (host) =>
+      host.nack === undefined &&
+      host.policyVersion === host.policyVersionWanted &&
+      host.revisionAcked >= host.revisionWanted,
   );
   return { hosts: counted.length, current: current.length, refused };
 }
@@ -46,7 +49,7 @@ export async function waitForRollout(
   try {
     for (;;) {
       const hosts = await allHosts(connection, 'see how hosts follow');
-      const rollout = rolloutOf(hosts, version);
+      const rollout = rolloutOf(hosts);
       bar?.update(rollout.current, rollout.hosts);
       const [refusal] = rollout.refused;
       if (refusal !== undefined) {

@@ -5,6 +5,13 @@ import { run } from '../run.js';
 /** Standard output or error that keeps what was written. */
 class Capture extends Writable {
   text = '';
+
+  /** What came since the last take. */
+  take(): string {
+    const { text } = this;
+    this.text = '';
+    return text;
+  }
   isTTY = false;
   columns: number | undefined;
   readonly #onText: () => void;

@@ -46,6 +46,11 @@ function decisionJson(decision: ExplainedDecision | undefined): object | null {
     mode: modeWords.of(decision.mode),
     hostId: decision.hostId || null,
     hostPolicyVersion: decision.hostPolicyVersion,
+    policyVersion: decision.policyVersion || null,
+    hostRevision: decision.hostRevision,
+    hostRevisionWanted: decision.hostRevisionWanted,
+    hostConnected: decision.hostConnected,
+    modeId: decision.modeId || null,
     considered: decision.considered.map(({ rule, matched, why }) => ({
       rule: rule === undefined ? null : ruleJson(rule),
       matched,
@@ -75,15 +80,24 @@ function endText(end: ExplainedEnd | undefined, style: Style): string {
   return [sanitize(parts[0] ?? ''), ...parts.slice(1)].join(' ');
 }
 
+/** What the host that decides has in force, against what it shall have. */
+function hostLine(decision: ExplainedDecision): string {
+  const { hostId, hostPolicyVersion, hostRevision, hostRevisionWanted, policyVersion, hostConnected } = decision;
+  const has = hostRevision === 0n ? 'nothing known in force' : `version ${hostPolicyVersion}, revision ${hostRevision}`;
+  const wants: string[] = [];
+  if (policyVersion !== 0 && policyVersion !== hostPolicyVersion) wants.push(`version ${policyVersion}`);
+  if (hostRevisionWanted > hostRevision) wants.push(`revision ${hostRevisionWanted}`);
+  const behind = wants.length === 0 ? '' : `; ${wants.join(', ')} wanted`;
+  return `host ${hostId}: ${has}${behind}${hostConnected ? '' : '; not connected'}`;
+}
+
 function decisionLines(where: string, decision: ExplainedDecision | undefined, style: Style): string[] {
   if (decision === undefined) return [`${style('strong', where)}: no agent decides here`, ''];
   const verdict = style(verdictTone(decision.verdict), verdictWords.of(decision.verdict));
   const by = decision.rule === 0 ? reasonWords.of(decision.reason) : `rule ${decision.ruleId} (no ${decision.rule})`;
-  const host =
-    decision.hostId === '' ? '' : `, host ${decision.hostId} at version ${decision.hostPolicyVersion || 'none'}`;
-  const lines = [
-    `${style('strong', where)}: ${verdict} by ${sanitize(by)}, mode ${modeWords.of(decision.mode)}${sanitize(host)}`,
-  ];
+  const mode = `mode ${modeWords.of(decision.mode)}${decision.modeId === '' ? '' : ` (${decision.modeId})`}`;
+  const lines = [`${style('strong', where)}: ${verdict} by ${sanitize(by)}, ${sanitize(mode)}`];
+  if (decision.hostId !== '') lines.push(`  ${sanitize(hostLine(decision))}`);
   if (decision.enforcedVerdict !== decision.verdict) {
     lines.push(
       `  under enforce: ${style(verdictTone(decision.enforcedVerdict), verdictWords.of(decision.enforcedVerdict))}`,

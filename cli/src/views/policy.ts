@@ -1,7 +1,18 @@
-import type { DiffPolicyResponse, PolicyVersion, RuleInfo } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import {
+  type DiffPolicyResponse,
+  type LintPolicyResponse_Finding,
+  type PolicyRollout,
+  type PolicyVersion,
+  PolicyVersionState,
+  type RuleInfo,
+  type SimulatePolicyResponse_Group,
+} from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import type { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { plural } from '../text/plural.js';
 import type { Column } from '../text/table.js';
-import { ago, isoFromMs } from '../text/time.js';
+import { ago, duration, isoFromMs } from '../text/time.js';
+import { serviceText } from './protocol.js';
+import { versionStateWords } from './words.js';
 
 /** A rule in JSON. */
 export function ruleJson(rule: RuleInfo): object {
@@ -50,13 +61,89 @@ export function versionJson(version: PolicyVersion): object {
     created: isoFromMs(version.createdMs),
     rules: version.rules,
     rollbackOf: version.rollbackOf || null,
+    state: versionStateWords.of(version.state),
+    confirmWithinMs: version.confirmWithinMs || null,
+    confirmBy: isoFromMs(version.confirmByMs),
+    confirmed: isoFromMs(version.confirmedMs),
+    confirmedBy: version.confirmedBy || null,
+    canary: version.canary || null,
+    ended: isoFromMs(version.endedMs),
+    next: version.next || null,
+    why: version.why || null,
   };
+}
+
+/** What has become of a version, in words. */
+export function versionFate(version: PolicyVersion, now: number): string {
+  const until = version.confirmByMs === 0n ? '' : ` for ${left(version.confirmByMs, now)} more`;
+  switch (version.state) {
+    case PolicyVersionState.POLICY_VERSION_STATE_IN_FORCE:
+      return version.confirmedMs === 0n ? 'in force' : `in force, confirmed by ${version.confirmedBy}`;
+    case PolicyVersionState.POLICY_VERSION_STATE_AWAITING:
+      return `in force${until}, awaiting confirmation`;
+    case PolicyVersionState.POLICY_VERSION_STATE_CANARY:
+      return `canary on ${version.canary}${until}`;
+    case PolicyVersionState.POLICY_VERSION_STATE_STANDBY:
+      return 'standing by';
+    case PolicyVersionState.POLICY_VERSION_STATE_SUPERSEDED:
+      return version.next === 0 ? 'superseded' : `superseded by ${version.next}`;
+    case PolicyVersionState.POLICY_VERSION_STATE_RETURNED:
+      return `returned to ${version.next === 0 ? 'no policy' : version.next}: ${version.why}`;
+    default:
+      return '';
+  }
+}
+
+function stateTone(version: PolicyVersion) {
+  switch (version.state) {
+    case PolicyVersionState.POLICY_VERSION_STATE_IN_FORCE:
+      return 'good';
+    case PolicyVersionState.POLICY_VERSION_STATE_RETURNED:
+      return 'bad';
+    case PolicyVersionState.POLICY_VERSION_STATE_SUPERSEDED:
+      return 'dim';
+    default:
+      return 'warn';
+  }
+}
+
+function left(untilMs: bigint, now: number): string {
+  return duration(Math.max(0, Number(untilMs) - now));
+}
+
+/** An open rollout in JSON; null: none. */
+export function rolloutJson(rollout: PolicyRollout | undefined): object | null {
+  if (rollout === undefined) return null;
+  return {
+    version: rollout.version,
+    baseVersion: rollout.baseVersion || null,
+    started: isoFromMs(rollout.startedMs),
+    author: rollout.author,
+    confirmBy: isoFromMs(rollout.confirmByMs),
+    canary: rollout.canary || null,
+    workloads: rollout.workloads,
+    hosts: rollout.hosts,
+    hostsInForce: rollout.hostsInForce,
+  };
+}
+
+/** An open rollout in one line. */
+export function rolloutText(rollout: PolicyRollout, now: number): string {
+  const { version, baseVersion, canary, confirmByMs, workloads, hosts, hostsInForce } = rollout;
+  const base = baseVersion === 0 ? 'no policy' : `version ${baseVersion}`;
+  const window = confirmByMs === 0n ? '' : `unless confirmed within ${left(confirmByMs, now)}`;
+  const reached = `in force on ${hostsInForce} of ${plural(hosts, 'host')}`;
+  if (canary === '') return `version ${version}, ${reached}; ${base} comes back ${window}`;
+  const elsewhere =
+    window === '' ? `${base} elsewhere until it is promoted` : `${base} elsewhere, and there again ${window}`;
+  return `version ${version} on ${canary} (${plural(workloads, 'workload')}), ${reached}; ${elsewhere}`;
 }
 
 /** Columns of `policy history`. */
 export function versionColumns(now: number): readonly Column<PolicyVersion>[] {
   return [
     { title: 'VERSION', cell: (v) => String(v.number), tone: () => 'strong', align: 'right' },
+    { title: 'STATE', cell: (v) => versionFate(v, now), tone: stateTone, shrinkTo: 20 },
     { title: 'WHEN', cell: (v) => ago(v.createdMs, now) },
     { title: 'AUTHOR', cell: (v) => v.author, shrinkTo: 10 },
     { title: 'RULES', cell: (v) => String(v.rules), align: 'right' },
@@ -93,7 +180,65 @@ export function diffJson(diff: DiffPolicyResponse): object {
       after: after === undefined ? null : ruleJson(after),
     })),
     files: diff.files.map(({ name, change }) => ({ name, change })),
+    objects: diff.objects.map(({ section, key, change, fields }) => ({
+      section,
+      key,
+      change,
+      fields: fields.map(({ field, before, after }) => ({ field, before: before || null, after: after || null })),
+    })),
+    reach: diff.reach.map(({ from, to, fromWorkloads, toWorkloads, gained, lost }) => ({
+      from,
+      to,
+      fromWorkloads,
+      toWorkloads,
+      gained: gained || null,
+      lost: lost || null,
+    })),
+    reachKnown: !diff.unreadable,
+    reachComplete: !diff.truncated,
   };
+}
+
+/** A lint finding in JSON. */
+export function findingJson(finding: LintPolicyResponse_Finding): object {
+  const { kind, rule, other, text, file, line } = finding;
+  return { kind, rule, other: other || null, text, file: file || null, line: line || null };
+}
+
+/** Columns of `policy lint`. */
+export const findingColumns: readonly Column<LintPolicyResponse_Finding>[] = [
+  { title: 'KIND', cell: (f) => f.kind, tone: (f) => (f.kind === 'conflict' || f.kind === 'broad' ? 'bad' : 'warn') },
+  { title: 'RULE', cell: (f) => f.rule, tone: () => 'strong', shrinkTo: 12 },
+  { title: 'FINDING', cell: (f) => f.text, shrinkTo: 30 },
+  { title: 'PLACE', cell: (f) => (f.file === '' ? '' : `${f.file}:${f.line}`), tone: () => 'dim', shrinkTo: 10 },
+];
+
+/** A group of replayed connections in JSON. */
+export function simulatedJson(group: SimulatePolicyResponse_Group): object {
+  const { outcome, from, to, protocol, port, connections, lastSeenMs, why } = group;
+  return {
+    outcome: outcome.replace(' ', '-'),
+    from,
+    to,
+    service: serviceText(protocol, port),
+    connections,
+    lastSeen: isoFromMs(lastSeenMs),
+    why,
+  };
+}
+
+/** Columns of `policy simulate`. */
+export function simulatedColumns(now: number): readonly Column<SimulatePolicyResponse_Group>[] {
+  const tones: Readonly<Record<string, 'bad' | 'good'>> = { 'newly blocked': 'bad', 'newly allowed': 'good' };
+  return [
+    { title: 'OUTCOME', cell: (g) => g.outcome, tone: (g) => tones[g.outcome] ?? 'dim' },
+    { title: 'FROM', cell: (g) => g.from, shrinkTo: 12 },
+    { title: 'TO', cell: (g) => g.to, shrinkTo: 12 },
+    { title: 'SERVICE', cell: (g) => serviceText(g.protocol, g.port) },
+    { title: 'COUNT', cell: (g) => String(g.connections), align: 'right' },
+    { title: 'LAST SEEN', cell: (g) => ago(g.lastSeenMs, now) },
+    { title: 'WHY', cell: (g) => g.why, tone: () => 'dim', shrinkTo: 16 },
+  ];
 }
 
 /** What happened to a rule. */

@@ -3,6 +3,7 @@ import { type Field, field } from '../output/fields.js';
 import { plural } from '../text/plural.js';
 import { ago, duration, isoFromMs, size } from '../text/time.js';
 import { conditionJson, conditionText, lossJson, lossLines, severityTone } from './host.js';
+import { rolloutJson, rolloutText } from './policy.js';
 import { modeWords, reasonWords, verdictWords, type Words } from './words.js';
 
 /** The state of everything, in JSON. */
@@ -15,6 +16,7 @@ export function statusJson(status: SystemStatus): object {
     policyVersion: status.policyVersion,
     draftDiffers: status.draftDiffers,
     rules: status.rules,
+    rollout: rolloutJson(status.rollout),
     hosts: { total: status.hosts, connected: status.hostsConnected, current: status.hostsCurrent },
     workloads: {
       total: status.workloads,
@@ -87,6 +89,7 @@ export function statusFields(status: SystemStatus, address: string, now: number)
       `${policy}${status.draftDiffers ? '; the draft differs' : ''}`,
       status.draftDiffers ? 'warn' : undefined,
     ),
+    ...(status.rollout === undefined ? [] : [field('rollout', rolloutText(status.rollout, now), 'warn')]),
     field('hosts', `${status.hosts}${notes === '' ? ', all current' : `, ${notes}`}`, notes === '' ? 'good' : 'warn'),
     field(
       'workloads',

@@ -154,7 +154,8 @@ test('explain shows both ends, each decision with the rules in order, and escape
       from  evil\\x1b[31m {role=web} 10.0.0.1
       to    no known workload 192.0.2.9 in IP lists internet
 
-    outbound, at the source: would-block by implicit-deny, mode test, host a at version 7
+    outbound, at the source: would-block by implicit-deny, mode test
+      host a: nothing known in force; not connected
       under enforce: blocked
       - web-to-db: allow tcp/5432 provided by role=db used by role=web
           the destination is not role=db

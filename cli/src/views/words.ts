@@ -1,3 +1,4 @@
+import { PolicyVersionState } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import {
   Confidence,
   Direction,
@@ -40,4 +41,5 @@ export const modeWords = wordsOf(Mode, 'MODE_');
 export const directionWords = wordsOf(Direction, 'DIRECTION_');
 export const eventKindWords = wordsOf(EventKind, 'EVENT_KIND_');
 export const confidenceWords = wordsOf(Confidence, 'CONFIDENCE_');
+export const versionStateWords = wordsOf(PolicyVersionState, 'POLICY_VERSION_STATE_');
 export const workloadKindWords = wordsOf(WorkloadKind, 'WORKLOAD_KIND_');

@@ -9,7 +9,7 @@ import type {
   ExplainResponse,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { Direction, Mode, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import { evaluate, listContains, type Mismatch, mismatch, type Tuple } from '../policy/evaluate.js';
+import { effectiveMode, evaluate, listContains, type Mismatch, mismatch, type Tuple } from '../policy/evaluate.js';
 import type { PolicyWorkload, Rule } from '../policy/model.js';
 import type { Distributor } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
@@ -17,7 +17,7 @@ import type { WorkloadRecord } from '../store/records.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { type KnownDimensions, labelsFromWire, labelsToWire, quote } from './convert.js';
 import { invalid } from './errors.js';
-import type { PolicyBook } from './policy-book.js';
+import type { PolicyBook, PolicyInForce } from './policy-book.js';
 import { notesOf, type ReadPolicy, ruleInfo } from './policy-words.js';
 import type { WorkloadView } from './workload-view.js';
 import { findWorkload } from './workloads-service.js';
@@ -51,7 +51,7 @@ export function explain(options: ExplainOptions, request: ExplainRequest): Expla
     throw invalid('RF_EXPLAIN', `Cannot explain: found protocol ${request.protocol}, wanted 0 to 255`);
   if (request.port > 65_535)
     throw invalid('RF_EXPLAIN', `Cannot explain: found port ${request.port}, wanted 0 to 65535`);
-  const read = readFor(options.policy, request.draft);
+  const draft = request.draft ? readDraft(options.policy) : undefined;
   const notes: string[] = [];
   const target = endOf(options, request.destination, 'destination');
   const source = pickAddress(endOf(options, request.source, 'source'), target.address);
@@ -64,26 +64,39 @@ export function explain(options: ExplainOptions, request: ExplainRequest): Expla
       notes.push(`The ${name} has no address: rules by IP list are not considered for it.`);
   }
   const decide = (own: End, other: End, direction: Direction.DIRECTION_INBOUND | Direction.DIRECTION_OUTBOUND) =>
-    decisionAt(options, read, own, other, request, direction, notes);
+    decisionAt(options, draft ?? policyAt(options.policy, own), own, other, request, direction, notes);
   const outbound = decide(source, destination, Direction.DIRECTION_OUTBOUND);
   const inbound = decide(destination, source, Direction.DIRECTION_INBOUND);
   if (outbound === undefined && inbound === undefined) {
     notes.push('Neither end has an agent, so no policy is enforced on this connection.');
   }
+  const versions = [outbound, inbound].flatMap((decision) => decision?.policyVersion ?? []);
+  const [first, second] = versions;
+  if (first !== undefined && second !== undefined && first !== second) {
+    notes.push(
+      `A canary is under way: the source is decided by version ${first}, the destination by version ${second}; both must allow it.`,
+    );
+  }
   const verdicts = [outbound, inbound].flatMap((decision) => (decision === undefined ? [] : [decision.verdict]));
   return {
     verdict: worst(verdicts),
-    source: explainedEnd(options, read, source),
-    destination: explainedEnd(options, read, destination),
+    source: explainedEnd(options, draft ?? policyAt(options.policy, source), source),
+    destination: explainedEnd(options, draft ?? policyAt(options.policy, destination), destination),
     outbound,
     inbound,
-    policyVersion: request.draft ? 0 : options.policy.current.version,
+    policyVersion: request.draft
+      ? 0
+      : Math.max(...(versions.length === 0 ? [options.policy.current.version] : versions)),
     notes,
   };
 }
 
-function readFor(book: PolicyBook, draft: boolean): ReadPolicy {
-  if (!draft) return book.current;
+/** What decides at an end; an end that decides nothing is shown under the version in force. */
+function policyAt(book: PolicyBook, end: End): PolicyInForce {
+  return end.workload === undefined ? book.current : book.policyFor(end.workload);
+}
+
+function readDraft(book: PolicyBook): ReadPolicy {
   const { read, problems } = book.read(book.draftFiles());
   if (read !== undefined) return read;
   throw invalid(
@@ -129,7 +142,7 @@ function pickAddress(end: End, other: Uint8Array | undefined): End {
 
 function decisionAt(
   options: ExplainOptions,
-  read: ReadPolicy,
+  read: ReadPolicy & { readonly version?: number },
   own: End,
   other: End,
   request: ExplainRequest,
@@ -164,9 +177,13 @@ function decisionAt(
       why: rule.number === decision.rule ? 'decides' : (why ?? 'matches; another rule comes before it'),
     };
   });
+  // In the order in which they are asked: those that match first, deny before allow; then those that do not.
+  const rank = ({ matched, rule }: ConsideredRule) => (matched ? (rule?.allow ? 1 : 0) : 2);
   const relevant = considered
     .filter(({ matched, why }) => matched || !why.startsWith('not about'))
+    .sort((a, b) => rank(a) - rank(b))
     .slice(0, RULES_SHOWN_MAX);
+  const host = options.hosts.get(hostId);
   return {
     verdict: mode === Mode.MODE_ENFORCE ? enforced : decision.verdict,
     reason: decision.reason,
@@ -174,9 +191,14 @@ function decisionAt(
     ruleId: read.policy.rules.find(({ number }) => number === decision.rule)?.id ?? '',
     mode,
     enforcedVerdict: enforced,
-    considered: relevant.sort((a, b) => Number(b.matched) - Number(a.matched)),
+    considered: relevant,
     hostId,
-    hostPolicyVersion: options.hosts.get(hostId)?.ackedPolicyVersion ?? 0,
+    hostPolicyVersion: host?.ackedPolicyVersion ?? 0,
+    policyVersion: read.version ?? 0,
+    hostRevision: BigInt(host?.ackedRevision ?? 0),
+    hostRevisionWanted: BigInt(options.distributor.stateOf(hostId)?.revision ?? 0),
+    hostConnected: host?.session !== undefined,
+    modeId: hypothetical ? '' : (effectiveMode(read.policy, subject, direction).decidedBy?.id ?? ''),
   };
 }
 

@@ -55,6 +55,7 @@ export class HostView {
       revoked: isRevoked(record),
       loss: losses === undefined ? undefined : lossToWire([losses]),
       peerAddress: runtime?.peerAddress ?? '',
+      policyVersionWanted: distributor.versionOf(record.id),
     };
   }
 

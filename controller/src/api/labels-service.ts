@@ -35,7 +35,7 @@ export function labelsService(options: LabelsOptions): LabelsServer {
         }
       }
       const known = dimensions();
-      const mentioned = mentionedDimensions(policy.current.policy);
+      const mentioned = mentionedDimensions(policy.decided);
       const names = [...new Set([...known.keys(), ...used.keys()])].sort();
       return {
         dimensions: names.map((name) => ({
@@ -47,7 +47,7 @@ export function labelsService(options: LabelsOptions): LabelsServer {
       };
     }),
     listIdentities: unary(log, () => {
-      const mentioned = mentionedDimensions(policy.current.policy);
+      const mentioned = mentionedDimensions(policy.decided);
       const identities = [...options.identities.entries()]
         .map(([, identity]) => ({ identity, ids: distributor.workloadsOf(identity) }))
         .filter(({ ids }) => ids.length > 0)

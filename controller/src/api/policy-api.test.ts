@@ -22,6 +22,7 @@ const apply = (more: object) => {
     prune: false,
     remove: [],
     draftOnly: false,
+    rollout: undefined,
     note: '',
     expectedVersion: 0,
     ...more,
@@ -92,7 +93,7 @@ test('a draft is seen by diff and explain before it is provisioned, and can be t
   expect(await call(policy, policy.discardDraft, {})).toMatchObject({ draftDiffers: false });
   expect((await call(policy, policy.get, { ref: draft })).rules.map(({ id }) => id)).toEqual(['a']);
   await apply({ files: [ruleFile('b', 2)], draftOnly: true });
-  expect(await call(policy, policy.provision, { note: 'go', expectedVersion: 1 })).toMatchObject({
+  expect(await call(policy, policy.provision, { note: 'go', expectedVersion: 1, rollout: undefined })).toMatchObject({
     accepted: true,
     version: 2,
     rules: 2,
@@ -103,7 +104,7 @@ test('rollback makes a new version with the old content, and rules keep their nu
   await apply({ files: [ruleFile('a', 1)] });
   await apply({ files: [ruleFile('c', 9)], prune: true });
   const { policy } = rf.admin;
-  expect(await call(policy, policy.rollback, { version: 1, note: 'back' })).toMatchObject({
+  expect(await call(policy, policy.rollback, { version: 1, note: 'back', rollout: undefined })).toMatchObject({
     accepted: true,
     version: 3,
   });
@@ -111,7 +112,7 @@ test('rollback makes a new version with the old content, and rules keep their nu
   expect(current.version).toMatchObject({ number: 3, rollbackOf: 1, note: 'back' });
   expect(current.rules).toMatchObject([{ id: 'a', number: 1 }]);
   expect(current.draftDiffers).toBe(false);
-  await expect(call(policy, policy.rollback, { version: 9, note: '' })).rejects.toMatchObject({
+  await expect(call(policy, policy.rollback, { version: 9, note: '', rollout: undefined })).rejects.toMatchObject({
     code: status.NOT_FOUND,
   });
 });

@@ -1,4 +1,5 @@
-// Draft and versions. One change at a time; a version is on disk before it is in force; what is refused changes nothing.
+// Draft, versions and the open rollout. One change at a time; a version is on disk before it is in force; what is refused changes
+// nothing. A rollout is on disk with it: a controller that was killed goes on with what is left of its window.
 import { status } from '@grpc/grpc-js';
 import {
   EMPTY_DOCUMENT,
@@ -6,35 +7,37 @@ import {
   type Policy,
   type PolicyDocument,
   type PolicyProblem,
+  type PolicyWorkload,
   type RuleNumbers,
 } from '../policy/model.js';
-import { parsePolicy, provisionProblems, resolvePolicy } from '../policy/parse.js';
+import { provisionProblems, resolvePolicy } from '../policy/parse.js';
+import { formatSelector } from '../policy/selector.js';
+import { policyOf, sideBySide } from '../policy/side-by-side.js';
+import type { PolicyStanding } from '../session/distributor.js';
 import type { PersistentNumbers } from '../store/numbers.js';
-import type { PolicyFileRecord, PolicyVersionRecord } from '../store/records.js';
+import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord, RolloutRecord } from '../store/records.js';
 import type { StateStore, StateTransaction } from '../store/state-store.js';
-import { ApiError, invalid, notFound } from './errors.js';
+import { ApiError, notFound } from './errors.js';
+import { changedFiles, type PolicyChange, readFiles, sameFiles, sortFiles } from './policy-files.js';
+import {
+  canarySelector,
+  NO_FATE,
+  NO_TERMS,
+  type Rollout,
+  type RolloutTerms,
+  rolloutOf,
+  spoken,
+} from './policy-rollout.js';
 import type { ReadPolicy } from './policy-words.js';
 
-const FILES_MAX = 1000;
-const FILE_BYTES_MAX = 1_000_000;
-const TOTAL_BYTES_MAX = 16_000_000;
 /** Versions kept; older ones are dropped. */
 const VERSIONS_MAX = 500;
-const FILE_NAME = /^(?!.*(^|\/)\.\.?(\/|$))[^\p{Cc}\\]{1,255}$/u;
-
-/** A change that is asked for. */
-export interface PolicyChange {
-  readonly files: readonly PolicyFileRecord[];
-  /** Files that are not named here go. */
-  readonly prune: boolean;
-  readonly remove: readonly string[];
-}
-
 export interface ProvisionRequest {
   readonly author: string;
   readonly note: string;
   /** 0: whatever is in force. */
   readonly expectedVersion: number;
+  readonly rollout: RolloutTerms;
 }
 
 /** What came of it. Not accepted: nothing was changed. */
@@ -49,10 +52,17 @@ export interface PolicyBookOptions {
   readonly store: StateStore;
   readonly ruleNumbers: PersistentNumbers;
   readonly now: () => number;
-  /** Why this policy must not be provisioned as things stand (capacities, tests); problems without a place. */
-  readonly veto: (read: ReadPolicy) => readonly PolicyProblem[];
-  /** A version is in force from now on. */
-  readonly onProvisioned: (policy: Policy, version: number) => void;
+  /** Calls once after a while; the result cancels it. */
+  readonly after: (delayMs: number, fn: () => void) => () => void;
+  /**
+   * Why this policy must not be provisioned as things stand (its own tests; capacities, for each of `inForce`); problems without a
+   * place.
+   */
+  readonly veto: (read: ReadPolicy, inForce: readonly Policy[]) => readonly PolicyProblem[];
+  /** This is in force from now on. `what` happened, for the log. */
+  readonly onStanding: (standing: PolicyStanding, what: string) => void;
+  /** A rollout could not be taken back; it is tried again. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** The policy in force. */
@@ -68,36 +78,91 @@ export class PolicyUnreadableError extends Error {
   readonly code = 'RF_POLICY_UNREADABLE';
 }
 
+const STATE_KEY = 'policy';
+/** Stands for the sentence with the window's length. */
+const WINDOW_ENDED = 'window ended';
+const RETRY_MS = 1000;
+const TIMER_MAX_MS = 2 ** 31 - 1;
+const NO_POLICY: PolicyInForce = {
+  files: [],
+  document: EMPTY_DOCUMENT,
+  policy: EMPTY_POLICY,
+  version: 0,
+  record: undefined,
+};
+
 export class PolicyBook {
   readonly #options: PolicyBookOptions;
-  #current: PolicyInForce;
+  /** In force for good. */
+  #settled: PolicyInForce;
+  /** In force on condition. */
+  #open: { readonly rollout: Rollout; readonly policy: PolicyInForce } | undefined;
+  #decided: Policy = EMPTY_POLICY;
+  #cancelReturn: (() => void) | undefined;
+  #stopped = false;
   #draft: { files: readonly PolicyFileRecord[]; document: PolicyDocument | undefined } = {
     files: [],
     document: undefined,
   };
   #queue: Promise<unknown> = Promise.resolve();
 
-  /** Reads the newest version. Throws PolicyUnreadableError. */
+  /** Reads what is in force. Throws PolicyUnreadableError. `resume` must follow before anything else is asked. */
   constructor(options: PolicyBookOptions) {
     this.#options = options;
-    const record = this.history(1, 0)[0];
-    if (record === undefined) {
-      this.#current = { files: [], document: EMPTY_DOCUMENT, policy: EMPTY_POLICY, version: 0, record: undefined };
-      return;
-    }
-    const { document, problems } = readFiles(record.files);
-    if (document === undefined) {
-      throw new PolicyUnreadableError(
-        `Cannot read policy version ${record.number} from the store: ${problems.find((p) => !p.warning)?.message ?? 'no document'}; ` +
-          'it was provisioned by another version of this program',
-      );
-    }
-    const policy = resolvePolicy(document, options.ruleNumbers);
-    this.#current = { files: record.files, document, policy, version: record.number, record };
+    const state = options.store.get('policyState', STATE_KEY);
+    this.#settled = this.#load(state?.settled ?? this.history(1, 0)[0]?.number ?? 0);
+    const record = state?.rollout ?? undefined;
+    if (record !== undefined)
+      this.#open = { rollout: rolloutOf(record, this.#settled.version), policy: this.#load(record.version) };
   }
 
+  /** Takes a rollout back whose window has ended meanwhile, waits for the end of another, and tells what is in force. */
+  async resume(): Promise<void> {
+    const deadlineMs = this.#open?.rollout.deadlineMs ?? 0;
+    if (deadlineMs > 0 && this.#options.now() >= deadlineMs) await this.#takeBack(WINDOW_ENDED);
+    else this.#tell('read from the store');
+    this.#watch();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelReturn?.();
+  }
+
+  /** What is in force; during a canary, for all workloads that it does not select. */
   get current(): PolicyInForce {
-    return this.#current;
+    return this.#open !== undefined && this.#open.rollout.canary === undefined ? this.#open.policy : this.#settled;
+  }
+
+  /** The newest version that decides for anybody: a canary's, else the one in force. */
+  get newest(): PolicyInForce {
+    return this.#open?.policy ?? this.#settled;
+  }
+
+  /** The one policy that says what both of a canary say, each of its own workloads; else the one in force. */
+  get decided(): Policy {
+    return this.#decided;
+  }
+
+  /** The rollout that is neither confirmed nor taken back. */
+  get rollout(): Rollout | undefined {
+    return this.#open?.rollout;
+  }
+
+  /** The version that is in force for good; 0: none. */
+  get settledVersion(): number {
+    return this.#settled.version;
+  }
+
+  /** What decides at this workload's end. */
+  policyFor(workload: PolicyWorkload): PolicyInForce {
+    const canary = this.#open?.rollout.canary;
+    return canary === undefined ? this.current : policyOf(this.#settled, this.newest, canary, workload);
+  }
+
+  /** What has become of a version. */
+  fate(number: number): PolicyFateRecord | undefined {
+    return this.#options.store.get('policyFate', versionKey(number));
   }
 
   /** The draft's files, by name. */
@@ -108,13 +173,13 @@ export class PolicyBook {
   /** The draft's document when it can be read and differs; remembered until the draft changes. */
   draftDocuments(): readonly PolicyDocument[] {
     const files = this.draftFiles();
-    if (sameFiles(files, this.#current.files)) return [];
+    if (sameFiles(files, this.newest.files)) return [];
     if (!sameFiles(files, this.#draft.files)) this.#draft = { files, document: readFiles(files).document };
     return this.#draft.document === undefined ? [] : [this.#draft.document];
   }
 
   draftDiffers(): boolean {
-    return !sameFiles(this.draftFiles(), this.#current.files);
+    return !sameFiles(this.draftFiles(), this.newest.files);
   }
 
   /** Files read as a policy whose new rules get numbers that are not kept. */
@@ -129,15 +194,15 @@ export class PolicyBook {
 
   /** Checks a change as apply would. Throws ApiError on a request that is none. */
   check(change: PolicyChange): PolicyOutcome {
-    return this.#judge(this.#changed(change)).outcome;
+    return this.#judge(changedFiles(change, this.draftFiles())).outcome;
   }
 
   /** Puts a change into the draft and, with `provision`, in force: both or none. */
   apply(change: PolicyChange, provision: ProvisionRequest | undefined): Promise<PolicyOutcome> {
     return this.#serially(async () => {
-      if (provision !== undefined) this.#demandVersion(provision.expectedVersion);
-      const files = this.#changed(change);
-      const { outcome, read } = this.#judge(files, provision !== undefined);
+      if (provision !== undefined) this.#demandReady(provision);
+      const files = changedFiles(change, this.draftFiles());
+      const { outcome, read } = this.#judge(files, provision !== undefined, provision?.rollout);
       if (read === undefined) return outcome;
       if (provision !== undefined) return this.#provision(read, outcome, provision, 0);
       const changed = !sameFiles(files, this.draftFiles());
@@ -149,8 +214,8 @@ export class PolicyBook {
   /** Puts the draft in force. */
   provision(request: ProvisionRequest): Promise<PolicyOutcome> {
     return this.#serially(async () => {
-      this.#demandVersion(request.expectedVersion);
-      const { outcome, read } = this.#judge(this.draftFiles(), true);
+      this.#demandReady(request);
+      const { outcome, read } = this.#judge(this.draftFiles(), true, request.rollout);
       return read === undefined ? outcome : this.#provision(read, outcome, request, 0);
     });
   }
@@ -158,14 +223,56 @@ export class PolicyBook {
   /** Puts the content of an old version in force, as a new version. */
   rollback(version: number, request: ProvisionRequest): Promise<PolicyOutcome> {
     return this.#serially(async () => {
-      const { outcome, read } = this.#judge(this.version(version).files, true);
+      this.#demandReady(request);
+      const { outcome, read } = this.#judge(this.version(version).files, true, request.rollout);
       return read === undefined ? outcome : this.#provision(read, outcome, request, version);
+    });
+  }
+
+  /** Keeps the open rollout's version for good, everywhere. Throws ApiError RF_POLICY_SETTLED, RF_POLICY_CONFLICT. */
+  confirm(version: number, author: string): Promise<void> {
+    return this.#serially(async () => {
+      const { policy } = await this.#demandOpen(version, 'confirm');
+      await this.#settle(policy, author);
+      this.#tell('confirmed');
+    });
+  }
+
+  /** Puts a canary's version in force everywhere, with a window or for good. Throws ApiError as confirm does. */
+  promote(version: number, author: string, confirmWithinMs: number): Promise<void> {
+    return this.#serially(async () => {
+      const { rollout, policy } = await this.#demandOpen(version, 'promote');
+      if (rollout.canary === undefined) {
+        throw new ApiError(
+          status.FAILED_PRECONDITION,
+          'RF_POLICY_SETTLED',
+          `Cannot promote version ${rollout.version}: found it in force everywhere, wanted a canary; confirm it instead`,
+        );
+      }
+      if (confirmWithinMs === 0) await this.#settle(policy, author);
+      else {
+        const record = this.#rolloutRecord(rollout.version, author, { confirmWithinMs, canary: undefined });
+        await this.#options.store.update((tx) =>
+          tx.set('policyState', STATE_KEY, { settled: this.#settled.version, rollout: record }),
+        );
+        this.#open = { rollout: rolloutOf(record, this.#settled.version), policy };
+        this.#watch();
+      }
+      this.#tell('promoted');
+    });
+  }
+
+  /** Ends the open rollout: the version before is in force again. Throws ApiError as confirm does. */
+  takeBack(version: number, author: string, note: string): Promise<void> {
+    return this.#serially(async () => {
+      await this.#demandOpen(version, 'take back');
+      await this.#takeBack(`taken back by ${author}${note === '' ? '' : `: ${note}`}`);
     });
   }
 
   /** Makes the draft what is in force. */
   discardDraft(): Promise<void> {
-    return this.#serially(() => this.#options.store.update((tx) => writeDraft(tx, this.#current.files)));
+    return this.#serially(() => this.#options.store.update((tx) => writeDraft(tx, this.newest.files)));
   }
 
   /** Throws ApiError RF_POLICY_VERSION. */
@@ -174,7 +281,7 @@ export class PolicyBook {
     if (record === undefined) {
       throw notFound(
         'RF_POLICY_VERSION',
-        `Cannot read policy version ${number}: found versions up to ${this.#current.version}, wanted one of the ${VERSIONS_MAX} newest`,
+        `Cannot read policy version ${number}: found versions up to ${this.history(1, 0)[0]?.number ?? 0}, wanted one of the ${VERSIONS_MAX} newest`,
       );
     }
     return record;
@@ -193,66 +300,147 @@ export class PolicyBook {
     request: ProvisionRequest,
     rollbackOf: number,
   ): Promise<PolicyOutcome> {
-    const { store, ruleNumbers, now, onProvisioned } = this.#options;
-    if (this.#current.version > 0 && sameFiles(read.files, this.#current.files)) {
+    const { store, ruleNumbers, now } = this.#options;
+    const { rollout: terms } = request;
+    if (this.#settled.version > 0 && sameFiles(read.files, this.#settled.files)) {
       await store.update((tx) => writeDraft(tx, read.files));
       return { ...outcome, changed: false };
     }
     const policy = resolvePolicy(read.document, ruleNumbers as RuleNumbers);
     await ruleNumbers.save();
+    const before = this.#settled;
     const record: PolicyVersionRecord = {
-      number: this.#current.version + 1,
+      number: (this.history(1, 0)[0]?.number ?? 0) + 1,
       author: request.author,
       note: request.note,
       createdMs: now(),
       rules: policy.rules.length,
       rollbackOf,
+      confirmWithinMs: terms.confirmWithinMs,
+      canary: terms.canary === undefined ? '' : formatSelector(canarySelector(terms.canary)),
       files: [...read.files],
     };
+    const conditional = terms.confirmWithinMs > 0 || terms.canary !== undefined;
+    const rollout = conditional ? this.#rolloutRecord(record.number, request.author, terms) : null;
     await store.update((tx) => {
       writeDraft(tx, read.files);
       tx.set('policyVersion', versionKey(record.number), record);
-      tx.delete('policyVersion', versionKey(record.number - VERSIONS_MAX));
+      tx.set('policyState', STATE_KEY, { settled: conditional ? before.version : record.number, rollout });
+      if (!conditional) endVersion(tx, before.version, { endedMs: now(), next: record.number });
+      for (const [key, { number }] of [...tx.entries('policyVersion')]) {
+        // What may come back is never dropped, however old.
+        if (number > record.number - VERSIONS_MAX || number === before.version) continue;
+        tx.delete('policyVersion', key);
+        tx.delete('policyFate', key);
+      }
     });
-    this.#current = { ...read, policy, version: record.number, record };
-    onProvisioned(policy, record.number);
+    const made = { ...read, policy, version: record.number, record };
+    if (rollout === null) this.#settled = made;
+    else this.#open = { rollout: rolloutOf(rollout, before.version), policy: made };
+    this.#watch();
+    this.#tell('provisioned');
     return { ...outcome, changed: true };
   }
 
-  /** The draft's files after a change. Throws ApiError RF_POLICY_FILES. */
-  #changed(change: PolicyChange): PolicyFileRecord[] {
-    const files = new Map<string, PolicyFileRecord>();
-    if (!change.prune) for (const file of this.draftFiles()) files.set(file.name, file);
-    for (const name of change.remove) files.delete(name);
-    const named = new Set<string>();
-    for (const { name, content } of change.files) {
-      if (!FILE_NAME.test(name) || name.startsWith('/')) {
-        throw filesError(
-          `the name ${JSON.stringify(name.slice(0, 60))}`,
-          'a relative path of at most 255 characters without ".."',
-        );
-      }
-      if (named.has(name)) throw filesError(`file ${name} twice`, 'each name once');
-      if (Buffer.byteLength(content) > FILE_BYTES_MAX)
-        throw filesError(`file ${name} above ${FILE_BYTES_MAX} bytes`, 'smaller files');
-      named.add(name);
-      files.set(name, { name, content });
+  /** Makes a version the one that is in force for good, and ends the rollout. */
+  async #settle(policy: PolicyInForce, author: string): Promise<void> {
+    const { store, now } = this.#options;
+    await store.update((tx) => {
+      tx.set('policyState', STATE_KEY, { settled: policy.version, rollout: null });
+      const fate = tx.get('policyFate', versionKey(policy.version)) ?? NO_FATE;
+      tx.set('policyFate', versionKey(policy.version), { ...fate, confirmedMs: now(), confirmedBy: author });
+      endVersion(tx, this.#settled.version, { endedMs: now(), next: policy.version });
+    });
+    this.#settled = policy;
+    this.#open = undefined;
+    this.#watch();
+  }
+
+  async #takeBack(why: string): Promise<void> {
+    const { store, now } = this.#options;
+    const open = this.#open;
+    if (open === undefined) return;
+    const text = why === WINDOW_ENDED ? `not confirmed within ${spoken(open.rollout.windowMs)}` : why;
+    await store.update((tx) => {
+      tx.set('policyState', STATE_KEY, { settled: this.#settled.version, rollout: null });
+      const next = this.#settled.version;
+      endVersion(tx, open.policy.version, { endedMs: now(), next, returned: true, why: text });
+    });
+    this.#open = undefined;
+    this.#watch();
+    this.#tell(`version ${open.policy.version} ${text}`);
+  }
+
+  /** Takes the open rollout back when its window ends. The timer counts real time, whatever is done to the clock meanwhile. */
+  #watch(retryMs = 0): void {
+    this.#cancelReturn?.();
+    this.#cancelReturn = undefined;
+    const rollout = this.#open?.rollout;
+    if (rollout === undefined || rollout.deadlineMs === 0 || this.#stopped) return;
+    const left = retryMs || Math.min(rollout.windowMs, Math.max(0, rollout.deadlineMs - this.#options.now()));
+    this.#cancelReturn = this.#options.after(Math.min(TIMER_MAX_MS, left), () => {
+      const ended = this.#serially(async () => {
+        if (this.#open?.rollout === rollout) await this.#takeBack(WINDOW_ENDED);
+      });
+      ended.catch((error: unknown) => {
+        this.#options.onError(error);
+        this.#watch(RETRY_MS);
+      });
+    });
+  }
+
+  #tell(what: string): void {
+    const rollout = this.#open?.rollout;
+    const { policy, version } = this.newest;
+    const confirmByMs = rollout?.deadlineMs ?? 0;
+    const selector = rollout?.canary;
+    const canary = selector && { selector, baseVersion: this.#settled.version };
+    this.#decided = selector === undefined ? policy : sideBySide(this.#settled.policy, policy, selector);
+    this.#options.onStanding({ policy: this.#decided, version, confirmByMs, canary }, what);
+  }
+
+  #rolloutRecord(version: number, author: string, terms: RolloutTerms): RolloutRecord {
+    const startedMs = this.#options.now();
+    const { confirmWithinMs: windowMs, canary } = terms;
+    const deadlineMs = windowMs === 0 ? 0 : startedMs + windowMs;
+    const requirements = canary?.map(({ dimension, operator, values }) => ({
+      dimension,
+      operator,
+      values: [...values],
+    }));
+    return { version, startedMs, author, windowMs, deadlineMs, canary: requirements ?? null };
+  }
+
+  /** A version as it is stored. Throws PolicyUnreadableError. */
+  #load(number: number): PolicyInForce {
+    if (number === 0) return NO_POLICY;
+    const record = this.#options.store.get('policyVersion', versionKey(number));
+    const { document, problems } =
+      record === undefined ? { document: undefined, problems: [] } : readFiles(record.files);
+    if (record === undefined || document === undefined) {
+      throw new PolicyUnreadableError(
+        `Cannot read policy version ${number} from the store: ${problems.find((p) => !p.warning)?.message ?? 'no document'}; ` +
+          'it was provisioned by another version of this program',
+      );
     }
-    if (files.size > FILES_MAX) throw filesError(`${files.size} files`, `at most ${FILES_MAX}`);
-    const total = [...files.values()].reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
-    if (total > TOTAL_BYTES_MAX) throw filesError(`${total} bytes in all files`, `at most ${TOTAL_BYTES_MAX}`);
-    return sortFiles([...files.values()]);
+    const policy = resolvePolicy(document, this.#options.ruleNumbers);
+    return { files: record.files, document, policy, version: number, record };
   }
 
   #judge(
     files: readonly PolicyFileRecord[],
     provision = true,
+    terms: RolloutTerms = NO_TERMS,
   ): { readonly outcome: PolicyOutcome; readonly read: ReadPolicy | undefined } {
     const { read, problems: parsed } = this.read(files);
     const problems = [...parsed];
     // A draft may hold what cannot be provisioned yet; it is told all the same.
     if (read !== undefined) {
-      const vetoes = [...provisionProblems(read.document), ...this.#options.veto(read)];
+      const inForce = [read.policy];
+      // A canary goes through a state in which both policies are in force; what it leads to must fit as well.
+      if (terms.canary !== undefined)
+        inForce.push(sideBySide(this.#settled.policy, read.policy, canarySelector(terms.canary)));
+      const vetoes = [...provisionProblems(read.document), ...this.#options.veto(read, inForce)];
       problems.push(...vetoes.map((problem) => (provision ? problem : { ...problem, warning: true })));
     }
     const accepted = read !== undefined && !problems.some((problem) => !problem.warning);
@@ -260,13 +448,45 @@ export class PolicyBook {
     return { outcome, read: accepted ? read : undefined };
   }
 
-  #demandVersion(expected: number): void {
-    if (expected === 0 || expected === this.#current.version) return;
-    throw new ApiError(
-      status.ABORTED,
-      'RF_POLICY_CONFLICT',
-      `Cannot provision: found version ${this.#current.version} in force, wanted ${expected}; look at what changed and try again`,
+  #demandReady({ expectedVersion: expected }: ProvisionRequest): void {
+    const rollout = this.#open?.rollout;
+    if (rollout !== undefined) {
+      throw new ApiError(
+        status.FAILED_PRECONDITION,
+        'RF_POLICY_PENDING',
+        `Cannot provision: found version ${rollout.version} ${rollout.canary === undefined ? 'awaiting confirmation' : 'in force as a canary'}, ` +
+          'wanted none open; confirm, promote or return it first',
+      );
+    }
+    if (expected === 0 || expected === this.#settled.version) return;
+    throw conflict(
+      `Cannot provision: found version ${this.#settled.version} in force, wanted ${expected}; look at what changed and try again`,
     );
+  }
+
+  /** The open rollout, which must be of this version (0: any). One whose window has ended is taken back. */
+  async #demandOpen(version: number, action: string): Promise<{ rollout: Rollout; policy: PolicyInForce }> {
+    const { now } = this.#options;
+    const deadlineMs = this.#open?.rollout.deadlineMs ?? 0;
+    if (deadlineMs > 0 && now() >= deadlineMs) await this.#takeBack(WINDOW_ENDED);
+    const open = this.#open;
+    if (open === undefined) {
+      const newest = this.history(1, 0)[0]?.number ?? 0;
+      const fate = this.fate(newest);
+      const found = fate?.returned
+        ? `version ${newest} was ${fate.why.startsWith('taken') ? fate.why : `taken back: ${fate.why}`}`
+        : 'no rollout is open';
+      throw new ApiError(
+        status.FAILED_PRECONDITION,
+        'RF_POLICY_SETTLED',
+        `Cannot ${action} a policy version: ${found}; version ${this.#settled.version} is in force. Provision again`,
+      );
+    }
+    if (version !== 0 && version !== open.rollout.version)
+      throw conflict(
+        `Cannot ${action} version ${version}: found version ${open.rollout.version} open, wanted that one`,
+      );
+    return open;
   }
 
   #serially<T>(work: () => Promise<T>): Promise<T> {
@@ -276,11 +496,19 @@ export class PolicyBook {
   }
 }
 
-function readFiles(files: readonly PolicyFileRecord[]): {
-  document: PolicyDocument | undefined;
-  problems: readonly PolicyProblem[];
-} {
-  return parsePolicy(files.map(({ name, content }) => ({ name, text: content })));
+/** Notes that a version has ceased to be in force; 0 is none. */
+function endVersion(
+  tx: StateTransaction,
+  number: number,
+  end: Pick<PolicyFateRecord, 'endedMs' | 'next'> & Partial<PolicyFateRecord>,
+): void {
+  if (number === 0) return;
+  const fate = tx.get('policyFate', versionKey(number)) ?? NO_FATE;
+  tx.set('policyFate', versionKey(number), { ...fate, ...end });
+}
+
+function conflict(message: string): ApiError {
+  return new ApiError(status.ABORTED, 'RF_POLICY_CONFLICT', message);
 }
 
 function writeDraft(tx: StateTransaction, files: readonly PolicyFileRecord[]): void {
@@ -289,18 +517,6 @@ function writeDraft(tx: StateTransaction, files: readonly PolicyFileRecord[]): v
   for (const { name, content } of files) tx.set('draftFile', name, { content });
 }
 
-function sameFiles(a: readonly PolicyFileRecord[], b: readonly PolicyFileRecord[]): boolean {
-  return a.length === b.length && a.every((file, i) => file.name === b[i]?.name && file.content === b[i]?.content);
-}
-
-function sortFiles(files: PolicyFileRecord[]): PolicyFileRecord[] {
-  return files.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-}
-
 function versionKey(number: number): string {
   return String(number).padStart(10, '0');
-}
-
-function filesError(found: string, wanted: string): Error {
-  return invalid('RF_POLICY_FILES', `Cannot take policy files: found ${found}, wanted ${wanted}`);
 }

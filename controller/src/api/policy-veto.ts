@@ -3,7 +3,7 @@
 import { parseAddress } from '@ringfence/proto/address.js';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { decidingRule } from '../policy/evaluate.js';
-import type { PolicyProblem, PolicyTest, PolicyWorkload, TestEndSpec } from '../policy/model.js';
+import type { Policy, PolicyProblem, PolicyTest, PolicyWorkload, TestEndSpec } from '../policy/model.js';
 import type { Distributor } from '../session/distributor.js';
 import { capacityProblems, type HostRuntimes } from '../session/host-runtime.js';
 import { SET_BYTES_MAX, setBytes } from '../session/wire.js';
@@ -17,13 +17,14 @@ export interface VetoOptions {
   readonly now: () => number;
 }
 
-export function policyVeto(options: VetoOptions): (read: ReadPolicy) => PolicyProblem[] {
-  return (read) => [...capacityVeto(options, read), ...testVeto(options, read)];
+/** Judges a policy by its own tests, and the capacity of every state that it will bring about. */
+export function policyVeto(options: VetoOptions): (read: ReadPolicy, inForce: readonly Policy[]) => PolicyProblem[] {
+  return (read, inForce) => [...inForce.flatMap((policy) => capacityVeto(options, policy)), ...testVeto(options, read)];
 }
 
 /** One problem per host and table that the policy would overfill. Hosts that never connected to this process are not known. */
-function capacityVeto({ distributor, hosts }: VetoOptions, read: ReadPolicy): PolicyProblem[] {
-  const { needs, states } = distributor.trial(read.policy);
+function capacityVeto({ distributor, hosts }: VetoOptions, policy: Policy): PolicyProblem[] {
+  const { needs, states } = distributor.trial(policy);
   const tables = needs.flatMap((need) => capacityProblems(need, hosts.get(need.hostId)?.tables ?? []));
   const sets = states.flatMap(({ hostId, sets }) =>
     sets

@@ -6,6 +6,7 @@ import type { Authority } from '../ca/authority.js';
 import type { Followers } from '../flows/followers.js';
 import type { FlowHistory } from '../flows/history.js';
 import type { FlowIngest } from '../flows/ingest.js';
+import { formatSelector } from '../policy/selector.js';
 import type { Distributor } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
 import type { PersistentNumbers } from '../store/numbers.js';
@@ -13,6 +14,8 @@ import type { StateStore } from '../store/state-store.js';
 import { unary } from './errors.js';
 import { type HostView, lossToWire } from './host-view.js';
 import type { PolicyBook } from './policy-book.js';
+import { spoken } from './policy-rollout.js';
+import { rolloutToWire } from './rollout-view.js';
 import type { WorkloadView } from './workload-view.js';
 
 export interface StatusOptions {
@@ -78,6 +81,7 @@ export function systemStatus(options: StatusOptions): SystemStatus {
     store: storeStatus(store),
     caNotAfterMs: BigInt(authority.notAfterMs),
     caFingerprint: authority.fingerprint.toString('hex'),
+    rollout: rolloutToWire(options),
   };
 }
 
@@ -110,6 +114,7 @@ function conditions(options: StatusOptions, notInForce: number): Condition[] {
       'Policy expects enforce, and nothing says that it is in force. `ringfence workload show` says why for each.';
     own('RF_NOT_IN_FORCE', 'alarm', `${notInForce} workloads are not enforced as expected`, text);
   }
+  tellRollout(options.policy, own);
   if (authority.notAfterMs - now() < 90 * 86_400_000) {
     own(
       'RF_CA_EXPIRES',
@@ -120,6 +125,25 @@ function conditions(options: StatusOptions, notInForce: number): Condition[] {
   }
   all.sort((a, b) => (RANK[a.severity] ?? 3) - (RANK[b.severity] ?? 3) || (a.title < b.title ? -1 : 1));
   return all.slice(0, CONDITIONS_MAX);
+}
+
+function tellRollout(policy: PolicyBook, own: (code: string, severity: string, title: string, text: string) => void) {
+  const { rollout } = policy;
+  if (rollout !== undefined) {
+    const { version, base, windowMs, deadlineMs, canary } = rollout;
+    const whom = canary === undefined ? '' : ` on ${formatSelector(canary)} only`;
+    const end =
+      deadlineMs === 0
+        ? '`ringfence policy promote` puts it in force everywhere'
+        : `Version ${base} comes back at ${new Date(deadlineMs).toISOString()} (${spoken(windowMs)} in all) unless it is confirmed: \`ringfence policy confirm\``;
+    own('RF_POLICY_OPEN', 'info', `Policy version ${version} is in force on condition${whom}`, `${end}.`);
+    return;
+  }
+  const [newest] = policy.history(1, 0);
+  const fate = newest && policy.fate(newest.number);
+  if (newest === undefined || !fate?.returned) return;
+  const text = `It was ${fate.why.replace(/\.$/, '')}; version ${fate.next} is in force. The draft still holds its content: \`ringfence policy diff\`.`;
+  own('RF_POLICY_RETURNED', 'warning', `Policy version ${newest.number} is not in force any more`, text);
 }
 
 function storeStatus(store: StateStore): SystemStatus['store'] {

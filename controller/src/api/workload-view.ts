@@ -32,8 +32,8 @@ export class WorkloadView {
 
   toWire(record: WorkloadRecord): Workload {
     const { policy, distributor, hosts, isolation, store } = this.#options;
-    const inbound = modeOf(policy.current.policy, record, Direction.DIRECTION_INBOUND);
-    const outbound = modeOf(policy.current.policy, record, Direction.DIRECTION_OUTBOUND);
+    const inbound = modeOf(policy.policyFor(record).policy, record, Direction.DIRECTION_INBOUND);
+    const outbound = modeOf(policy.policyFor(record).policy, record, Direction.DIRECTION_OUTBOUND);
     const host = hosts.get(record.hostId);
     const reported = host?.workloads.get(record.localId);
     const managed = record.hostId !== '';
@@ -74,7 +74,7 @@ export class WorkloadView {
 
   /** Modes that policy expects of a workload. */
   expectedModes(record: WorkloadRecord): { readonly inbound: Mode; readonly outbound: Mode } {
-    const { policy } = this.#options.policy.current;
+    const { policy } = this.#options.policy.policyFor(record);
     return {
       inbound: modeOf(policy, record, Direction.DIRECTION_INBOUND).mode,
       outbound: modeOf(policy, record, Direction.DIRECTION_OUTBOUND).mode,
@@ -103,7 +103,7 @@ export class WorkloadView {
   }
 
   #memberships(record: WorkloadRecord): string[] {
-    const { document, policy } = this.#options.policy.current;
+    const { document, policy } = this.#options.policy.policyFor(record);
     const groups = new Map(document.labelGroups.map((group) => [group.name, group]));
     const names = document.labelGroups
       .filter((group) => groupHolds(groups, group, record.labels[group.dimension], 0))

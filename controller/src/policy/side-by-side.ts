@@ -4,6 +4,7 @@
 // A decision belongs to one workload, the one at whose end it is made. So every rule that the two do not share is narrowed to its
 // subject: at the provider for inbound, at the consumer for outbound. Its peer end stays as it is written. What follows for a
 // connection between a canary workload and another one: each end decides by its own policy, and both must allow it.
+import { prefixKey } from '@ringfence/proto/address.js';
 import type { End, IpList, ModeRule, Policy, PolicyWorkload, Rule, Selector } from './model.js';
 import { selectorMatches } from './selector.js';
 
@@ -37,17 +38,22 @@ export function sideBySide(base: Policy, candidate: Policy, canary: Selector): P
 /** A rule as it holds for these subjects: apart for each direction, since its subject is another end in each. */
 function narrowed(rule: Rule, subjects: Selector, part: string): Rule[] {
   const halves: Rule[] = [];
-  const half = (direction: 'inbound' | 'outbound', ends: Pick<Rule, 'providedBy' | 'usedBy'>) =>
+  const half = (direction: 'inbound' | 'outbound', own: End, ends: Pick<Rule, 'providedBy' | 'usedBy'>) =>
     halves.push({
       ...rule,
       ...ends,
+      // A relation does not touch an end that is anyone; narrowed, that end is a selection and must stay outside of it.
+      same: own.anyone ? [] : rule.same,
+      differs: own.anyone ? [] : rule.differs,
       id: `${rule.id} (${part} ${direction})`,
       inbound: direction === 'inbound',
       outbound: direction === 'outbound',
     });
   const [provider, consumer] = [subjectEnd(rule.providedBy, subjects), subjectEnd(rule.usedBy, subjects)];
-  if (rule.inbound && provider !== undefined) half('inbound', { providedBy: provider, usedBy: rule.usedBy });
-  if (rule.outbound && consumer !== undefined) half('outbound', { providedBy: rule.providedBy, usedBy: consumer });
+  if (rule.inbound && provider !== undefined)
+    half('inbound', rule.providedBy, { providedBy: provider, usedBy: rule.usedBy });
+  if (rule.outbound && consumer !== undefined)
+    half('outbound', rule.usedBy, { providedBy: rule.providedBy, usedBy: consumer });
   return halves;
 }
 
@@ -91,9 +97,7 @@ function withLists(rule: Rule, renamed: ReadonlyMap<string, string>): Rule {
 }
 
 function content({ include, exclude }: IpList): string {
-  const texts = (prefixes: IpList['include']) =>
-    prefixes.map(({ address, length }) => `${Buffer.from(address).toString('hex')}/${length}`);
-  return JSON.stringify([texts(include), texts(exclude)]);
+  return JSON.stringify([include.map(prefixKey), exclude.map(prefixKey)]);
 }
 
 /** Equal for rules that decide alike. */

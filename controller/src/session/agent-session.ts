@@ -17,6 +17,8 @@ export interface Outgoing {
   /** What is not in cells is gone. */
   readonly full: boolean;
   readonly policyVersion: number;
+  /** What is left of the version's confirm window; 0: it is confirmed. */
+  readonly confirmWithinMs: number;
   readonly cells: readonly Cell[];
 }
 
@@ -148,7 +150,10 @@ export class AgentSession {
     this.#flying = state.revision;
     this.#lastSent = state.revision;
     this.#flyingPolicyVersion = state.policyVersion;
-    return { revision: state.revision, full, policyVersion: state.policyVersion, cells };
+    const { revision, policyVersion, confirmByMs } = state;
+    // A window that has just ended is no confirmation.
+    const confirmWithinMs = confirmByMs === 0 ? 0 : Math.max(1, confirmByMs - nowMs);
+    return { revision, full, policyVersion, confirmWithinMs, cells };
   }
 
   /** When `next` may give something that it does not give now, Unix milliseconds; undefined: only after an event. */

@@ -85,7 +85,7 @@ const assigned = (d: Distributor) =>
 
 test('a committed workload is in the host state after the next flush, with the identity on disk', async () => {
   const d = distributor();
-  d.setPolicy(EMPTY_POLICY, 0);
+  d.setPolicy({ policy: EMPTY_POLICY, version: 0, confirmByMs: 0, canary: undefined });
   const state = await d.attach('h');
   const seen: string[][] = [];
   d.onHostChange((hostId, keys) => seen.push([hostId, ...keys]));

@@ -62,6 +62,8 @@ export class Distributor {
   #told: PolicyStanding | undefined;
   /** Hosts with a workload of the canary; undefined: to be worked out. */
   #canaryHosts: ReadonlySet<string> | undefined;
+  /** Workloads have changed since hosts were told whether they are of the canary. */
+  #canaryMoved = false;
   #deltas: HostDelta[] = [];
   #flushing: Promise<void> | undefined;
   #wanted = false;
@@ -81,6 +83,7 @@ export class Distributor {
           if (change.after === undefined) this.#compiler.removeWorkload(change.key);
           else this.#setWorkload(change.after);
           this.#canaryHosts = undefined;
+          this.#canaryMoved = true;
           relevant = true;
         } else if (change.kind === 'nat') relevant = true;
       }
@@ -263,7 +266,8 @@ export class Distributor {
       note(delta.hostId, state.setPolicyVersion(version, revision, confirmByMs));
     }
     // Hosts that the newest version leaves as they are get its number all the same; and a workload may have come into the canary.
-    if (this.#policy !== this.#told || (this.#policy?.canary !== undefined && this.#canaryHosts === undefined)) {
+    if (this.#policy !== this.#told || (this.#policy?.canary !== undefined && this.#canaryMoved)) {
+      this.#canaryMoved = false;
       for (const [hostId, state] of this.#hosts) {
         const { version, confirmByMs } = this.#termsOf(hostId);
         note(hostId, state.setPolicyVersion(version, revision, confirmByMs));

@@ -78,7 +78,9 @@ test('updatesOf cuts a revision into messages below the bound that decode to the
     binding(i, i, i % 50 === 0 ? Array.from({ length: 300 }, (_, n) => n) : []),
   );
   state.apply({ ...EMPTY, bindings, sets: [set(1, 500), set(2, 800)] }, 2);
-  const parts = [...updatesOf({ revision: 2, full: true, policyVersion: 1, cells: [...state.cells()] }, 20_000)];
+  const parts = [
+    ...updatesOf({ revision: 2, full: true, policyVersion: 1, confirmWithinMs: 0, cells: [...state.cells()] }, 20_000),
+  ];
   expect(parts.length).toBeGreaterThan(5);
   expect(parts.map(({ more }) => more)).toEqual([...parts.slice(1).map(() => true), false]);
   expect(parts.map(({ full }) => full)).toEqual(parts.map((_, i) => i === 0));
@@ -93,7 +95,7 @@ test('updatesOf cuts a revision into messages below the bound that decode to the
 });
 
 test('an empty revision is one message', () => {
-  expect([...updatesOf({ revision: 5, full: true, policyVersion: 2, cells: [] })]).toMatchObject([
+  expect([...updatesOf({ revision: 5, full: true, policyVersion: 2, confirmWithinMs: 0, cells: [] })]).toMatchObject([
     { revision: 5n, full: true, more: false, policyVersion: 2 },
   ]);
 });

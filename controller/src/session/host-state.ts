@@ -61,6 +61,7 @@ export class HostState {
   readonly #cells = new Map<CellKey, { readonly cell: Cell; readonly revision: number }>();
   #revision: number;
   #policyVersion = 0;
+  #confirmByMs = 0;
   /** When the policy version changed last. */
   #versionRevision = 0;
   #tombstones = 0;
@@ -82,6 +83,11 @@ export class HostState {
   /** Policy version that the state belongs to. */
   get policyVersion(): number {
     return this.#policyVersion;
+  }
+
+  /** When the policy version is taken back unless it is confirmed, Unix milliseconds; 0: it is confirmed. */
+  get confirmByMs(): number {
+    return this.#confirmByMs;
   }
 
   /** Keys that have a value. */
@@ -129,12 +135,13 @@ export class HostState {
 
   /**
    * The state belongs to this policy version as of `revision`, although the version may not have changed it: hosts tell which version
-   * they have in force. Returns the key that changed.
+   * they have in force. `confirmByMs` as above; when not given, it stays. Returns the key that changed.
    */
-  setPolicyVersion(version: number, revision: number): CellKey[] {
+  setPolicyVersion(version: number, revision: number, confirmByMs = this.#confirmByMs): CellKey[] {
     this.#begin(revision);
-    if (version === this.#policyVersion) return [];
+    if (version === this.#policyVersion && confirmByMs === this.#confirmByMs) return [];
     this.#policyVersion = version;
+    this.#confirmByMs = confirmByMs;
     this.#versionRevision = revision;
     return [VERSION_KEY];
   }

@@ -50,6 +50,8 @@ function begin(outgoing: Outgoing, full: boolean): Update {
     revision: BigInt(outgoing.revision),
     full,
     policyVersion: outgoing.policyVersion,
+    confirmWithinMs: outgoing.confirmWithinMs,
+    confirmedPolicyVersion: outgoing.confirmWithinMs === 0 ? outgoing.policyVersion : 0,
   });
 }
 

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { RolloutOptions } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { pino } from 'pino';
 import { type ControllerConfig, readConfig } from '../config.js';
 import { type Controller, startController } from '../controller.js';
@@ -78,7 +79,10 @@ export class Harness {
   }
 
   /** Applies policy text as the whole policy; the response may be a refusal. */
-  applyPolicy(content: string, more: { note?: string; draftOnly?: boolean; expectedVersion?: number } = {}) {
+  applyPolicy(
+    content: string,
+    more: { note?: string; draftOnly?: boolean; expectedVersion?: number; rollout?: RolloutOptions } = {},
+  ) {
     const { policy } = this.admin;
     return call(policy, policy.apply, {
       files: [{ name: 'policy.yaml', content }],
@@ -87,6 +91,7 @@ export class Harness {
       draftOnly: more.draftOnly ?? false,
       note: more.note ?? '',
       expectedVersion: more.expectedVersion ?? 0,
+      rollout: more.rollout,
     });
   }
 

@@ -70,6 +70,8 @@ export interface Host {
     | undefined;
   /** Address that its stream comes from. */
   peerAddress: string;
+  /** Policy version that the host shall have in force; differs from the newest while a rollout is open. 0: not known. */
+  policyVersionWanted: number;
 }
 
 /** What a host's flow path lost, all runs of its agent since the controller started. */
@@ -213,6 +215,7 @@ function createBaseHost(): Host {
     revoked: false,
     loss: undefined,
     peerAddress: "",
+    policyVersionWanted: 0,
   };
 }
 
@@ -286,6 +289,9 @@ export const Host: MessageFns<Host> = {
     }
     if (message.peerAddress !== "") {
       writer.uint32(146).string(message.peerAddress);
+    }
+    if (message.policyVersionWanted !== 0) {
+      writer.uint32(152).uint32(message.policyVersionWanted);
     }
     return writer;
   },
@@ -447,6 +453,14 @@ export const Host: MessageFns<Host> = {
             message.peerAddress = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.policyVersionWanted = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -515,6 +529,9 @@ export const Host: MessageFns<Host> = {
     if (message.peerAddress !== "") {
       obj.peerAddress = message.peerAddress;
     }
+    if (message.policyVersionWanted !== 0) {
+      obj.policyVersionWanted = Math.round(message.policyVersionWanted);
+    }
     return obj;
   },
 
@@ -554,6 +571,7 @@ export const Host: MessageFns<Host> = {
     message.revoked = object.revoked ?? false;
     message.loss = (object.loss !== undefined && object.loss !== null) ? HostLoss.fromPartial(object.loss) : undefined;
     message.peerAddress = object.peerAddress ?? "";
+    message.policyVersionWanted = object.policyVersionWanted ?? 0;
     return message;
   },
 };

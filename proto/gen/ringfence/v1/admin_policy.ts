@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { LabelSelector } from "./admin_common.js";
 import { Workload } from "./admin_workloads.js";
 import { Label, Mode, modeToJSON, Problem, Reason, reasonToJSON, Verdict, verdictToJSON } from "./common.js";
 
@@ -28,7 +29,62 @@ export const protobufFileName = "ringfence/v1/admin_policy.proto";
 /**
  * Policy as files: a draft that may be changed at will, and numbered versions that never change. Provisioning the draft makes the next
  * version and puts it in force; rolling back makes a new version with the content of an old one.
+ *
+ * A version may be put in force on condition (RolloutOptions): until it is confirmed, or on some workloads first. One such rollout is
+ * open at a time; it ends by Confirm, Promote or Return, or by itself when its window ends: then the version before is in force again.
  */
+
+/** What has become of a version. */
+export enum PolicyVersionState {
+  /** POLICY_VERSION_STATE_UNSPECIFIED - Not known: made by an older controller. */
+  POLICY_VERSION_STATE_UNSPECIFIED = 0,
+  /** POLICY_VERSION_STATE_IN_FORCE - In force, for good. */
+  POLICY_VERSION_STATE_IN_FORCE = 1,
+  /** POLICY_VERSION_STATE_AWAITING - In force until its window ends, unless confirmed. */
+  POLICY_VERSION_STATE_AWAITING = 2,
+  /** POLICY_VERSION_STATE_CANARY - In force on the canary's workloads. */
+  POLICY_VERSION_STATE_CANARY = 3,
+  /** POLICY_VERSION_STATE_STANDBY - Not in force: comes back when the open rollout is not confirmed. */
+  POLICY_VERSION_STATE_STANDBY = 4,
+  /** POLICY_VERSION_STATE_SUPERSEDED - A later version took its place. */
+  POLICY_VERSION_STATE_SUPERSEDED = 5,
+  /** POLICY_VERSION_STATE_RETURNED - It was taken back. */
+  POLICY_VERSION_STATE_RETURNED = 6,
+  UNRECOGNIZED = -1,
+}
+
+export function policyVersionStateToJSON(object: PolicyVersionState): string {
+  switch (object) {
+    case PolicyVersionState.POLICY_VERSION_STATE_UNSPECIFIED:
+      return "POLICY_VERSION_STATE_UNSPECIFIED";
+    case PolicyVersionState.POLICY_VERSION_STATE_IN_FORCE:
+      return "POLICY_VERSION_STATE_IN_FORCE";
+    case PolicyVersionState.POLICY_VERSION_STATE_AWAITING:
+      return "POLICY_VERSION_STATE_AWAITING";
+    case PolicyVersionState.POLICY_VERSION_STATE_CANARY:
+      return "POLICY_VERSION_STATE_CANARY";
+    case PolicyVersionState.POLICY_VERSION_STATE_STANDBY:
+      return "POLICY_VERSION_STATE_STANDBY";
+    case PolicyVersionState.POLICY_VERSION_STATE_SUPERSEDED:
+      return "POLICY_VERSION_STATE_SUPERSEDED";
+    case PolicyVersionState.POLICY_VERSION_STATE_RETURNED:
+      return "POLICY_VERSION_STATE_RETURNED";
+    case PolicyVersionState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** On what condition a version is put in force. */
+export interface RolloutOptions {
+  /**
+   * The version before is in force again after so many milliseconds unless this one is confirmed; 0: no condition. 1 s to 24 h. A
+   * host that loses the controller returns by itself when the window ends.
+   */
+  confirmWithinMs: number;
+  /** The version decides for these workloads only; all others stay under the version before until it is promoted or confirmed. */
+  canary: LabelSelector | undefined;
+}
 
 /** One file. */
 export interface PolicyFile {
@@ -52,6 +108,8 @@ export interface ApplyPolicyRequest {
   note: string;
   /** Refuse (ABORTED) unless this version is in force; 0: whatever it is. */
   expectedVersion: number;
+  /** On what condition; not set: none. */
+  rollout: RolloutOptions | undefined;
 }
 
 /** Checks files. */
@@ -68,7 +126,7 @@ export interface ApplyPolicyResponse {
   accepted: boolean;
   /** All problems and warnings found, in file order. */
   problems: Problem[];
-  /** Version in force now. */
+  /** Version in force now; during a canary the canary's. */
   version: number;
   /** False when the content was already as wanted, so that no new version was made. */
   changed: boolean;
@@ -76,6 +134,30 @@ export interface ApplyPolicyResponse {
   rules: number;
   /** Hosts that the new version is being sent to. */
   hostsAffected: number;
+  /** The rollout that is open; not set: none. */
+  rollout: PolicyRollout | undefined;
+}
+
+/** A rollout that is neither confirmed nor taken back. */
+export interface PolicyRollout {
+  /** Its version. */
+  version: number;
+  /** Version that is in force again when it ends without a confirmation; 0: no policy. */
+  baseVersion: number;
+  /** When it began, Unix milliseconds. */
+  startedMs: bigint;
+  /** Who began it. */
+  author: string;
+  /** When it is taken back, Unix milliseconds; 0: by nobody but an operator. */
+  confirmByMs: bigint;
+  /** The canary's workloads in words; empty: everywhere. */
+  canary: string;
+  /** Workloads under the version. */
+  workloads: number;
+  /** Connected hosts that shall have it in force. */
+  hosts: number;
+  /** Of these, those that have acknowledged it. */
+  hostsInForce: number;
 }
 
 /** Which policy. */
@@ -151,6 +233,24 @@ export interface PolicyVersion {
   rules: number;
   /** Set when it was made by rolling back to this version. */
   rollbackOf: number;
+  /** What has become of it. */
+  state: PolicyVersionState;
+  /** Window that it was provisioned with, milliseconds; 0: none. */
+  confirmWithinMs: number;
+  /** When it is taken back unless confirmed, Unix milliseconds; 0: not so. */
+  confirmByMs: bigint;
+  /** Its canary in words; empty: none. Stays after it was promoted. */
+  canary: string;
+  /** When it was confirmed, and by whom; 0: never, or not asked for. */
+  confirmedMs: bigint;
+  /** Who confirmed it. */
+  confirmedBy: string;
+  /** When it ceased to be in force, Unix milliseconds; 0: it has not. */
+  endedMs: bigint;
+  /** The version that took its place; 0: none, or no policy. */
+  next: number;
+  /** Why it was taken back, one sentence; empty: it was not. */
+  why: string;
 }
 
 /** Compares. */
@@ -169,6 +269,54 @@ export interface DiffPolicyResponse {
   rules: DiffPolicyResponse_RuleChange[];
   /** Names of files whose text differs, with what happened to them. */
   files: DiffPolicyResponse_FileChange[];
+  /** Objects of every kind that differ. */
+  objects: DiffPolicyResponse_ObjectChange[];
+  /** Label sets of today's workloads that gain or lose services towards each other. */
+  reach: DiffPolicyResponse_ReachChange[];
+  /** Pairs of label sets that were compared. */
+  pairs: number;
+  /** There were more pairs than can be compared: reach is incomplete. */
+  truncated: boolean;
+  /** True when one of both policies could not be read, so that objects and reach are not known. */
+  unreadable: boolean;
+}
+
+/** One object. */
+export interface DiffPolicyResponse_ObjectChange {
+  /** Section of the policy files: "services", "ipLists", "rules", "modes" ... */
+  section: string;
+  /** Its name or id. */
+  key: string;
+  /** "added", "removed" or "changed". */
+  change: string;
+  /** Fields that differ. */
+  fields: DiffPolicyResponse_FieldChange[];
+}
+
+/** One field, as JSON. */
+export interface DiffPolicyResponse_FieldChange {
+  /** Its name. */
+  field: string;
+  /** Before; empty: absent. */
+  before: string;
+  /** After; empty: absent. */
+  after: string;
+}
+
+/** One ordered pair of label sets. */
+export interface DiffPolicyResponse_ReachChange {
+  /** Who connects, in words. */
+  from: string;
+  /** Who is called, in words. */
+  to: string;
+  /** Workloads of from today. */
+  fromWorkloads: number;
+  /** Workloads of to today. */
+  toWorkloads: number;
+  /** Services that from may use now and could not before; empty: none. */
+  gained: string;
+  /** Services that from may not use any more; empty: none. */
+  lost: string;
 }
 
 /** One rule. */
@@ -197,6 +345,30 @@ export interface ProvisionPolicyRequest {
   note: string;
   /** Refuse (ABORTED) unless this version is in force; 0: whatever it is. */
   expectedVersion: number;
+  /** On what condition; not set: none. */
+  rollout: RolloutOptions | undefined;
+}
+
+/** Keeps the version of the open rollout. */
+export interface ConfirmPolicyRequest {
+  /** The version that is meant; 0: whatever is open. */
+  version: number;
+}
+
+/** Puts a canary's version in force everywhere. */
+export interface PromotePolicyRequest {
+  /** The version that is meant; 0: whatever is open. */
+  version: number;
+  /** A window for all of it, as in RolloutOptions; 0: for good. */
+  confirmWithinMs: number;
+}
+
+/** Ends the open rollout. */
+export interface ReturnPolicyRequest {
+  /** The version that is meant; 0: whatever is open. */
+  version: number;
+  /** Why, kept with the version. */
+  note: string;
 }
 
 /** Back to an old version. */
@@ -205,6 +377,8 @@ export interface RollbackPolicyRequest {
   version: number;
   /** Why, kept with the new version. */
   note: string;
+  /** On what condition; not set: none. */
+  rollout: RolloutOptions | undefined;
 }
 
 /** Throws the draft away. */
@@ -325,6 +499,16 @@ export interface ExplainedDecision {
   hostId: string;
   /** Policy version in force on that host; 0 when it is not connected or has none. */
   hostPolicyVersion: number;
+  /** Version that decides for the workload at this end; 0 for a draft. During a rollout by canary the ends may differ. */
+  policyVersion: number;
+  /** Revision in force on that host; 0 when not known. */
+  hostRevision: bigint;
+  /** Revision that the host shall have; 0 when not known. */
+  hostRevisionWanted: bigint;
+  /** The host's agent is connected. */
+  hostConnected: boolean;
+  /** The mode that decides, by its id; empty: the default. */
+  modeId: string;
 }
 
 /** One rule that was considered. */
@@ -338,6 +522,208 @@ export interface ConsideredRule {
   /** What did not match, or that it decided. */
   why: string;
 }
+
+/** Asks what is odd. */
+export interface LintPolicyRequest {
+  /** Which policy; the draft when not set. */
+  policy:
+    | PolicyRef
+    | undefined;
+  /** Rules that no connection met since then are unused, Unix milliseconds; 0: since the history begins. */
+  sinceMs: bigint;
+}
+
+/** What is odd. */
+export interface LintPolicyResponse {
+  /** By rule. */
+  findings: LintPolicyResponse_Finding[];
+  /** Rules looked at. */
+  rules: number;
+  /** Connections that hits were counted over; 0: none, and then nothing is said about use. */
+  connections: bigint;
+  /** From when on they are known, Unix milliseconds. */
+  knownSinceMs: bigint;
+  /** What to know about the answer, one sentence each. */
+  notes: string[];
+}
+
+/** One finding. */
+export interface LintPolicyResponse_Finding {
+  /** "conflict", "shadowed", "redundant", "unused", "broad", "nobody" or "expired". */
+  kind: string;
+  /** Id of the rule or mode. */
+  rule: string;
+  /** The other rule it is about; empty: none. */
+  other: string;
+  /** One sentence with the next step. */
+  text: string;
+  /** File that holds the rule; empty when not known. */
+  file: string;
+  /** 1-based; 0 when not known. */
+  line: number;
+}
+
+/** Asks for a replay. */
+export interface SimulatePolicyRequest {
+  /** What the connections are compared with; the version in force when not set. */
+  from:
+    | PolicyRef
+    | undefined;
+  /** The policy to try; the draft when not set. */
+  to:
+    | PolicyRef
+    | undefined;
+  /** Connections seen since then, Unix milliseconds; 0: all that are kept. */
+  sinceMs: bigint;
+  /** Dimensions to group by; empty: those that either policy mentions. */
+  dimensions: string[];
+  /** Judge as if every workload were enforced, instead of by the modes of each policy. */
+  asEnforced: boolean;
+}
+
+/** What a replay found. */
+export interface SimulatePolicyResponse {
+  /** Newly blocked first, then by number of connections. At most 10,000. */
+  groups: SimulatePolicyResponse_Group[];
+  /** Connections replayed. */
+  connections: bigint;
+  /** Of these. */
+  newlyBlocked: bigint;
+  /** Of these. */
+  newlyAllowed: bigint;
+  /** Of these. */
+  unchanged: bigint;
+  /** From when on connections are known, Unix milliseconds; 0: none are. */
+  knownSinceMs: bigint;
+  /** What to know about the answer, one sentence each. */
+  notes: string[];
+}
+
+/** Connections of one label pair and service with one outcome. */
+export interface SimulatePolicyResponse_Group {
+  /** "newly blocked", "newly allowed" or "unchanged". */
+  outcome: string;
+  /** Who connected, in words. */
+  from: string;
+  /** Who was called, in words. */
+  to: string;
+  /** IANA protocol number. */
+  protocol: number;
+  /** The service's port; ICMP type*256+code. */
+  port: number;
+  /** How many. */
+  connections: bigint;
+  /** Unix milliseconds. */
+  lastSeenMs: bigint;
+  /** How the policy to try decides it. */
+  why: string;
+}
+
+/** Policy of another system. */
+export interface ImportPolicyRequest {
+  /** Kubernetes manifests: NetworkPolicy (networking.k8s.io/v1), and the workloads whose named ports they use. */
+  files: PolicyFile[];
+}
+
+/** The same in ours. */
+export interface ImportPolicyResponse {
+  /** YAML; empty when nothing could be imported. */
+  content: string;
+  /** Policies imported. */
+  imported: number;
+  /** Policies that cannot be expressed, by name: nothing of them is in content. */
+  refused: ImportPolicyResponse_Refusal[];
+  /** What is wrong with the files. */
+  problems: Problem[];
+}
+
+/** One policy. */
+export interface ImportPolicyResponse_Refusal {
+  /** namespace/name. */
+  policy: string;
+  /** What was found and what was wanted. */
+  reason: string;
+}
+
+function createBaseRolloutOptions(): RolloutOptions {
+  return { confirmWithinMs: 0, canary: undefined };
+}
+
+export const RolloutOptions: MessageFns<RolloutOptions> = {
+  encode(message: RolloutOptions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.confirmWithinMs !== 0) {
+      writer.uint32(8).uint32(message.confirmWithinMs);
+    }
+    if (message.canary !== undefined) {
+      LabelSelector.encode(message.canary, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RolloutOptions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRolloutOptions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.confirmWithinMs = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.canary = LabelSelector.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: RolloutOptions): unknown {
+    const obj: any = {};
+    if (message.confirmWithinMs !== 0) {
+      obj.confirmWithinMs = Math.round(message.confirmWithinMs);
+    }
+    if (message.canary !== undefined) {
+      obj.canary = LabelSelector.toJSON(message.canary);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RolloutOptions>): RolloutOptions {
+    return RolloutOptions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RolloutOptions>): RolloutOptions {
+    const message = createBaseRolloutOptions();
+    message.confirmWithinMs = object.confirmWithinMs ?? 0;
+    message.canary = (object.canary !== undefined && object.canary !== null)
+      ? LabelSelector.fromPartial(object.canary)
+      : undefined;
+    return message;
+  },
+};
 
 function createBasePolicyFile(): PolicyFile {
   return { name: "", content: "" };
@@ -418,7 +804,7 @@ export const PolicyFile: MessageFns<PolicyFile> = {
 };
 
 function createBaseApplyPolicyRequest(): ApplyPolicyRequest {
-  return { files: [], prune: false, remove: [], draftOnly: false, note: "", expectedVersion: 0 };
+  return { files: [], prune: false, remove: [], draftOnly: false, note: "", expectedVersion: 0, rollout: undefined };
 }
 
 export const ApplyPolicyRequest: MessageFns<ApplyPolicyRequest> = {
@@ -440,6 +826,9 @@ export const ApplyPolicyRequest: MessageFns<ApplyPolicyRequest> = {
     }
     if (message.expectedVersion !== 0) {
       writer.uint32(48).uint32(message.expectedVersion);
+    }
+    if (message.rollout !== undefined) {
+      RolloutOptions.encode(message.rollout, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -505,6 +894,14 @@ export const ApplyPolicyRequest: MessageFns<ApplyPolicyRequest> = {
             message.expectedVersion = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.rollout = RolloutOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -537,6 +934,9 @@ export const ApplyPolicyRequest: MessageFns<ApplyPolicyRequest> = {
     if (message.expectedVersion !== 0) {
       obj.expectedVersion = Math.round(message.expectedVersion);
     }
+    if (message.rollout !== undefined) {
+      obj.rollout = RolloutOptions.toJSON(message.rollout);
+    }
     return obj;
   },
 
@@ -551,6 +951,9 @@ export const ApplyPolicyRequest: MessageFns<ApplyPolicyRequest> = {
     message.draftOnly = object.draftOnly ?? false;
     message.note = object.note ?? "";
     message.expectedVersion = object.expectedVersion ?? 0;
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? RolloutOptions.fromPartial(object.rollout)
+      : undefined;
     return message;
   },
 };
@@ -634,7 +1037,7 @@ export const CheckPolicyRequest: MessageFns<CheckPolicyRequest> = {
 };
 
 function createBaseApplyPolicyResponse(): ApplyPolicyResponse {
-  return { accepted: false, problems: [], version: 0, changed: false, rules: 0, hostsAffected: 0 };
+  return { accepted: false, problems: [], version: 0, changed: false, rules: 0, hostsAffected: 0, rollout: undefined };
 }
 
 export const ApplyPolicyResponse: MessageFns<ApplyPolicyResponse> = {
@@ -656,6 +1059,9 @@ export const ApplyPolicyResponse: MessageFns<ApplyPolicyResponse> = {
     }
     if (message.hostsAffected !== 0) {
       writer.uint32(48).uint32(message.hostsAffected);
+    }
+    if (message.rollout !== undefined) {
+      PolicyRollout.encode(message.rollout, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -721,6 +1127,14 @@ export const ApplyPolicyResponse: MessageFns<ApplyPolicyResponse> = {
             message.hostsAffected = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.rollout = PolicyRollout.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -753,6 +1167,9 @@ export const ApplyPolicyResponse: MessageFns<ApplyPolicyResponse> = {
     if (message.hostsAffected !== 0) {
       obj.hostsAffected = Math.round(message.hostsAffected);
     }
+    if (message.rollout !== undefined) {
+      obj.rollout = PolicyRollout.toJSON(message.rollout);
+    }
     return obj;
   },
 
@@ -767,6 +1184,210 @@ export const ApplyPolicyResponse: MessageFns<ApplyPolicyResponse> = {
     message.changed = object.changed ?? false;
     message.rules = object.rules ?? 0;
     message.hostsAffected = object.hostsAffected ?? 0;
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? PolicyRollout.fromPartial(object.rollout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePolicyRollout(): PolicyRollout {
+  return {
+    version: 0,
+    baseVersion: 0,
+    startedMs: 0n,
+    author: "",
+    confirmByMs: 0n,
+    canary: "",
+    workloads: 0,
+    hosts: 0,
+    hostsInForce: 0,
+  };
+}
+
+export const PolicyRollout: MessageFns<PolicyRollout> = {
+  encode(message: PolicyRollout, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).uint32(message.version);
+    }
+    if (message.baseVersion !== 0) {
+      writer.uint32(16).uint32(message.baseVersion);
+    }
+    if (message.startedMs !== 0n) {
+      if (BigInt.asIntN(64, message.startedMs) !== message.startedMs) {
+        throw new globalThis.Error("value provided for field message.startedMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.startedMs);
+    }
+    if (message.author !== "") {
+      writer.uint32(34).string(message.author);
+    }
+    if (message.confirmByMs !== 0n) {
+      if (BigInt.asIntN(64, message.confirmByMs) !== message.confirmByMs) {
+        throw new globalThis.Error("value provided for field message.confirmByMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.confirmByMs);
+    }
+    if (message.canary !== "") {
+      writer.uint32(50).string(message.canary);
+    }
+    if (message.workloads !== 0) {
+      writer.uint32(56).uint32(message.workloads);
+    }
+    if (message.hosts !== 0) {
+      writer.uint32(64).uint32(message.hosts);
+    }
+    if (message.hostsInForce !== 0) {
+      writer.uint32(72).uint32(message.hostsInForce);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PolicyRollout {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePolicyRollout();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.baseVersion = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.startedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.author = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.confirmByMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.canary = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.workloads = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.hosts = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.hostsInForce = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: PolicyRollout): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.baseVersion !== 0) {
+      obj.baseVersion = Math.round(message.baseVersion);
+    }
+    if (message.startedMs !== 0n) {
+      obj.startedMs = message.startedMs.toString();
+    }
+    if (message.author !== "") {
+      obj.author = message.author;
+    }
+    if (message.confirmByMs !== 0n) {
+      obj.confirmByMs = message.confirmByMs.toString();
+    }
+    if (message.canary !== "") {
+      obj.canary = message.canary;
+    }
+    if (message.workloads !== 0) {
+      obj.workloads = Math.round(message.workloads);
+    }
+    if (message.hosts !== 0) {
+      obj.hosts = Math.round(message.hosts);
+    }
+    if (message.hostsInForce !== 0) {
+      obj.hostsInForce = Math.round(message.hostsInForce);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PolicyRollout>): PolicyRollout {
+    return PolicyRollout.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PolicyRollout>): PolicyRollout {
+    const message = createBasePolicyRollout();
+    message.version = object.version ?? 0;
+    message.baseVersion = object.baseVersion ?? 0;
+    message.startedMs = (object.startedMs !== undefined && object.startedMs !== null) ? BigInt(object.startedMs) : 0n;
+    message.author = object.author ?? "";
+    message.confirmByMs = (object.confirmByMs !== undefined && object.confirmByMs !== null)
+      ? BigInt(object.confirmByMs)
+      : 0n;
+    message.canary = object.canary ?? "";
+    message.workloads = object.workloads ?? 0;
+    message.hosts = object.hosts ?? 0;
+    message.hostsInForce = object.hostsInForce ?? 0;
     return message;
   },
 };
@@ -1260,7 +1881,23 @@ export const RuleInfo: MessageFns<RuleInfo> = {
 };
 
 function createBasePolicyVersion(): PolicyVersion {
-  return { number: 0, author: "", note: "", createdMs: 0n, rules: 0, rollbackOf: 0 };
+  return {
+    number: 0,
+    author: "",
+    note: "",
+    createdMs: 0n,
+    rules: 0,
+    rollbackOf: 0,
+    state: 0,
+    confirmWithinMs: 0,
+    confirmByMs: 0n,
+    canary: "",
+    confirmedMs: 0n,
+    confirmedBy: "",
+    endedMs: 0n,
+    next: 0,
+    why: "",
+  };
 }
 
 export const PolicyVersion: MessageFns<PolicyVersion> = {
@@ -1285,6 +1922,42 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
     }
     if (message.rollbackOf !== 0) {
       writer.uint32(48).uint32(message.rollbackOf);
+    }
+    if (message.state !== 0) {
+      writer.uint32(56).int32(message.state);
+    }
+    if (message.confirmWithinMs !== 0) {
+      writer.uint32(64).uint32(message.confirmWithinMs);
+    }
+    if (message.confirmByMs !== 0n) {
+      if (BigInt.asIntN(64, message.confirmByMs) !== message.confirmByMs) {
+        throw new globalThis.Error("value provided for field message.confirmByMs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.confirmByMs);
+    }
+    if (message.canary !== "") {
+      writer.uint32(82).string(message.canary);
+    }
+    if (message.confirmedMs !== 0n) {
+      if (BigInt.asIntN(64, message.confirmedMs) !== message.confirmedMs) {
+        throw new globalThis.Error("value provided for field message.confirmedMs of type int64 too large");
+      }
+      writer.uint32(88).int64(message.confirmedMs);
+    }
+    if (message.confirmedBy !== "") {
+      writer.uint32(98).string(message.confirmedBy);
+    }
+    if (message.endedMs !== 0n) {
+      if (BigInt.asIntN(64, message.endedMs) !== message.endedMs) {
+        throw new globalThis.Error("value provided for field message.endedMs of type int64 too large");
+      }
+      writer.uint32(104).int64(message.endedMs);
+    }
+    if (message.next !== 0) {
+      writer.uint32(112).uint32(message.next);
+    }
+    if (message.why !== "") {
+      writer.uint32(122).string(message.why);
     }
     return writer;
   },
@@ -1350,6 +2023,78 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
             message.rollbackOf = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.confirmWithinMs = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.confirmByMs = reader.int64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.canary = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.confirmedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.confirmedBy = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.endedMs = reader.int64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.next = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1382,6 +2127,33 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
     if (message.rollbackOf !== 0) {
       obj.rollbackOf = Math.round(message.rollbackOf);
     }
+    if (message.state !== 0) {
+      obj.state = policyVersionStateToJSON(message.state);
+    }
+    if (message.confirmWithinMs !== 0) {
+      obj.confirmWithinMs = Math.round(message.confirmWithinMs);
+    }
+    if (message.confirmByMs !== 0n) {
+      obj.confirmByMs = message.confirmByMs.toString();
+    }
+    if (message.canary !== "") {
+      obj.canary = message.canary;
+    }
+    if (message.confirmedMs !== 0n) {
+      obj.confirmedMs = message.confirmedMs.toString();
+    }
+    if (message.confirmedBy !== "") {
+      obj.confirmedBy = message.confirmedBy;
+    }
+    if (message.endedMs !== 0n) {
+      obj.endedMs = message.endedMs.toString();
+    }
+    if (message.next !== 0) {
+      obj.next = Math.round(message.next);
+    }
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
     return obj;
   },
 
@@ -1396,6 +2168,19 @@ export const PolicyVersion: MessageFns<PolicyVersion> = {
     message.createdMs = (object.createdMs !== undefined && object.createdMs !== null) ? BigInt(object.createdMs) : 0n;
     message.rules = object.rules ?? 0;
     message.rollbackOf = object.rollbackOf ?? 0;
+    message.state = object.state ?? 0;
+    message.confirmWithinMs = object.confirmWithinMs ?? 0;
+    message.confirmByMs = (object.confirmByMs !== undefined && object.confirmByMs !== null)
+      ? BigInt(object.confirmByMs)
+      : 0n;
+    message.canary = object.canary ?? "";
+    message.confirmedMs = (object.confirmedMs !== undefined && object.confirmedMs !== null)
+      ? BigInt(object.confirmedMs)
+      : 0n;
+    message.confirmedBy = object.confirmedBy ?? "";
+    message.endedMs = (object.endedMs !== undefined && object.endedMs !== null) ? BigInt(object.endedMs) : 0n;
+    message.next = object.next ?? 0;
+    message.why = object.why ?? "";
     return message;
   },
 };
@@ -1479,7 +2264,7 @@ export const DiffPolicyRequest: MessageFns<DiffPolicyRequest> = {
 };
 
 function createBaseDiffPolicyResponse(): DiffPolicyResponse {
-  return { rules: [], files: [] };
+  return { rules: [], files: [], objects: [], reach: [], pairs: 0, truncated: false, unreadable: false };
 }
 
 export const DiffPolicyResponse: MessageFns<DiffPolicyResponse> = {
@@ -1489,6 +2274,21 @@ export const DiffPolicyResponse: MessageFns<DiffPolicyResponse> = {
     }
     for (const v of message.files) {
       DiffPolicyResponse_FileChange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.objects) {
+      DiffPolicyResponse_ObjectChange.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.reach) {
+      DiffPolicyResponse_ReachChange.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.pairs !== 0) {
+      writer.uint32(40).uint32(message.pairs);
+    }
+    if (message.truncated !== false) {
+      writer.uint32(48).bool(message.truncated);
+    }
+    if (message.unreadable !== false) {
+      writer.uint32(56).bool(message.unreadable);
     }
     return writer;
   },
@@ -1522,6 +2322,46 @@ export const DiffPolicyResponse: MessageFns<DiffPolicyResponse> = {
             message.files.push(DiffPolicyResponse_FileChange.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.objects.push(DiffPolicyResponse_ObjectChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reach.push(DiffPolicyResponse_ReachChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pairs = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.truncated = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.unreadable = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1542,6 +2382,21 @@ export const DiffPolicyResponse: MessageFns<DiffPolicyResponse> = {
     if (message.files?.length) {
       obj.files = message.files.map((e) => DiffPolicyResponse_FileChange.toJSON(e));
     }
+    if (message.objects?.length) {
+      obj.objects = message.objects.map((e) => DiffPolicyResponse_ObjectChange.toJSON(e));
+    }
+    if (message.reach?.length) {
+      obj.reach = message.reach.map((e) => DiffPolicyResponse_ReachChange.toJSON(e));
+    }
+    if (message.pairs !== 0) {
+      obj.pairs = Math.round(message.pairs);
+    }
+    if (message.truncated !== false) {
+      obj.truncated = message.truncated;
+    }
+    if (message.unreadable !== false) {
+      obj.unreadable = message.unreadable;
+    }
     return obj;
   },
 
@@ -1552,6 +2407,350 @@ export const DiffPolicyResponse: MessageFns<DiffPolicyResponse> = {
     const message = createBaseDiffPolicyResponse();
     message.rules = object.rules?.map((e) => DiffPolicyResponse_RuleChange.fromPartial(e)) || [];
     message.files = object.files?.map((e) => DiffPolicyResponse_FileChange.fromPartial(e)) || [];
+    message.objects = object.objects?.map((e) => DiffPolicyResponse_ObjectChange.fromPartial(e)) || [];
+    message.reach = object.reach?.map((e) => DiffPolicyResponse_ReachChange.fromPartial(e)) || [];
+    message.pairs = object.pairs ?? 0;
+    message.truncated = object.truncated ?? false;
+    message.unreadable = object.unreadable ?? false;
+    return message;
+  },
+};
+
+function createBaseDiffPolicyResponse_ObjectChange(): DiffPolicyResponse_ObjectChange {
+  return { section: "", key: "", change: "", fields: [] };
+}
+
+export const DiffPolicyResponse_ObjectChange: MessageFns<DiffPolicyResponse_ObjectChange> = {
+  encode(message: DiffPolicyResponse_ObjectChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.section !== "") {
+      writer.uint32(10).string(message.section);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    if (message.change !== "") {
+      writer.uint32(26).string(message.change);
+    }
+    for (const v of message.fields) {
+      DiffPolicyResponse_FieldChange.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiffPolicyResponse_ObjectChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiffPolicyResponse_ObjectChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.section = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.change = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fields.push(DiffPolicyResponse_FieldChange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: DiffPolicyResponse_ObjectChange): unknown {
+    const obj: any = {};
+    if (message.section !== "") {
+      obj.section = message.section;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.change !== "") {
+      obj.change = message.change;
+    }
+    if (message.fields?.length) {
+      obj.fields = message.fields.map((e) => DiffPolicyResponse_FieldChange.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiffPolicyResponse_ObjectChange>): DiffPolicyResponse_ObjectChange {
+    return DiffPolicyResponse_ObjectChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiffPolicyResponse_ObjectChange>): DiffPolicyResponse_ObjectChange {
+    const message = createBaseDiffPolicyResponse_ObjectChange();
+    message.section = object.section ?? "";
+    message.key = object.key ?? "";
+    message.change = object.change ?? "";
+    message.fields = object.fields?.map((e) => DiffPolicyResponse_FieldChange.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDiffPolicyResponse_FieldChange(): DiffPolicyResponse_FieldChange {
+  return { field: "", before: "", after: "" };
+}
+
+export const DiffPolicyResponse_FieldChange: MessageFns<DiffPolicyResponse_FieldChange> = {
+  encode(message: DiffPolicyResponse_FieldChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.before !== "") {
+      writer.uint32(18).string(message.before);
+    }
+    if (message.after !== "") {
+      writer.uint32(26).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiffPolicyResponse_FieldChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiffPolicyResponse_FieldChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.before = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: DiffPolicyResponse_FieldChange): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.before !== "") {
+      obj.before = message.before;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiffPolicyResponse_FieldChange>): DiffPolicyResponse_FieldChange {
+    return DiffPolicyResponse_FieldChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiffPolicyResponse_FieldChange>): DiffPolicyResponse_FieldChange {
+    const message = createBaseDiffPolicyResponse_FieldChange();
+    message.field = object.field ?? "";
+    message.before = object.before ?? "";
+    message.after = object.after ?? "";
+    return message;
+  },
+};
+
+function createBaseDiffPolicyResponse_ReachChange(): DiffPolicyResponse_ReachChange {
+  return { from: "", to: "", fromWorkloads: 0, toWorkloads: 0, gained: "", lost: "" };
+}
+
+export const DiffPolicyResponse_ReachChange: MessageFns<DiffPolicyResponse_ReachChange> = {
+  encode(message: DiffPolicyResponse_ReachChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== "") {
+      writer.uint32(10).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    if (message.fromWorkloads !== 0) {
+      writer.uint32(24).uint32(message.fromWorkloads);
+    }
+    if (message.toWorkloads !== 0) {
+      writer.uint32(32).uint32(message.toWorkloads);
+    }
+    if (message.gained !== "") {
+      writer.uint32(42).string(message.gained);
+    }
+    if (message.lost !== "") {
+      writer.uint32(50).string(message.lost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiffPolicyResponse_ReachChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiffPolicyResponse_ReachChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fromWorkloads = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.toWorkloads = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.gained = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lost = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: DiffPolicyResponse_ReachChange): unknown {
+    const obj: any = {};
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.fromWorkloads !== 0) {
+      obj.fromWorkloads = Math.round(message.fromWorkloads);
+    }
+    if (message.toWorkloads !== 0) {
+      obj.toWorkloads = Math.round(message.toWorkloads);
+    }
+    if (message.gained !== "") {
+      obj.gained = message.gained;
+    }
+    if (message.lost !== "") {
+      obj.lost = message.lost;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiffPolicyResponse_ReachChange>): DiffPolicyResponse_ReachChange {
+    return DiffPolicyResponse_ReachChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiffPolicyResponse_ReachChange>): DiffPolicyResponse_ReachChange {
+    const message = createBaseDiffPolicyResponse_ReachChange();
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    message.fromWorkloads = object.fromWorkloads ?? 0;
+    message.toWorkloads = object.toWorkloads ?? 0;
+    message.gained = object.gained ?? "";
+    message.lost = object.lost ?? "";
     return message;
   },
 };
@@ -1732,7 +2931,7 @@ export const DiffPolicyResponse_FileChange: MessageFns<DiffPolicyResponse_FileCh
 };
 
 function createBaseProvisionPolicyRequest(): ProvisionPolicyRequest {
-  return { note: "", expectedVersion: 0 };
+  return { note: "", expectedVersion: 0, rollout: undefined };
 }
 
 export const ProvisionPolicyRequest: MessageFns<ProvisionPolicyRequest> = {
@@ -1742,6 +2941,9 @@ export const ProvisionPolicyRequest: MessageFns<ProvisionPolicyRequest> = {
     }
     if (message.expectedVersion !== 0) {
       writer.uint32(16).uint32(message.expectedVersion);
+    }
+    if (message.rollout !== undefined) {
+      RolloutOptions.encode(message.rollout, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1775,6 +2977,14 @@ export const ProvisionPolicyRequest: MessageFns<ProvisionPolicyRequest> = {
             message.expectedVersion = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rollout = RolloutOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1795,6 +3005,9 @@ export const ProvisionPolicyRequest: MessageFns<ProvisionPolicyRequest> = {
     if (message.expectedVersion !== 0) {
       obj.expectedVersion = Math.round(message.expectedVersion);
     }
+    if (message.rollout !== undefined) {
+      obj.rollout = RolloutOptions.toJSON(message.rollout);
+    }
     return obj;
   },
 
@@ -1805,12 +3018,234 @@ export const ProvisionPolicyRequest: MessageFns<ProvisionPolicyRequest> = {
     const message = createBaseProvisionPolicyRequest();
     message.note = object.note ?? "";
     message.expectedVersion = object.expectedVersion ?? 0;
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? RolloutOptions.fromPartial(object.rollout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseConfirmPolicyRequest(): ConfirmPolicyRequest {
+  return { version: 0 };
+}
+
+export const ConfirmPolicyRequest: MessageFns<ConfirmPolicyRequest> = {
+  encode(message: ConfirmPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).uint32(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfirmPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfirmPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: ConfirmPolicyRequest): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfirmPolicyRequest>): ConfirmPolicyRequest {
+    return ConfirmPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfirmPolicyRequest>): ConfirmPolicyRequest {
+    const message = createBaseConfirmPolicyRequest();
+    message.version = object.version ?? 0;
+    return message;
+  },
+};
+
+function createBasePromotePolicyRequest(): PromotePolicyRequest {
+  return { version: 0, confirmWithinMs: 0 };
+}
+
+export const PromotePolicyRequest: MessageFns<PromotePolicyRequest> = {
+  encode(message: PromotePolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).uint32(message.version);
+    }
+    if (message.confirmWithinMs !== 0) {
+      writer.uint32(16).uint32(message.confirmWithinMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromotePolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromotePolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.confirmWithinMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: PromotePolicyRequest): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.confirmWithinMs !== 0) {
+      obj.confirmWithinMs = Math.round(message.confirmWithinMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PromotePolicyRequest>): PromotePolicyRequest {
+    return PromotePolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromotePolicyRequest>): PromotePolicyRequest {
+    const message = createBasePromotePolicyRequest();
+    message.version = object.version ?? 0;
+    message.confirmWithinMs = object.confirmWithinMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseReturnPolicyRequest(): ReturnPolicyRequest {
+  return { version: 0, note: "" };
+}
+
+export const ReturnPolicyRequest: MessageFns<ReturnPolicyRequest> = {
+  encode(message: ReturnPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0) {
+      writer.uint32(8).uint32(message.version);
+    }
+    if (message.note !== "") {
+      writer.uint32(18).string(message.note);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReturnPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReturnPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: ReturnPolicyRequest): unknown {
+    const obj: any = {};
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.note !== "") {
+      obj.note = message.note;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReturnPolicyRequest>): ReturnPolicyRequest {
+    return ReturnPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReturnPolicyRequest>): ReturnPolicyRequest {
+    const message = createBaseReturnPolicyRequest();
+    message.version = object.version ?? 0;
+    message.note = object.note ?? "";
     return message;
   },
 };
 
 function createBaseRollbackPolicyRequest(): RollbackPolicyRequest {
-  return { version: 0, note: "" };
+  return { version: 0, note: "", rollout: undefined };
 }
 
 export const RollbackPolicyRequest: MessageFns<RollbackPolicyRequest> = {
@@ -1820,6 +3255,9 @@ export const RollbackPolicyRequest: MessageFns<RollbackPolicyRequest> = {
     }
     if (message.note !== "") {
       writer.uint32(18).string(message.note);
+    }
+    if (message.rollout !== undefined) {
+      RolloutOptions.encode(message.rollout, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1853,6 +3291,14 @@ export const RollbackPolicyRequest: MessageFns<RollbackPolicyRequest> = {
             message.note = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rollout = RolloutOptions.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1873,6 +3319,9 @@ export const RollbackPolicyRequest: MessageFns<RollbackPolicyRequest> = {
     if (message.note !== "") {
       obj.note = message.note;
     }
+    if (message.rollout !== undefined) {
+      obj.rollout = RolloutOptions.toJSON(message.rollout);
+    }
     return obj;
   },
 
@@ -1883,6 +3332,9 @@ export const RollbackPolicyRequest: MessageFns<RollbackPolicyRequest> = {
     const message = createBaseRollbackPolicyRequest();
     message.version = object.version ?? 0;
     message.note = object.note ?? "";
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? RolloutOptions.fromPartial(object.rollout)
+      : undefined;
     return message;
   },
 };
@@ -2666,6 +4118,11 @@ function createBaseExplainedDecision(): ExplainedDecision {
     considered: [],
     hostId: "",
     hostPolicyVersion: 0,
+    policyVersion: 0,
+    hostRevision: 0n,
+    hostRevisionWanted: 0n,
+    hostConnected: false,
+    modeId: "",
   };
 }
 
@@ -2697,6 +4154,27 @@ export const ExplainedDecision: MessageFns<ExplainedDecision> = {
     }
     if (message.hostPolicyVersion !== 0) {
       writer.uint32(72).uint32(message.hostPolicyVersion);
+    }
+    if (message.policyVersion !== 0) {
+      writer.uint32(80).uint32(message.policyVersion);
+    }
+    if (message.hostRevision !== 0n) {
+      if (BigInt.asUintN(64, message.hostRevision) !== message.hostRevision) {
+        throw new globalThis.Error("value provided for field message.hostRevision of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.hostRevision);
+    }
+    if (message.hostRevisionWanted !== 0n) {
+      if (BigInt.asUintN(64, message.hostRevisionWanted) !== message.hostRevisionWanted) {
+        throw new globalThis.Error("value provided for field message.hostRevisionWanted of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.hostRevisionWanted);
+    }
+    if (message.hostConnected !== false) {
+      writer.uint32(104).bool(message.hostConnected);
+    }
+    if (message.modeId !== "") {
+      writer.uint32(114).string(message.modeId);
     }
     return writer;
   },
@@ -2786,6 +4264,46 @@ export const ExplainedDecision: MessageFns<ExplainedDecision> = {
             message.hostPolicyVersion = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.policyVersion = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.hostRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.hostRevisionWanted = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.hostConnected = reader.bool();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.modeId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2827,6 +4345,21 @@ export const ExplainedDecision: MessageFns<ExplainedDecision> = {
     if (message.hostPolicyVersion !== 0) {
       obj.hostPolicyVersion = Math.round(message.hostPolicyVersion);
     }
+    if (message.policyVersion !== 0) {
+      obj.policyVersion = Math.round(message.policyVersion);
+    }
+    if (message.hostRevision !== 0n) {
+      obj.hostRevision = message.hostRevision.toString();
+    }
+    if (message.hostRevisionWanted !== 0n) {
+      obj.hostRevisionWanted = message.hostRevisionWanted.toString();
+    }
+    if (message.hostConnected !== false) {
+      obj.hostConnected = message.hostConnected;
+    }
+    if (message.modeId !== "") {
+      obj.modeId = message.modeId;
+    }
     return obj;
   },
 
@@ -2844,6 +4377,15 @@ export const ExplainedDecision: MessageFns<ExplainedDecision> = {
     message.considered = object.considered?.map((e) => ConsideredRule.fromPartial(e)) || [];
     message.hostId = object.hostId ?? "";
     message.hostPolicyVersion = object.hostPolicyVersion ?? 0;
+    message.policyVersion = object.policyVersion ?? 0;
+    message.hostRevision = (object.hostRevision !== undefined && object.hostRevision !== null)
+      ? BigInt(object.hostRevision)
+      : 0n;
+    message.hostRevisionWanted = (object.hostRevisionWanted !== undefined && object.hostRevisionWanted !== null)
+      ? BigInt(object.hostRevisionWanted)
+      : 0n;
+    message.hostConnected = object.hostConnected ?? false;
+    message.modeId = object.modeId ?? "";
     return message;
   },
 };
@@ -2941,6 +4483,1097 @@ export const ConsideredRule: MessageFns<ConsideredRule> = {
   },
 };
 
+function createBaseLintPolicyRequest(): LintPolicyRequest {
+  return { policy: undefined, sinceMs: 0n };
+}
+
+export const LintPolicyRequest: MessageFns<LintPolicyRequest> = {
+  encode(message: LintPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      PolicyRef.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LintPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLintPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = PolicyRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: LintPolicyRequest): unknown {
+    const obj: any = {};
+    if (message.policy !== undefined) {
+      obj.policy = PolicyRef.toJSON(message.policy);
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LintPolicyRequest>): LintPolicyRequest {
+    return LintPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LintPolicyRequest>): LintPolicyRequest {
+    const message = createBaseLintPolicyRequest();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? PolicyRef.fromPartial(object.policy)
+      : undefined;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseLintPolicyResponse(): LintPolicyResponse {
+  return { findings: [], rules: 0, connections: 0n, knownSinceMs: 0n, notes: [] };
+}
+
+export const LintPolicyResponse: MessageFns<LintPolicyResponse> = {
+  encode(message: LintPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.findings) {
+      LintPolicyResponse_Finding.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.rules !== 0) {
+      writer.uint32(16).uint32(message.rules);
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.connections);
+    }
+    if (message.knownSinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.knownSinceMs) !== message.knownSinceMs) {
+        throw new globalThis.Error("value provided for field message.knownSinceMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.knownSinceMs);
+    }
+    for (const v of message.notes) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LintPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLintPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.findings.push(LintPolicyResponse_Finding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rules = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.knownSinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.notes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: LintPolicyResponse): unknown {
+    const obj: any = {};
+    if (message.findings?.length) {
+      obj.findings = message.findings.map((e) => LintPolicyResponse_Finding.toJSON(e));
+    }
+    if (message.rules !== 0) {
+      obj.rules = Math.round(message.rules);
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    if (message.knownSinceMs !== 0n) {
+      obj.knownSinceMs = message.knownSinceMs.toString();
+    }
+    if (message.notes?.length) {
+      obj.notes = message.notes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LintPolicyResponse>): LintPolicyResponse {
+    return LintPolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LintPolicyResponse>): LintPolicyResponse {
+    const message = createBaseLintPolicyResponse();
+    message.findings = object.findings?.map((e) => LintPolicyResponse_Finding.fromPartial(e)) || [];
+    message.rules = object.rules ?? 0;
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
+    message.knownSinceMs = (object.knownSinceMs !== undefined && object.knownSinceMs !== null)
+      ? BigInt(object.knownSinceMs)
+      : 0n;
+    message.notes = object.notes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseLintPolicyResponse_Finding(): LintPolicyResponse_Finding {
+  return { kind: "", rule: "", other: "", text: "", file: "", line: 0 };
+}
+
+export const LintPolicyResponse_Finding: MessageFns<LintPolicyResponse_Finding> = {
+  encode(message: LintPolicyResponse_Finding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.rule !== "") {
+      writer.uint32(18).string(message.rule);
+    }
+    if (message.other !== "") {
+      writer.uint32(26).string(message.other);
+    }
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    if (message.file !== "") {
+      writer.uint32(42).string(message.file);
+    }
+    if (message.line !== 0) {
+      writer.uint32(48).uint32(message.line);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LintPolicyResponse_Finding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLintPolicyResponse_Finding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.other = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.line = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: LintPolicyResponse_Finding): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.other !== "") {
+      obj.other = message.other;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.file !== "") {
+      obj.file = message.file;
+    }
+    if (message.line !== 0) {
+      obj.line = Math.round(message.line);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LintPolicyResponse_Finding>): LintPolicyResponse_Finding {
+    return LintPolicyResponse_Finding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LintPolicyResponse_Finding>): LintPolicyResponse_Finding {
+    const message = createBaseLintPolicyResponse_Finding();
+    message.kind = object.kind ?? "";
+    message.rule = object.rule ?? "";
+    message.other = object.other ?? "";
+    message.text = object.text ?? "";
+    message.file = object.file ?? "";
+    message.line = object.line ?? 0;
+    return message;
+  },
+};
+
+function createBaseSimulatePolicyRequest(): SimulatePolicyRequest {
+  return { from: undefined, to: undefined, sinceMs: 0n, dimensions: [], asEnforced: false };
+}
+
+export const SimulatePolicyRequest: MessageFns<SimulatePolicyRequest> = {
+  encode(message: SimulatePolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== undefined) {
+      PolicyRef.encode(message.from, writer.uint32(10).fork()).join();
+    }
+    if (message.to !== undefined) {
+      PolicyRef.encode(message.to, writer.uint32(18).fork()).join();
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.sinceMs);
+    }
+    for (const v of message.dimensions) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.asEnforced !== false) {
+      writer.uint32(40).bool(message.asEnforced);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SimulatePolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimulatePolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.from = PolicyRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = PolicyRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.dimensions.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.asEnforced = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: SimulatePolicyRequest): unknown {
+    const obj: any = {};
+    if (message.from !== undefined) {
+      obj.from = PolicyRef.toJSON(message.from);
+    }
+    if (message.to !== undefined) {
+      obj.to = PolicyRef.toJSON(message.to);
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.dimensions?.length) {
+      obj.dimensions = message.dimensions;
+    }
+    if (message.asEnforced !== false) {
+      obj.asEnforced = message.asEnforced;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SimulatePolicyRequest>): SimulatePolicyRequest {
+    return SimulatePolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SimulatePolicyRequest>): SimulatePolicyRequest {
+    const message = createBaseSimulatePolicyRequest();
+    message.from = (object.from !== undefined && object.from !== null) ? PolicyRef.fromPartial(object.from) : undefined;
+    message.to = (object.to !== undefined && object.to !== null) ? PolicyRef.fromPartial(object.to) : undefined;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.dimensions = object.dimensions?.map((e) => e) || [];
+    message.asEnforced = object.asEnforced ?? false;
+    return message;
+  },
+};
+
+function createBaseSimulatePolicyResponse(): SimulatePolicyResponse {
+  return {
+    groups: [],
+    connections: 0n,
+    newlyBlocked: 0n,
+    newlyAllowed: 0n,
+    unchanged: 0n,
+    knownSinceMs: 0n,
+    notes: [],
+  };
+}
+
+export const SimulatePolicyResponse: MessageFns<SimulatePolicyResponse> = {
+  encode(message: SimulatePolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.groups) {
+      SimulatePolicyResponse_Group.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.connections);
+    }
+    if (message.newlyBlocked !== 0n) {
+      if (BigInt.asUintN(64, message.newlyBlocked) !== message.newlyBlocked) {
+        throw new globalThis.Error("value provided for field message.newlyBlocked of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.newlyBlocked);
+    }
+    if (message.newlyAllowed !== 0n) {
+      if (BigInt.asUintN(64, message.newlyAllowed) !== message.newlyAllowed) {
+        throw new globalThis.Error("value provided for field message.newlyAllowed of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.newlyAllowed);
+    }
+    if (message.unchanged !== 0n) {
+      if (BigInt.asUintN(64, message.unchanged) !== message.unchanged) {
+        throw new globalThis.Error("value provided for field message.unchanged of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.unchanged);
+    }
+    if (message.knownSinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.knownSinceMs) !== message.knownSinceMs) {
+        throw new globalThis.Error("value provided for field message.knownSinceMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.knownSinceMs);
+    }
+    for (const v of message.notes) {
+      writer.uint32(58).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SimulatePolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimulatePolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groups.push(SimulatePolicyResponse_Group.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.newlyBlocked = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.newlyAllowed = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.unchanged = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.knownSinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.notes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: SimulatePolicyResponse): unknown {
+    const obj: any = {};
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => SimulatePolicyResponse_Group.toJSON(e));
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    if (message.newlyBlocked !== 0n) {
+      obj.newlyBlocked = message.newlyBlocked.toString();
+    }
+    if (message.newlyAllowed !== 0n) {
+      obj.newlyAllowed = message.newlyAllowed.toString();
+    }
+    if (message.unchanged !== 0n) {
+      obj.unchanged = message.unchanged.toString();
+    }
+    if (message.knownSinceMs !== 0n) {
+      obj.knownSinceMs = message.knownSinceMs.toString();
+    }
+    if (message.notes?.length) {
+      obj.notes = message.notes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SimulatePolicyResponse>): SimulatePolicyResponse {
+    return SimulatePolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SimulatePolicyResponse>): SimulatePolicyResponse {
+    const message = createBaseSimulatePolicyResponse();
+    message.groups = object.groups?.map((e) => SimulatePolicyResponse_Group.fromPartial(e)) || [];
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
+    message.newlyBlocked = (object.newlyBlocked !== undefined && object.newlyBlocked !== null)
+      ? BigInt(object.newlyBlocked)
+      : 0n;
+    message.newlyAllowed = (object.newlyAllowed !== undefined && object.newlyAllowed !== null)
+      ? BigInt(object.newlyAllowed)
+      : 0n;
+    message.unchanged = (object.unchanged !== undefined && object.unchanged !== null) ? BigInt(object.unchanged) : 0n;
+    message.knownSinceMs = (object.knownSinceMs !== undefined && object.knownSinceMs !== null)
+      ? BigInt(object.knownSinceMs)
+      : 0n;
+    message.notes = object.notes?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSimulatePolicyResponse_Group(): SimulatePolicyResponse_Group {
+  return { outcome: "", from: "", to: "", protocol: 0, port: 0, connections: 0n, lastSeenMs: 0n, why: "" };
+}
+
+export const SimulatePolicyResponse_Group: MessageFns<SimulatePolicyResponse_Group> = {
+  encode(message: SimulatePolicyResponse_Group, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== "") {
+      writer.uint32(10).string(message.outcome);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(26).string(message.to);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(32).uint32(message.protocol);
+    }
+    if (message.port !== 0) {
+      writer.uint32(40).uint32(message.port);
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.connections);
+    }
+    if (message.lastSeenMs !== 0n) {
+      if (BigInt.asIntN(64, message.lastSeenMs) !== message.lastSeenMs) {
+        throw new globalThis.Error("value provided for field message.lastSeenMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.lastSeenMs);
+    }
+    if (message.why !== "") {
+      writer.uint32(66).string(message.why);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SimulatePolicyResponse_Group {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimulatePolicyResponse_Group();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.lastSeenMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: SimulatePolicyResponse_Group): unknown {
+    const obj: any = {};
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    if (message.lastSeenMs !== 0n) {
+      obj.lastSeenMs = message.lastSeenMs.toString();
+    }
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SimulatePolicyResponse_Group>): SimulatePolicyResponse_Group {
+    return SimulatePolicyResponse_Group.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SimulatePolicyResponse_Group>): SimulatePolicyResponse_Group {
+    const message = createBaseSimulatePolicyResponse_Group();
+    message.outcome = object.outcome ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    message.protocol = object.protocol ?? 0;
+    message.port = object.port ?? 0;
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
+    message.lastSeenMs = (object.lastSeenMs !== undefined && object.lastSeenMs !== null)
+      ? BigInt(object.lastSeenMs)
+      : 0n;
+    message.why = object.why ?? "";
+    return message;
+  },
+};
+
+function createBaseImportPolicyRequest(): ImportPolicyRequest {
+  return { files: [] };
+}
+
+export const ImportPolicyRequest: MessageFns<ImportPolicyRequest> = {
+  encode(message: ImportPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.files) {
+      PolicyFile.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.files.push(PolicyFile.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: ImportPolicyRequest): unknown {
+    const obj: any = {};
+    if (message.files?.length) {
+      obj.files = message.files.map((e) => PolicyFile.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ImportPolicyRequest>): ImportPolicyRequest {
+    return ImportPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ImportPolicyRequest>): ImportPolicyRequest {
+    const message = createBaseImportPolicyRequest();
+    message.files = object.files?.map((e) => PolicyFile.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseImportPolicyResponse(): ImportPolicyResponse {
+  return { content: "", imported: 0, refused: [], problems: [] };
+}
+
+export const ImportPolicyResponse: MessageFns<ImportPolicyResponse> = {
+  encode(message: ImportPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.content !== "") {
+      writer.uint32(10).string(message.content);
+    }
+    if (message.imported !== 0) {
+      writer.uint32(16).uint32(message.imported);
+    }
+    for (const v of message.refused) {
+      ImportPolicyResponse_Refusal.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.problems) {
+      Problem.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.content = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.imported = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.refused.push(ImportPolicyResponse_Refusal.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.problems.push(Problem.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: ImportPolicyResponse): unknown {
+    const obj: any = {};
+    if (message.content !== "") {
+      obj.content = message.content;
+    }
+    if (message.imported !== 0) {
+      obj.imported = Math.round(message.imported);
+    }
+    if (message.refused?.length) {
+      obj.refused = message.refused.map((e) => ImportPolicyResponse_Refusal.toJSON(e));
+    }
+    if (message.problems?.length) {
+      obj.problems = message.problems.map((e) => Problem.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ImportPolicyResponse>): ImportPolicyResponse {
+    return ImportPolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ImportPolicyResponse>): ImportPolicyResponse {
+    const message = createBaseImportPolicyResponse();
+    message.content = object.content ?? "";
+    message.imported = object.imported ?? 0;
+    message.refused = object.refused?.map((e) => ImportPolicyResponse_Refusal.fromPartial(e)) || [];
+    message.problems = object.problems?.map((e) => Problem.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseImportPolicyResponse_Refusal(): ImportPolicyResponse_Refusal {
+  return { policy: "", reason: "" };
+}
+
+export const ImportPolicyResponse_Refusal: MessageFns<ImportPolicyResponse_Refusal> = {
+  encode(message: ImportPolicyResponse_Refusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== "") {
+      writer.uint32(10).string(message.policy);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ImportPolicyResponse_Refusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImportPolicyResponse_Refusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: ImportPolicyResponse_Refusal): unknown {
+    const obj: any = {};
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ImportPolicyResponse_Refusal>): ImportPolicyResponse_Refusal {
+    return ImportPolicyResponse_Refusal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ImportPolicyResponse_Refusal>): ImportPolicyResponse_Refusal {
+    const message = createBaseImportPolicyResponse_Refusal();
+    message.policy = object.policy ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
 /** Policy and what it means. */
 export type PolicyService = typeof PolicyService;
 export const PolicyService = {
@@ -2974,7 +5607,7 @@ export const PolicyService = {
     responseSerialize: (value: PolicyContent): Buffer => Buffer.from(PolicyContent.encode(value).finish()),
     responseDeserialize: (value: Buffer): PolicyContent => PolicyContent.decode(value),
   },
-  /** What differs between two of them, in rules. */
+  /** What differs between two of them: rules in words, objects by field, and which label sets gain or lose which services. */
   diff: {
     path: "/ringfence.v1.Policy/Diff" as const,
     requestStream: false as const,
@@ -3003,6 +5636,36 @@ export const PolicyService = {
     requestSerialize: (value: RollbackPolicyRequest): Buffer =>
       Buffer.from(RollbackPolicyRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): RollbackPolicyRequest => RollbackPolicyRequest.decode(value),
+    responseSerialize: (value: ApplyPolicyResponse): Buffer => Buffer.from(ApplyPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApplyPolicyResponse => ApplyPolicyResponse.decode(value),
+  },
+  /** Keeps the version of the open rollout for good. A canary's version is in force everywhere from then on. */
+  confirm: {
+    path: "/ringfence.v1.Policy/Confirm" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ConfirmPolicyRequest): Buffer => Buffer.from(ConfirmPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ConfirmPolicyRequest => ConfirmPolicyRequest.decode(value),
+    responseSerialize: (value: ApplyPolicyResponse): Buffer => Buffer.from(ApplyPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApplyPolicyResponse => ApplyPolicyResponse.decode(value),
+  },
+  /** Puts a canary's version in force everywhere, with a new confirm window if asked. */
+  promote: {
+    path: "/ringfence.v1.Policy/Promote" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PromotePolicyRequest): Buffer => Buffer.from(PromotePolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PromotePolicyRequest => PromotePolicyRequest.decode(value),
+    responseSerialize: (value: ApplyPolicyResponse): Buffer => Buffer.from(ApplyPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApplyPolicyResponse => ApplyPolicyResponse.decode(value),
+  },
+  /** Ends the open rollout now: the version before is in force again. */
+  return: {
+    path: "/ringfence.v1.Policy/Return" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReturnPolicyRequest): Buffer => Buffer.from(ReturnPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReturnPolicyRequest => ReturnPolicyRequest.decode(value),
     responseSerialize: (value: ApplyPolicyResponse): Buffer => Buffer.from(ApplyPolicyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApplyPolicyResponse => ApplyPolicyResponse.decode(value),
   },
@@ -3037,6 +5700,39 @@ export const PolicyService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
+  /** What is odd about a policy that is not wrong. */
+  lint: {
+    path: "/ringfence.v1.Policy/Lint" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LintPolicyRequest): Buffer => Buffer.from(LintPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LintPolicyRequest => LintPolicyRequest.decode(value),
+    responseSerialize: (value: LintPolicyResponse): Buffer => Buffer.from(LintPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LintPolicyResponse => LintPolicyResponse.decode(value),
+  },
+  /** Replays recorded connections: what would newly be blocked or allowed. */
+  simulate: {
+    path: "/ringfence.v1.Policy/Simulate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SimulatePolicyRequest): Buffer =>
+      Buffer.from(SimulatePolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SimulatePolicyRequest => SimulatePolicyRequest.decode(value),
+    responseSerialize: (value: SimulatePolicyResponse): Buffer =>
+      Buffer.from(SimulatePolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SimulatePolicyResponse => SimulatePolicyResponse.decode(value),
+  },
+  /** Translates policy of another system to ours. Changes nothing. */
+  import: {
+    path: "/ringfence.v1.Policy/Import" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ImportPolicyRequest): Buffer => Buffer.from(ImportPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ImportPolicyRequest => ImportPolicyRequest.decode(value),
+    responseSerialize: (value: ImportPolicyResponse): Buffer =>
+      Buffer.from(ImportPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImportPolicyResponse => ImportPolicyResponse.decode(value),
+  },
 } as const;
 
 export interface PolicyServer extends UntypedServiceImplementation {
@@ -3046,18 +5742,30 @@ export interface PolicyServer extends UntypedServiceImplementation {
   check: handleUnaryCall<CheckPolicyRequest, ApplyPolicyResponse>;
   /** The files and rules of the draft, of the version in force, or of any version. */
   get: handleUnaryCall<GetPolicyRequest, PolicyContent>;
-  /** What differs between two of them, in rules. */
+  /** What differs between two of them: rules in words, objects by field, and which label sets gain or lose which services. */
   diff: handleUnaryCall<DiffPolicyRequest, DiffPolicyResponse>;
   /** Makes the draft the next version and puts it in force. */
   provision: handleUnaryCall<ProvisionPolicyRequest, ApplyPolicyResponse>;
   /** Makes the content of an old version the next version and puts it in force. The draft becomes the same. */
   rollback: handleUnaryCall<RollbackPolicyRequest, ApplyPolicyResponse>;
+  /** Keeps the version of the open rollout for good. A canary's version is in force everywhere from then on. */
+  confirm: handleUnaryCall<ConfirmPolicyRequest, ApplyPolicyResponse>;
+  /** Puts a canary's version in force everywhere, with a new confirm window if asked. */
+  promote: handleUnaryCall<PromotePolicyRequest, ApplyPolicyResponse>;
+  /** Ends the open rollout now: the version before is in force again. */
+  return: handleUnaryCall<ReturnPolicyRequest, ApplyPolicyResponse>;
   /** Throws the draft away: it becomes the version in force again. */
   discardDraft: handleUnaryCall<DiscardDraftRequest, PolicyContent>;
   /** Versions, newest first. */
   history: handleUnaryCall<PolicyHistoryRequest, PolicyHistoryResponse>;
   /** What policy says of one hypothetical connection, at both ends, and why. */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /** What is odd about a policy that is not wrong. */
+  lint: handleUnaryCall<LintPolicyRequest, LintPolicyResponse>;
+  /** Replays recorded connections: what would newly be blocked or allowed. */
+  simulate: handleUnaryCall<SimulatePolicyRequest, SimulatePolicyResponse>;
+  /** Translates policy of another system to ours. Changes nothing. */
+  import: handleUnaryCall<ImportPolicyRequest, ImportPolicyResponse>;
 }
 
 export interface PolicyClient extends Client {
@@ -3109,7 +5817,7 @@ export interface PolicyClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: PolicyContent) => void,
   ): ClientUnaryCall;
-  /** What differs between two of them, in rules. */
+  /** What differs between two of them: rules in words, objects by field, and which label sets gain or lose which services. */
   diff(
     request: DiffPolicyRequest,
     callback: (error: ServiceError | null, response: DiffPolicyResponse) => void,
@@ -3153,6 +5861,54 @@ export interface PolicyClient extends Client {
   ): ClientUnaryCall;
   rollback(
     request: RollbackPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Keeps the version of the open rollout for good. A canary's version is in force everywhere from then on. */
+  confirm(
+    request: ConfirmPolicyRequest,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  confirm(
+    request: ConfirmPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  confirm(
+    request: ConfirmPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Puts a canary's version in force everywhere, with a new confirm window if asked. */
+  promote(
+    request: PromotePolicyRequest,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  promote(
+    request: PromotePolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  promote(
+    request: PromotePolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends the open rollout now: the version before is in force again. */
+  return(
+    request: ReturnPolicyRequest,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  return(
+    request: ReturnPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
+  ): ClientUnaryCall;
+  return(
+    request: ReturnPolicyRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApplyPolicyResponse) => void,
@@ -3204,6 +5960,54 @@ export interface PolicyClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  /** What is odd about a policy that is not wrong. */
+  lint(
+    request: LintPolicyRequest,
+    callback: (error: ServiceError | null, response: LintPolicyResponse) => void,
+  ): ClientUnaryCall;
+  lint(
+    request: LintPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LintPolicyResponse) => void,
+  ): ClientUnaryCall;
+  lint(
+    request: LintPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LintPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Replays recorded connections: what would newly be blocked or allowed. */
+  simulate(
+    request: SimulatePolicyRequest,
+    callback: (error: ServiceError | null, response: SimulatePolicyResponse) => void,
+  ): ClientUnaryCall;
+  simulate(
+    request: SimulatePolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SimulatePolicyResponse) => void,
+  ): ClientUnaryCall;
+  simulate(
+    request: SimulatePolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SimulatePolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Translates policy of another system to ours. Changes nothing. */
+  import(
+    request: ImportPolicyRequest,
+    callback: (error: ServiceError | null, response: ImportPolicyResponse) => void,
+  ): ClientUnaryCall;
+  import(
+    request: ImportPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ImportPolicyResponse) => void,
+  ): ClientUnaryCall;
+  import(
+    request: ImportPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImportPolicyResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { HostLoss } from "./admin_hosts.js";
+import { PolicyRollout } from "./admin_policy.js";
 import { Condition } from "./agent.js";
 
 export const protobufPackage = "ringfence.v1";
@@ -77,6 +78,8 @@ export interface SystemStatus {
   caNotAfterMs: bigint;
   /** SHA-256 of the authority's certificate, hex. */
   caFingerprint: string;
+  /** The rollout that is open; not set: none. */
+  rollout: PolicyRollout | undefined;
 }
 
 /** The flow path. */
@@ -187,6 +190,7 @@ function createBaseSystemStatus(): SystemStatus {
     store: undefined,
     caNotAfterMs: 0n,
     caFingerprint: "",
+    rollout: undefined,
   };
 }
 
@@ -265,6 +269,9 @@ export const SystemStatus: MessageFns<SystemStatus> = {
     }
     if (message.caFingerprint !== "") {
       writer.uint32(162).string(message.caFingerprint);
+    }
+    if (message.rollout !== undefined) {
+      PolicyRollout.encode(message.rollout, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -462,6 +469,14 @@ export const SystemStatus: MessageFns<SystemStatus> = {
             message.caFingerprint = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.rollout = PolicyRollout.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -536,6 +551,9 @@ export const SystemStatus: MessageFns<SystemStatus> = {
     if (message.caFingerprint !== "") {
       obj.caFingerprint = message.caFingerprint;
     }
+    if (message.rollout !== undefined) {
+      obj.rollout = PolicyRollout.toJSON(message.rollout);
+    }
     return obj;
   },
 
@@ -570,6 +588,9 @@ export const SystemStatus: MessageFns<SystemStatus> = {
       ? BigInt(object.caNotAfterMs)
       : 0n;
     message.caFingerprint = object.caFingerprint ?? "";
+    message.rollout = (object.rollout !== undefined && object.rollout !== null)
+      ? PolicyRollout.fromPartial(object.rollout)
+      : undefined;
     return message;
   },
 };
