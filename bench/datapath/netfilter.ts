@@ -2,7 +2,10 @@ import type { NetNamespace } from '@ringfence/lab/netns.js';
 import { echoPort, sinkPort } from './rig.js';
 import type { Variant } from './variant.js';
 
-/** nftables as its documentation advises: conntrack first, then one named set. */
+/**
+ * nftables as its documentation advises: conntrack first, then one named set. Between its runs only the set stays: a rule that
+ * names conntrack keeps it running in the namespace even in a dormant table, and would slow the unprotected neighbour down.
+ */
 export function nftables(netns: NetNamespace): Variant {
   const nft = (input: string) => netns.exec('nft', ['-f', '-'], { input: `${input}\n` });
   let loaded = false;
@@ -11,13 +14,15 @@ export function nftables(netns: NetNamespace): Variant {
     load: async (members) => {
       const remove = loaded ? 'delete table ip bench\n' : '';
       loaded = true;
-      // A dormant table keeps its set and has no hooks, so switching costs the next variant nothing.
       await nft(`${remove}table ip bench {
-        flags dormant
         set members {
           type ipv4_addr
           elements = { ${members.join(', ')} }
         }
+      }`);
+    },
+    on: async () => {
+      await nft(`table ip bench {
         chain forward {
           type filter hook forward priority 0; policy drop;
           ct state established,related accept
@@ -25,11 +30,8 @@ export function nftables(netns: NetNamespace): Variant {
         }
       }`);
     },
-    on: async () => {
-      await nft('table ip bench {\n}');
-    },
     off: async () => {
-      await nft('table ip bench {\nflags dormant\n}');
+      await nft('delete chain ip bench forward');
     },
     close: async () => {
       if (loaded) await nft('delete table ip bench');
@@ -63,8 +65,6 @@ COMMIT
     off: async () => {
       await netns.exec('iptables-legacy', ['-F', 'FORWARD']);
       await netns.exec('iptables-legacy', ['-P', 'FORWARD', 'ACCEPT']);
-      // An empty table still has its hooks, and conntrack its own while a rule names it: the namespace must be as new.
-      await netns.exec('iptables-legacy', ['-X']);
     },
     close: async () => {
       await netns.exec('ipset', ['destroy']);
