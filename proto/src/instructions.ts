@@ -44,6 +44,19 @@ export interface BindingState extends BindingAddress {
   readonly unmanaged: boolean;
 }
 
+/** A translated address and port, as one host names it. */
+export interface NatAddress extends BindingAddress {
+  readonly protocol: number;
+  readonly port: number;
+}
+
+/** Who is behind it. */
+export interface NatState extends NatAddress {
+  readonly identity: number;
+  /** Port at the workload: policy is asked about this one. */
+  readonly workloadPort: number;
+}
+
 /** The class that holds inside a prefix as far as no longer prefix says otherwise; class 0: in no list. */
 export interface CidrState {
   readonly prefix: AddressPrefix;
@@ -63,6 +76,9 @@ export interface HostDelta {
   readonly removedBindings: readonly BindingAddress[];
   readonly cidrs: readonly CidrState[];
   readonly removedCidrs: readonly AddressPrefix[];
+  /** Default: none. */
+  readonly nats?: readonly NatState[] | undefined;
+  readonly removedNats?: readonly NatAddress[] | undefined;
 }
 
 /** Map key of a binding. */

@@ -1,33 +1,33 @@
 // Identities to the addresses of their workloads. An answer is worked out once per flush and shared by all hosts that ask.
-import { type BindingTable, type Candidates, placesOf } from './binding-table.js';
+import { type Place, WORLD } from '../topology/view.js';
+import type { BindingTable, Candidates } from './binding-table.js';
 import type { Identity } from './identity-table.js';
-import type { CompilerWorkload } from './types.js';
 
 /** The addresses of one identity. */
 interface Entry {
   /** In the routed world: who is behind each. */
   readonly world: readonly Candidates[];
-  /** On one host only. */
-  readonly local: readonly { readonly hostId: string; readonly hex: string }[];
+  /** In other scopes. */
+  readonly inner: readonly Place[];
 }
 
-const NOTHING: Entry = { world: [], local: [] };
+const NOTHING: Entry = { world: [], inner: [] };
 
 export class AddressBook {
   readonly #entries = new Map<number, Entry>();
   readonly #bindings: BindingTable;
   readonly #identity: (number: number) => Identity | undefined;
-  readonly #workload: (id: string) => CompilerWorkload | undefined;
+  readonly #placesOf: (id: string) => readonly Place[];
 
-  /** `identity` gives living identities only. */
+  /** `identity` gives living identities only, `placesOf` the places of a workload. */
   constructor(
     bindings: BindingTable,
     identity: (number: number) => Identity | undefined,
-    workload: (id: string) => CompilerWorkload | undefined,
+    placesOf: (id: string) => readonly Place[],
   ) {
     this.#bindings = bindings;
     this.#identity = identity;
-    this.#workload = workload;
+    this.#placesOf = placesOf;
   }
 
   /** Addresses change: what was worked out counts no longer. */
@@ -40,11 +40,11 @@ export class AddressBook {
     return this.#entry(number).world;
   }
 
-  /** The addresses of an identity that a host may see: hexadecimal. */
-  *seenBy(hostId: string, number: number): Generator<string> {
-    const { world, local } = this.#entry(number);
+  /** The addresses of an identity that a host with these scopes may see: hexadecimal. */
+  *seenBy(scopes: readonly string[], number: number): Generator<string> {
+    const { world, inner } = this.#entry(number);
     for (const { hex } of world) yield hex;
-    for (const at of local) if (at.hostId === hostId) yield at.hex;
+    for (const at of inner) if (scopes.includes(at.scope)) yield at.hex;
   }
 
   #entry(number: number): Entry {
@@ -52,17 +52,16 @@ export class AddressBook {
     if (known !== undefined) return known;
     const identity = this.#identity(number);
     if (identity === undefined) return NOTHING;
-    const entry = { world: new Set<Candidates>(), local: [] as { hostId: string; hex: string }[] };
+    const entry = { world: new Set<Candidates>(), inner: [] as Place[] };
     for (const id of identity.members) {
-      const workload = this.#workload(id);
-      for (const { hostId, hex } of workload === undefined ? [] : placesOf(workload)) {
-        const seen = hostId === '' ? this.#bindings.inWorld(hex) : undefined;
+      for (const place of this.#placesOf(id)) {
+        const seen = place.scope === WORLD ? this.#bindings.inWorld(place.hex) : undefined;
         if (seen !== undefined) entry.world.add(seen);
-        else entry.local.push({ hostId, hex });
+        else entry.inner.push(place);
       }
     }
     const byHex = (a: { readonly hex: string }, b: { readonly hex: string }) => (a.hex < b.hex ? -1 : 1);
-    const made = { world: [...entry.world].sort(byHex), local: entry.local.sort(byHex) };
+    const made = { world: [...entry.world].sort(byHex), inner: entry.inner.sort(byHex) };
     this.#entries.set(number, made);
     return made;
   }

@@ -1,9 +1,8 @@
-// Addresses to the workloads behind them, in the routed world and on each host, and what changed since the last flush.
-import { addressFromHex, addressHex } from '@ringfence/proto/address.js';
+// Addresses to the workloads behind them, scope by scope, and what changed since the last flush.
+import { addressFromHex } from '@ringfence/proto/address.js';
 import type { BindingState } from '@ringfence/proto/instructions.js';
-import { audience, WORLD } from '../topology/view.js';
+import { type Place, placeKey, WORLD } from '../topology/view.js';
 import { adjust } from './counts.js';
-import type { CompilerWorkload, SpaceAddress } from './types.js';
 
 /** Who is behind an address. */
 export interface Candidates {
@@ -15,13 +14,6 @@ export interface Candidates {
   readonly binding: BindingState;
   /** The address, hexadecimal. */
   readonly hex: string;
-}
-
-/** An address as the table keys it: hexadecimal, in the routed world (hostId empty) or on one host. */
-export interface Place {
-  readonly hostId: string;
-  readonly hex: string;
-  readonly key: string;
 }
 
 interface Holder {
@@ -39,35 +31,35 @@ export class BindingTable {
   readonly #places = new Map<string, Bound>();
   /** What stood behind each place that was touched since the last flush. */
   readonly #before = new Map<string, { readonly place: Place; readonly candidates: Candidates | undefined }>();
-  /** Local places by host: most hosts have none, and need not look for one. */
-  readonly #local = new Map<string, number>();
+  /** Places by scope, but for the routed world: most hosts have none further in, and need not look for one. */
+  readonly #inner = new Map<string, number>();
 
-  /** The workload is (now) behind its addresses, with this identity. */
-  add(workload: CompilerWorkload, identity: number): void {
-    for (const place of placesOf(workload)) {
+  /** The workload is (now) at these places, with this identity. */
+  add(workloadId: string, managed: boolean, identity: number, places: readonly Place[]): void {
+    for (const place of places) {
       this.#touch(place);
       let bound = this.#places.get(place.key);
       if (bound === undefined) {
         bound = { holders: new Map(), candidates: undefined };
         this.#places.set(place.key, bound);
-        if (place.hostId !== '') adjust(this.#local, place.hostId, 1);
+        if (place.scope !== WORLD) adjust(this.#inner, place.scope, 1);
       }
-      bound.holders.set(workload.id, { managed: workload.hostId !== '', identity });
+      bound.holders.set(workloadId, { managed, identity });
       bound.candidates = undefined;
     }
   }
 
-  /** The workload is behind these addresses no longer. */
-  remove(workload: CompilerWorkload): void {
-    for (const place of placesOf(workload)) {
+  /** The workload is at these places no longer. */
+  remove(workloadId: string, places: readonly Place[]): void {
+    for (const place of places) {
       this.#touch(place);
       const bound = this.#places.get(place.key);
       if (bound === undefined) continue;
-      bound.holders.delete(workload.id);
+      bound.holders.delete(workloadId);
       bound.candidates = undefined;
       if (bound.holders.size > 0) continue;
       this.#places.delete(place.key);
-      if (place.hostId !== '') adjust(this.#local, place.hostId, -1);
+      if (place.scope !== WORLD) adjust(this.#inner, place.scope, -1);
     }
   }
 
@@ -76,20 +68,36 @@ export class BindingTable {
     return this.#at(hex);
   }
 
-  /** True when the host has addresses that nobody else sees: these may hide routed ones. */
-  hasLocal(hostId: string): boolean {
-    return this.#local.has(hostId);
+  /** True when there are addresses in one of these scopes but the routed world: these may hide routed ones. */
+  hasInner(scopes: readonly string[]): boolean {
+    return scopes.some((scope) => this.#inner.has(scope));
   }
 
-  /** Who is behind an address as a host sees it: its own local addresses hide the routed world's. */
-  seenBy(hostId: string, hex: string): Candidates | undefined {
-    const local = this.#local.has(hostId) ? this.#at(localKey(hostId, hex)) : undefined;
-    return local ?? this.#at(hex);
+  /** Who is behind an address as a host with these scopes sees it: the innermost that knows it. */
+  seenBy(scopes: readonly string[], hex: string): Candidates | undefined {
+    for (const scope of scopes) {
+      const found = scope === WORLD || this.#inner.has(scope) ? this.#at(placeKey(scope, hex)) : undefined;
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** The same, as of the last flush. */
-  seenBefore(hostId: string, hex: string): Candidates | undefined {
-    return this.#atBefore(localKey(hostId, hex)) ?? this.#atBefore(hex);
+  seenBefore(scopes: readonly string[], hex: string): Candidates | undefined {
+    for (const scope of scopes) {
+      const found = this.#atBefore(placeKey(scope, hex));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Ids of the workloads behind an address as a host with these scopes sees it; sorted. */
+  workloadsSeenBy(scopes: readonly string[], hex: string): string[] {
+    for (const scope of scopes) {
+      const bound = this.#places.get(placeKey(scope, hex));
+      if (bound !== undefined) return [...bound.holders.keys()].sort();
+    }
+    return [];
   }
 
   /** Places whose candidates differ from the last flush, with what they were. */
@@ -124,23 +132,6 @@ export class BindingTable {
   }
 }
 
-const PLACES = new WeakMap<CompilerWorkload, readonly Place[]>();
-
-/** Where a workload is bound: in the routed world, or on the one host that sees the address. */
-export function placesOf(workload: CompilerWorkload): readonly Place[] {
-  const known = PLACES.get(workload);
-  if (known !== undefined) return known;
-  const places = workload.addresses.flatMap((at: SpaceAddress) => {
-    const seen = audience(workload, at);
-    if (seen.kind === 'none') return [];
-    const hex = addressHex(at.address);
-    if (seen.kind === 'world') return [{ hostId: '', hex, key: hex }];
-    return [{ hostId: seen.hostId, hex, key: localKey(seen.hostId, hex) }];
-  });
-  PLACES.set(workload, places);
-  return places;
-}
-
 export function sameCandidates(a: Candidates | undefined, b: Candidates | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return (
@@ -159,8 +150,4 @@ function candidatesOf(key: string, holders: ReadonlyMap<string, Holder>): Candid
   const address = addressFromHex(hex);
   const shared = identities.length > 1 ? identities : [];
   return { identities, unmanaged, hex, binding: { space: WORLD, address, identity, shared, unmanaged } };
-}
-
-function localKey(hostId: string, hex: string): string {
-  return `${hostId}|${hex}`;
 }

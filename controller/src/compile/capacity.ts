@@ -20,6 +20,7 @@ export function countCapacity(state: HostDelta): CapacityNeed {
       rf_peers: state.bindings.length,
       rf_shared: state.bindings.reduce((sum, binding) => sum + binding.shared.length, 0),
       rf_cidrs: state.cidrs.length,
+      rf_nat: state.nats?.length ?? 0,
       rf_groups: groups,
       rf_ports: ports,
     },

@@ -1,12 +1,12 @@
-import { isIpv4 } from '@ringfence/proto/address.js';
+import { addressHex, isIpv4 } from '@ringfence/proto/address.js';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { decideCompiledShared } from '@ringfence/proto/policy-set.js';
 import { describe, expect, it } from 'vitest';
 import { decidingRule, effectiveMode } from '../policy/evaluate.js';
-import { randomPolicy, randomTuple, randomWorkload } from '../policy/testing/generate.js';
+import { randomHosts, randomPolicy, randomTuple, randomWorkload } from '../policy/testing/generate.js';
 import { identityNumbers } from '../policy/testing/numbers.js';
 import { random } from '../policy/testing/random.js';
-import { view } from '../topology/view.js';
+import { Topology } from '../topology/view.js';
 import { createCompiler } from './graph.js';
 import { HostMirror } from './testing/host-mirror.js';
 
@@ -24,7 +24,13 @@ describe('compiled sets', () => {
     const outcomes = new Map<string, number>();
     while (checked < TRIPLES) {
       const policy = randomPolicy(r);
-      const workloads = Array.from({ length: 4 + r.below(12) }, (_, index) => randomWorkload(r, index));
+      const workloads = [
+        ...Array.from({ length: 4 + r.below(12) }, (_, index) => randomWorkload(r, index)),
+        ...randomHosts(r),
+      ];
+      const topology = new Topology();
+      for (const workload of workloads) topology.add(workload);
+      topology.settle();
       const compiler = createCompiler({ identities: identityNumbers(), classes: identityNumbers(), quarantineMs: 0 });
       compiler.tick(NOW);
       for (const host of ['h1', 'h2', 'h3']) compiler.setHost(host);
@@ -44,13 +50,17 @@ describe('compiled sets', () => {
         for (let index = 0; index < 20; index += 1) {
           const tuple = randomTuple(r, remotes);
           // The oracle is given everybody whom this host can see behind the address, in the order of identities.
-          const behind = workloads
-            .filter((peer) => view(subject.hostId, peer).some((at) => equal(at.address, tuple.remote)))
-            .sort((a, b) => compiler.identityOf(a.id) - compiler.identityOf(b.id));
-          const locals = behind.filter((peer) =>
-            peer.addresses.some((at) => at.space !== '' && equal(at.address, tuple.remote)),
-          );
-          const candidates = locals.length > 0 ? locals : behind;
+          const hex = addressHex(tuple.remote);
+          const candidates = (
+            topology
+              .scopes(subject.hostId)
+              .map((scope) =>
+                workloads.filter((peer) =>
+                  topology.placesOf(peer).some((place) => place.scope === scope && place.hex === hex),
+                ),
+              )
+              .find((behind) => behind.length > 0) ?? []
+          ).sort((a, b) => compiler.identityOf(a.id) - compiler.identityOf(b.id));
           for (const direction of DIRECTIONS) {
             const inbound = direction === Direction.DIRECTION_INBOUND;
             const rule = decidingRule(policy, subject, candidates, tuple, direction, NOW);
@@ -94,7 +104,3 @@ describe('compiled sets', () => {
     }
   });
 });
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, index) => byte === b[index]);
-}

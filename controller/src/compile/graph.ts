@@ -5,7 +5,8 @@
 //   setWorkload ──► IdentityTable ──► LabelIndex ──► SetBuilder ──► SetNode (content-addressed) ─┐
 //          │                                             ▲                                       ▼
 //          │                            CidrClasses ─────┘ classes                           HostState ──► sequence ──► deltas
-//          └──► BindingTable ────────────────────────────────────────────────────────────────────▲
+//          └──► Placement ──► BindingTable, NatTable ────────────────────────────────────────────▲
+// setSpaces ─────────┘
 //   setHost ─────────────────────────────────────────────────────────────────────────────────────┘
 //
 // Every index answers "whom does this touch" from the changed thing itself; nothing walks all workloads, rules or hosts, except
@@ -17,6 +18,7 @@ import type { AssignmentState, BindingAddress, BindingState, HostDelta } from '@
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
 import { effectiveMode } from '../policy/evaluate.js';
 import { EMPTY_POLICY, type IpList, type ModeRule, type Policy } from '../policy/model.js';
+import type { SpaceTree } from '../topology/spaces.js';
 import { WORLD } from '../topology/view.js';
 import { AddressBook } from './address-book.js';
 import { BindingTable } from './binding-table.js';
@@ -26,7 +28,9 @@ import { adjust } from './counts.js';
 import { HostState } from './host-state.js';
 import { type Identity, IdentityTable, type Relevance, type SubjectState } from './identity-table.js';
 import { LabelIndex } from './label-index.js';
-import { allBindings, bindingChanges } from './relevance.js';
+import { NatTable, type PushedMapping } from './nat-table.js';
+import { Placement } from './placement.js';
+import { allBindings, type BindingSources, bindingChanges } from './relevance.js';
 import { RuleIndex } from './rule-index.js';
 import { type RuleChanges, RuleTable } from './rule-table.js';
 import { isEmpty, sequence } from './sequencer.js';
@@ -59,6 +63,8 @@ class CompilerGraph implements Compiler {
   readonly #ruleTable = new RuleTable();
   readonly #sets: SetBuilder;
   readonly #bindings = new BindingTable();
+  readonly #nats = new NatTable((id) => this.identityOf(id));
+  readonly #placement = new Placement(this.#bindings, this.#nats);
   readonly #book: AddressBook;
   readonly #workloads = new Map<string, Placed>();
   readonly #onHost = new Map<string, Set<string>>();
@@ -87,7 +93,7 @@ class CompilerGraph implements Compiler {
     this.#book = new AddressBook(
       this.#bindings,
       (number) => this.#identities.get(number),
-      (id) => this.#workloads.get(id)?.workload,
+      (id) => this.#placement.placesOf(id),
     );
     this.#sets = new SetBuilder(this.#rules, (selector) => this.#labels.query(selector));
   }
@@ -112,6 +118,19 @@ class CompilerGraph implements Compiler {
 
   removeHost(hostId: string): void {
     this.#pendingHosts.set(hostId, false);
+  }
+
+  setSpaces(tree: SpaceTree): void {
+    this.#placement.setSpaces(tree);
+    for (const hostId of this.#hosts.keys()) if (!this.#pendingHosts.has(hostId)) this.#pendingHosts.set(hostId, true);
+  }
+
+  setMapping(mapping: PushedMapping): void {
+    this.#nats.push(mapping);
+  }
+
+  removeMapping(at: Pick<PushedMapping, 'space' | 'protocol' | 'hex' | 'port'>): void {
+    this.#nats.withdraw(at);
   }
 
   tick(nowMs: number): void {
@@ -139,6 +158,7 @@ class CompilerGraph implements Compiler {
     const deltas = this.#deltas();
     this.#sets.sweep();
     this.#bindings.sweep();
+    this.#nats.sweep();
     this.#dirtyHosts.clear();
     this.#dirtySubjects.clear();
     this.#dirtyIdentities.clear();
@@ -155,8 +175,10 @@ class CompilerGraph implements Compiler {
       sets: [new Map(), host.sets],
       assignments: [new Map(), host.assignments],
       cidrs: [[], host.cidrs],
-      bindings: allBindings(host, { bindings: this.#bindings, book: this.#book }),
+      bindings: allBindings(host, this.#sources()),
       removedBindings: [],
+      nats: this.#nats.allSeenBy(this.#placement.scopes(hostId)),
+      removedNats: [],
     });
   }
 
@@ -167,6 +189,26 @@ class CompilerGraph implements Compiler {
 
   identityOf(workloadId: string): number {
     return this.#workloads.get(workloadId)?.identity.number ?? 0;
+  }
+
+  behind(hostId: string, hex: string): readonly string[] {
+    return this.#bindings.workloadsSeenBy(this.#placement.scopes(hostId), hex);
+  }
+
+  serviceAt(hostId: string, protocol: number, hex: string, port: number) {
+    return this.#nats.seenBy(this.#placement.scopes(hostId), protocol, hex, port);
+  }
+
+  placesOf(workloadId: string) {
+    return this.#placement.placesOf(workloadId);
+  }
+
+  servicesOf(workloadId: string) {
+    return this.#placement.servicesOf(workloadId);
+  }
+
+  scopes(hostId: string): readonly string[] {
+    return this.#placement.scopes(hostId);
   }
 
   workloadsOf(identity: number): readonly string[] {
@@ -222,6 +264,7 @@ class CompilerGraph implements Compiler {
       if (before?.workload === workload && before.identity === identity) continue;
       this.#place({ workload, identity });
     }
+    this.#placement.settle();
     this.#pending.clear();
   }
 
@@ -230,7 +273,7 @@ class CompilerGraph implements Compiler {
     this.#workloads.set(workload.id, placed);
     identity.members.add(workload.id);
     this.#dirtyIdentities.add(identity);
-    this.#bindings.add(workload, identity.number);
+    this.#placement.add(workload, identity.number);
     if (workload.hostId === '') return;
     this.#localWorkloads(workload.hostId).add(workload.id);
     const host = this.#hosts.get(workload.hostId);
@@ -241,7 +284,7 @@ class CompilerGraph implements Compiler {
     this.#workloads.delete(workload.id);
     identity.members.delete(workload.id);
     this.#dirtyIdentities.add(identity);
-    this.#bindings.remove(workload);
+    this.#placement.remove(workload);
     if (workload.hostId === '') return;
     this.#localWorkloads(workload.hostId).delete(workload.id);
     const host = this.#hosts.get(workload.hostId);
@@ -353,15 +396,15 @@ class CompilerGraph implements Compiler {
 
   #deltas(): HostDelta[] {
     const bindings = bindingChanges({
-      bindings: this.#bindings,
-      book: this.#book,
+      ...this.#sources(),
       dirtyHosts: this.#dirtyHosts,
       hosts: this.#hosts,
       sets: this.#sets,
       identity: (number) => this.#identities.get(number),
     });
     const deltas: HostDelta[] = [];
-    for (const host of new Set([...this.#dirtyHosts, ...bindings.keys()])) {
+    const told = new Set([...this.#dirtyHosts, ...bindings.keys(), ...(this.#nats.dirty ? this.#hosts.values() : [])]);
+    for (const host of told) {
       const { set, removed } = bindings.get(host) ?? { set: [], removed: [] };
       const delta = this.#advance(host, set, removed);
       if (!isEmpty(delta)) deltas.push(delta);
@@ -375,6 +418,8 @@ class CompilerGraph implements Compiler {
     const sets = dirty ? publishedSets(host) : host.sets;
     const assignments = dirty ? this.#assignments(host) : host.assignments;
     const cidrs = dirty ? this.#classes.viewOf(host.ipLists()) : host.cidrs;
+    const scopes = this.#placement.scopes(host.id);
+    const nats = host.fresh ? { set: this.#nats.allSeenBy(scopes), removed: [] } : this.#nats.changesFor(scopes);
     const delta = sequence({
       hostId: host.id,
       full: host.fresh,
@@ -384,6 +429,8 @@ class CompilerGraph implements Compiler {
       cidrs: [host.cidrs, cidrs],
       bindings: set,
       removedBindings: removed,
+      nats: nats.set,
+      removedNats: nats.removed,
     });
     host.sets = sets;
     host.assignments = assignments;
@@ -391,6 +438,10 @@ class CompilerGraph implements Compiler {
     host.oldNodes = [...host.nodes.keys()];
     host.fresh = false;
     return delta;
+  }
+
+  #sources(): BindingSources {
+    return { bindings: this.#bindings, book: this.#book, scopes: (hostId) => this.#placement.scopes(hostId) };
   }
 
   #assignments(host: HostState): Map<string, AssignmentState> {

@@ -6,7 +6,6 @@ import { EMPTY_DOCUMENT, type PolicyDocument } from '../policy/model.js';
 import { resolvePolicy } from '../policy/parse.js';
 import { address } from '../policy/testing/generate.js';
 import { identityNumbers, ruleNumbers } from '../policy/testing/numbers.js';
-import { view } from '../topology/view.js';
 import { prefixCount } from './capacity.js';
 import { CidrClasses } from './cidr-classes.js';
 import { createCompiler } from './graph.js';
@@ -108,22 +107,6 @@ describe('CidrClasses', () => {
   });
 });
 
-describe('view', () => {
-  it('hides local addresses from other hosts and names every space as the observer does', () => {
-    const peer = {
-      hostId: 'h1',
-      addresses: [
-        { space: '', address: address('10.0.0.1') },
-        { space: 'local:bridge', address: address('172.17.0.2') },
-        { space: 'vpc-1', address: address('10.9.9.9') },
-      ],
-    };
-    const seen = (host: string) => view(host, peer).map((at) => `${at.space}|${at.address.subarray(12).join('.')}`);
-    expect(seen('h1')).toEqual(['|10.0.0.1', '|172.17.0.2']);
-    expect(seen('h2')).toEqual(['|10.0.0.1']);
-  });
-});
-
 describe('compiler', () => {
   const workload = (id: string, role: string, hostId: string, text: string): CompilerWorkload => ({
     id,
@@ -192,7 +175,7 @@ describe('compiler', () => {
     const { compiler } = start();
     expect(compiler.capacity('h2')).toEqual({
       hostId: 'h2',
-      tables: { rf_endpoints: 1, rf_peers: 1, rf_shared: 0, rf_cidrs: 0, rf_groups: 2, rf_ports: 1 },
+      tables: { rf_endpoints: 1, rf_peers: 1, rf_shared: 0, rf_cidrs: 0, rf_nat: 0, rf_groups: 2, rf_ports: 1 },
     });
     expect(compiler.capacity('nobody')).toBeUndefined();
   });

@@ -2,17 +2,22 @@
 // lists everybody behind the address, since a shared address is allowed when any of them is.
 import { addressFromHex } from '@ringfence/proto/address.js';
 import type { BindingAddress, BindingState } from '@ringfence/proto/instructions.js';
-import { WORLD } from '../topology/view.js';
+import { hostOfScope, WORLD } from '../topology/view.js';
 import type { AddressBook } from './address-book.js';
 import { type BindingTable, type Candidates, sameCandidates } from './binding-table.js';
 import type { HostState } from './host-state.js';
 import type { Identity } from './identity-table.js';
 import type { SetBuilder } from './set-builder.js';
 
+/** Identities that a kernel can hold behind one address (bpf/lib/limits.h RF_SHARED_MAX). */
+export const SHARED_MAX = 64;
+
 /** Where bindings come from. */
 export interface BindingSources {
   readonly bindings: BindingTable;
   readonly book: AddressBook;
+  /** The scopes that a host sees, from the inside out. */
+  scopes(hostId: string): readonly string[];
 }
 
 /** The same, with what the running flush touched. */
@@ -31,26 +36,30 @@ export interface BindingDelta {
 }
 
 /** Every binding that a host must hold now, by identity and address. */
-export function allBindings(host: HostState, { bindings, book }: BindingSources): BindingState[] {
+export function allBindings(host: HostState, from: BindingSources): BindingState[] {
+  const { bindings, book } = from;
+  const scopes = from.scopes(host.id);
   const named = new Set<number>();
   for (const node of host.nodes.keys()) for (const number of node.peers()) named.add(number);
   const numbers = Uint32Array.from(named).sort();
   const held: BindingState[] = [];
-  if (bindings.hasLocal(host.id)) {
+  if (bindings.hasInner(scopes)) {
     const seen = new Set<Candidates>();
     for (const number of numbers) {
-      for (const hex of book.seenBy(host.id, number)) {
-        const candidates = bindings.seenBy(host.id, hex);
+      for (const hex of book.seenBy(scopes, number)) {
+        const candidates = bindings.seenBy(scopes, hex);
         if (candidates !== undefined && names(host, candidates)) seen.add(candidates);
       }
     }
-    for (const { binding } of seen) held.push(binding);
+    for (const candidates of seen) held.push(told(host, candidates));
     return held;
   }
   for (const number of numbers) {
-    for (const { identities, binding } of book.world(number)) {
+    for (const candidates of book.world(number)) {
+      const { identities } = candidates;
       // A shared address comes with the first identity behind it that is named.
-      if (identities[0] === number || identities.find((each) => named.has(each)) === number) held.push(binding);
+      if (identities[0] === number || identities.find((each) => named.has(each)) === number)
+        held.push(told(host, candidates));
     }
   }
   return held;
@@ -70,13 +79,18 @@ export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta
   for (const { place, before, now } of fresh.length === from.hosts.size ? [] : from.bindings.changes()) {
     const numbers = new Set([...(before?.identities ?? []), ...(now?.identities ?? [])]);
     for (const number of numbers) moved.set(number, (moved.get(number) ?? new Set()).add(place.hex));
-    const local = from.hosts.get(place.hostId);
-    if (local !== undefined) look(local, place.hex);
-    if (place.hostId !== '') continue;
+    const only = hostOfScope(place.scope);
+    if (only !== undefined) {
+      const host = from.hosts.get(only);
+      if (host !== undefined) look(host, place.hex);
+      continue;
+    }
     for (const number of numbers) {
       const hosts = naming.get(number) ?? hostsNaming(number, from);
       naming.set(number, hosts);
-      for (const host of hosts) look(host, place.hex);
+      for (const host of hosts) {
+        if (place.scope === WORLD || from.scopes(host.id).includes(place.scope)) look(host, place.hex);
+      }
     }
   }
   const result = new Map<HostState, BindingDelta>();
@@ -84,24 +98,28 @@ export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta
     if (host.fresh) continue;
     for (const number of host.renamed()) {
       if (host.names(number) === host.named(number)) continue;
-      for (const hex of from.book.seenBy(host.id, number)) look(host, hex);
+      for (const hex of from.book.seenBy(from.scopes(host.id), number)) look(host, hex);
       for (const hex of moved.get(number) ?? []) look(host, hex);
     }
   }
-  for (const [host, addresses] of looks) if (!host.fresh) result.set(host, compare(host, addresses, from.bindings));
+  for (const [host, addresses] of looks) if (!host.fresh) result.set(host, compare(host, addresses, from));
   for (const host of fresh) result.set(host, { set: allBindings(host, from), removed: [] });
   return result;
 }
 
 /** What a host held at these addresses against what it must hold. */
-function compare(host: HostState, addresses: ReadonlySet<string>, bindings: BindingTable): BindingDelta {
+function compare(host: HostState, addresses: ReadonlySet<string>, from: BindingSources): BindingDelta {
+  const { bindings } = from;
+  const scopes = from.scopes(host.id);
   const delta: BindingDelta = { set: [], removed: [] };
   for (const hex of [...addresses].sort()) {
-    const before = bindings.seenBefore(host.id, hex);
-    const now = bindings.seenBy(host.id, hex);
+    const before = bindings.seenBefore(scopes, hex);
+    const now = bindings.seenBy(scopes, hex);
     const held = before?.identities.some((number) => host.named(number)) ?? false;
     if (now !== undefined && names(host, now)) {
-      if (!held || !sameCandidates(before, now)) delta.set.push(now.binding);
+      // A list that had to be shortened depends on what the host names.
+      const shortened = now.identities.length > SHARED_MAX;
+      if (!held || shortened || !sameCandidates(before, now)) delta.set.push(told(host, now));
     } else if (held) delta.removed.push({ space: WORLD, address: addressFromHex(hex) });
   }
   return delta;
@@ -120,4 +138,23 @@ function hostsNaming(number: number, from: ChangeSources): HostState[] {
 
 function names(host: HostState, candidates: Candidates): boolean {
   return candidates.identities.some((number) => host.names(number));
+}
+
+/**
+ * The binding as this host is told it. Identities that its rules do not name are all alike to it: where the list is too long, the
+ * first of them stands for the rest. What is longer still is cut, which may refuse but never lets through.
+ */
+function told(host: HostState, candidates: Candidates): BindingState {
+  const { identities, binding } = candidates;
+  if (identities.length <= SHARED_MAX) return binding;
+  let unnamed = false;
+  const alike = identities.filter((number) => {
+    if (host.names(number)) return true;
+    if (unnamed) return false;
+    unnamed = true;
+    return true;
+  });
+  const shared = alike.slice(0, SHARED_MAX);
+  const [identity = binding.identity] = shared;
+  return { ...binding, identity, shared: shared.length > 1 ? shared : [] };
 }

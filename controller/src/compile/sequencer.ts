@@ -7,6 +7,8 @@ import type {
   BindingState,
   CidrState,
   HostDelta,
+  NatAddress,
+  NatState,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
 import { labelOf } from '../policy/selector.js';
@@ -24,6 +26,8 @@ export interface HostChange {
   readonly cidrs: readonly [before: readonly CidrState[], now: readonly CidrState[]];
   readonly bindings: readonly BindingState[];
   readonly removedBindings: readonly BindingAddress[];
+  readonly nats: readonly NatState[];
+  readonly removedNats: readonly NatAddress[];
 }
 
 /** The delta of a change. */
@@ -49,6 +53,8 @@ export function sequence(change: HostChange): HostDelta {
     removedBindings: change.removedBindings,
     cidrs: cidrs.set,
     removedCidrs: cidrs.removed,
+    nats: change.nats,
+    removedNats: change.removedNats,
   };
 }
 
@@ -65,6 +71,8 @@ export function isEmpty(delta: HostDelta): boolean {
       delta.removedBindings,
       delta.cidrs,
       delta.removedCidrs,
+      delta.nats ?? [],
+      delta.removedNats ?? [],
     ].every((list) => list.length === 0)
   );
 }

@@ -2,7 +2,9 @@
 import type { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { HostDelta } from '@ringfence/proto/instructions.js';
 import type { Labels, Policy } from '../policy/model.js';
-import type { SpaceAddress } from '../topology/view.js';
+import type { SpaceTree } from '../topology/spaces.js';
+import type { Place, Published, ServicePlace, SpaceAddress } from '../topology/view.js';
+import type { PushedMapping, Service } from './nat-table.js';
 
 export type { SpaceAddress } from '../topology/view.js';
 
@@ -16,6 +18,8 @@ export interface CompilerWorkload {
   /** The agent's name for it on that host; empty when unmanaged. */
   readonly localId: string;
   readonly addresses: readonly SpaceAddress[];
+  /** Ports that its host answers for; default: none. */
+  readonly published?: readonly Published[] | undefined;
   /** Unpaired, denied or quarantined: the failsafe table only. */
   readonly isolated: boolean;
   /** Its mode in both directions where no mode of the policy names it; undefined: visibility. */
@@ -54,6 +58,12 @@ export interface Compiler {
   setHost(hostId: string): void;
   /** Nobody keeps state for this host any more. Its workloads remain as peers. */
   removeHost(hostId: string): void;
+  /** The declared spaces. Everybody is placed anew, every host gets its full state. */
+  setSpaces(tree: SpaceTree): void;
+  /** A pushed destination mapping is new or changed; its address, protocol and port are its key. */
+  setMapping(mapping: PushedMapping): void;
+  /** A pushed mapping is gone. */
+  removeMapping(at: Pick<PushedMapping, 'space' | 'protocol' | 'hex' | 'port'>): void;
   /** Time passes: expires rules, ends quarantines. Unix milliseconds, may stand still but not go back. */
   tick(nowMs: number): void;
   /** What changed for each host since the last flush; hosts without a change are not in it. */
@@ -66,6 +76,16 @@ export interface Compiler {
   identityOf(workloadId: string): number;
   /** Ids of the workloads that have this identity now; empty when none has. */
   workloadsOf(identity: number): readonly string[];
+  /** Ids of the workloads that a host may mean by an address (hexadecimal), as of the last flush; sorted. */
+  behind(hostId: string, hex: string): readonly string[];
+  /** Who is reached from a host under an address and port by a mapping. */
+  serviceAt(hostId: string, protocol: number, hex: string, port: number): Service | undefined;
+  /** Everywhere a workload's addresses appear, its own ones first. */
+  placesOf(workloadId: string): readonly Place[];
+  /** Everywhere its services are reached by a mapping. */
+  servicesOf(workloadId: string): readonly ServicePlace[];
+  /** The scopes that a host sees, from the inside out. */
+  scopes(hostId: string): readonly string[];
   /** Earliest instant at which tick has work to do, as of the last flush; undefined: none. */
   nextDeadlineMs(): number | undefined;
 }

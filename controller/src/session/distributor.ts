@@ -5,15 +5,16 @@
 import { addressFromHex } from '@ringfence/proto/address.js';
 import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { HostDelta } from '@ringfence/proto/instructions.js';
+import type { PushedMapping } from '../compile/nat-table.js';
 import type { CapacityNeed, ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from '../compile/types.js';
 import { type Isolation, isolationTouched } from '../keys/isolation.js';
 import type { StartingMode } from '../pairing/profile.js';
 import type { Policy, Selector } from '../policy/model.js';
 import { selectorMatches } from '../policy/selector.js';
 import type { PersistentNumbers } from '../store/numbers.js';
-import type { WorkloadRecord } from '../store/records.js';
+import type { NatRecord, WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
-import { type CellKey, HostState, type NatState, natKey } from './host-state.js';
+import { type CellKey, HostState } from './host-state.js';
 import type { Revisions } from './revisions.js';
 
 export interface DistributorOptions {
@@ -56,7 +57,6 @@ export class Distributor {
   readonly #hosts = new Map<string, HostState>();
   readonly #waiting = new Map<string, { resolve(state: HostState): void; reject(error: Error): void }[]>();
   readonly #listeners = new Set<HostListener>();
-  #nats = new Map<string, NatState>();
   #policy: PolicyStanding | undefined;
   /** What every host state carries. */
   #told: PolicyStanding | undefined;
@@ -85,7 +85,11 @@ export class Distributor {
           this.#canaryHosts = undefined;
           this.#canaryMoved = true;
           relevant = true;
-        } else if (change.kind === 'nat') relevant = true;
+        } else if (change.kind === 'nat') {
+          if (change.before !== undefined) this.#compiler.removeMapping(mappingOf(change.before));
+          if (change.after !== undefined) this.#compiler.setMapping(mappingOf(change.after));
+          relevant = true;
+        }
       }
       const touched = isolationTouched(changes);
       if (touched === 'all' || touched.size > 0) {
@@ -149,14 +153,18 @@ export class Distributor {
     return this.#compiler.identityOf(workloadId);
   }
 
+  /** Where workloads are seen; as of the last flush. */
+  get topology(): Pick<Compiler, 'behind' | 'serviceAt' | 'placesOf' | 'servicesOf' | 'scopes'> {
+    return this.#compiler;
+  }
+
   workloadsOf(identity: number): readonly string[] {
     return this.#compiler.workloadsOf(identity);
   }
 
   /** Entries that a host's state needs per kernel table; undefined when the host is not attached. */
   capacity(hostId: string): CapacityNeed | undefined {
-    const need = this.#compiler.capacity(hostId);
-    return need === undefined ? undefined : this.#withNats(need);
+    return this.#compiler.capacity(hostId);
   }
 
   /** What each attached host would need under another policy. Compiles everything anew and throws it away. */
@@ -166,12 +174,13 @@ export class Distributor {
     for (const record of this.#options.store.table('workload').values()) {
       if (record.present) compiler.setWorkload(this.#compilerWorkload(record));
     }
+    this.#tellSpaces(compiler);
     compiler.tick(Math.max(this.#timeMs, this.#options.now()));
     compiler.setPolicy(policy, (this.#policy?.version ?? 0) + 1);
     for (const hostId of this.#hosts.keys()) compiler.setHost(hostId);
     const states = compiler.flush();
     const needs = [...this.#hosts.keys()].flatMap((hostId) => compiler.capacity(hostId) ?? []);
-    return { needs: needs.map((need) => this.#withNats(need)), states };
+    return { needs, states };
   }
 
   /** Flushes soon; many calls at once are one flush. */
@@ -236,6 +245,7 @@ export class Distributor {
     for (const record of store.table('workload').values()) {
       if (record.present) compiler.setWorkload(this.#compilerWorkload(record));
     }
+    this.#tellSpaces(compiler);
     if (this.#policy !== undefined) compiler.setPolicy(this.#policy.policy, this.#policy.version);
     for (const hostId of this.#attached) compiler.setHost(hostId);
     return compiler;
@@ -274,8 +284,6 @@ export class Distributor {
       }
       this.#told = this.#policy;
     }
-    const nats = this.#natChanges();
-    if (nats !== undefined) for (const [hostId, state] of this.#hosts) note(hostId, state.applyNats(nats, revision));
     for (const hostId of [...this.#waiting.keys()]) {
       const state = this.#hosts.get(hostId);
       if (state === undefined) continue;
@@ -320,35 +328,13 @@ export class Distributor {
     if (state === undefined) {
       state = new HostState(delta.hostId, revision);
       this.#hosts.set(delta.hostId, state);
-      state.applyNats({ nats: [...this.#nats.values()], removedNats: [] }, revision);
     }
     return state;
   }
 
-  /** What differs between the mappings as pushed, with the identities of now, and those that hosts hold. */
-  #natChanges(): { nats: NatState[]; removedNats: NatState[] } | undefined {
-    const table = this.#options.store.table('nat');
-    if (table.size === 0 && this.#nats.size === 0) return undefined;
-    const wanted = new Map<string, NatState>();
-    const nats: NatState[] = [];
-    for (const record of table.values()) {
-      const identity = this.#compiler.identityOf(record.workloadId);
-      if (identity === 0) continue;
-      const { space, protocol, port, workloadPort } = record;
-      const state = { space, protocol, port, workloadPort, identity, address: addressFromHex(record.ip) };
-      const key = natKey(state);
-      const held = this.#nats.get(key);
-      const same = held !== undefined && held.identity === identity && held.workloadPort === workloadPort;
-      wanted.set(key, same ? held : state);
-      if (!same) nats.push(state);
-    }
-    const removedNats = [...this.#nats].filter(([key]) => !wanted.has(key)).map(([, state]) => state);
-    this.#nats = wanted;
-    return nats.length + removedNats.length === 0 ? undefined : { nats, removedNats };
-  }
-
-  #withNats(need: CapacityNeed): CapacityNeed {
-    return { ...need, tables: { ...need.tables, rf_nat: this.#nats.size } };
+  /** Mappings that were pushed. */
+  #tellSpaces(compiler: Compiler): void {
+    for (const record of this.#options.store.table('nat').values()) compiler.setMapping(mappingOf(record));
   }
 
   #setWorkload(record: WorkloadRecord): void {
@@ -360,6 +346,10 @@ export class Distributor {
     const { isolation, reject } = this.#options;
     return compilerWorkload(record, reject, isolation.of(record) !== undefined);
   }
+}
+
+function mappingOf({ space, protocol, ip, port, workloadId, workloadPort }: NatRecord): PushedMapping {
+  return { space, protocol, hex: ip, port, workloadId, toPort: workloadPort };
 }
 
 const MODES: Readonly<Record<StartingMode, Mode>> = {
@@ -384,6 +374,10 @@ function compilerWorkload(record: WorkloadRecord, reject: boolean, isolated: boo
     hostId: record.hostId,
     localId: record.localId,
     addresses: record.addresses.map(({ ip, space }) => ({ space, address: addressFromHex(ip) })),
+    published: record.published.map(({ hostAddress, ...ports }) => ({
+      ...ports,
+      address: hostAddress === '' ? undefined : addressFromHex(hostAddress),
+    })),
     isolated,
     startingMode: startingModeOf(record),
     reject,

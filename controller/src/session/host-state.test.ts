@@ -52,13 +52,16 @@ test('changedSince names keys changed after a revision, gone ones included; know
   expect(() => state.touch(12)).toThrow(RangeError);
 });
 
-test('a full delta removes what is not in it, but not destination mappings', () => {
+test('a full delta removes what is not in it, destination mappings too', () => {
   const state = new HostState('h', 1);
   state.apply({ ...EMPTY, bindings: [binding(1), binding(2)] }, 2);
   const nat = { space: '', protocol: 6, address: binding(7).address, port: 80, identity: 1, workloadPort: 8080 };
-  expect(state.applyNats({ nats: [nat], removedNats: [] }, 3)).toHaveLength(1);
-  state.apply({ ...EMPTY, full: true, bindings: [binding(2)] }, 4);
+  const other = { ...nat, port: 81 };
+  expect(state.apply({ ...EMPTY, nats: [nat, other] }, 3)).toHaveLength(2);
+  state.apply({ ...EMPTY, full: true, bindings: [binding(2)], nats: [other] }, 4);
   expect([...state.cells()].map(({ table }) => table).sort()).toEqual(['binding', 'nat']);
+  state.apply({ ...EMPTY, removedNats: [other] }, 5);
+  expect(state.keys('nat')).toEqual([]);
 });
 
 test('tombstones are bounded: beyond the bound the oldest revisions are no longer known', () => {

@@ -8,30 +8,10 @@ import {
   bindingKey,
   type CidrState,
   type HostDelta,
+  type NatAddress,
+  type NatState,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
-
-/** A translated address and port, as one host sees it. */
-export interface NatAddress {
-  readonly space: string;
-  readonly protocol: number;
-  /** Mapped bytes. */
-  readonly address: Uint8Array;
-  readonly port: number;
-}
-
-/** Who is behind it. */
-export interface NatState extends NatAddress {
-  readonly identity: number;
-  /** Port at the workload. */
-  readonly workloadPort: number;
-}
-
-/** Changes of destination mappings. */
-export interface NatDelta {
-  readonly nats: readonly NatState[];
-  readonly removedNats: readonly NatAddress[];
-}
 
 /** One key of the state: its value now, or, when gone, what names it. */
 export type Cell =
@@ -99,7 +79,7 @@ export class HostState {
   apply(delta: HostDelta, revision: number): CellKey[] {
     this.#begin(revision);
     const changed = this.setPolicyVersion(delta.policyVersion, revision);
-    const before = delta.full ? new Set(this.#live(['set', 'assignment', 'binding', 'cidr'])) : undefined;
+    const before = delta.full ? new Set(this.#live(['set', 'assignment', 'binding', 'cidr', 'nat'])) : undefined;
     const put = (cell: Cell) => {
       const key = keyOf(cell);
       before?.delete(key);
@@ -109,27 +89,16 @@ export class HostState {
     for (const value of delta.assignments) put({ table: 'assignment', name: value.localId, value });
     for (const value of delta.bindings) put({ table: 'binding', name: value, value });
     for (const value of delta.cidrs) put({ table: 'cidr', name: value.prefix, value });
+    for (const value of delta.nats ?? []) put({ table: 'nat', name: value, value });
     for (const name of delta.removedSets) put({ table: 'set', name, value: undefined });
     for (const name of delta.removedAssignments) put({ table: 'assignment', name, value: undefined });
     for (const name of delta.removedBindings) put({ table: 'binding', name, value: undefined });
     for (const name of delta.removedCidrs) put({ table: 'cidr', name, value: undefined });
+    for (const name of delta.removedNats ?? []) put({ table: 'nat', name, value: undefined });
     for (const key of before ?? []) {
       const cell = this.#cells.get(key)?.cell;
       if (cell !== undefined) put({ ...cell, value: undefined });
     }
-    return changed;
-  }
-
-  /** Takes changes of destination mappings as `revision`. Returns the keys that changed. */
-  applyNats(delta: NatDelta, revision: number): CellKey[] {
-    this.#begin(revision);
-    const changed: CellKey[] = [];
-    const put = (cell: Cell) => {
-      const key = keyOf(cell);
-      if (this.#put(key, cell)) changed.push(key);
-    };
-    for (const value of delta.nats) put({ table: 'nat', name: value, value });
-    for (const name of delta.removedNats) put({ table: 'nat', name, value: undefined });
     return changed;
   }
 

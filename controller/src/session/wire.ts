@@ -7,11 +7,13 @@ import {
   bindingAddressToWire,
   bindingToWire,
   cidrToWire,
+  type NatAddress,
+  type NatState,
   prefixToWire,
 } from '@ringfence/proto/instructions.js';
 import { hashToBytes, type PolicySet, policySetToWire } from '@ringfence/proto/policy-set.js';
 import type { Outgoing } from './agent-session.js';
-import type { Cell, NatAddress, NatState } from './host-state.js';
+import type { Cell } from './host-state.js';
 
 /** Aim of one message: well under the 4 MB that a gRPC peer accepts by default. */
 export const CHUNK_BYTES = 1_000_000;

@@ -6,6 +6,7 @@ import {
   bindingKey,
   type CidrState,
   type HostDelta,
+  type NatState,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
 
@@ -14,13 +15,18 @@ export class HostMirror {
   readonly assignments = new Map<string, AssignmentState>();
   readonly bindings = new Map<string, BindingState>();
   readonly cidrs = new Map<string, CidrState>();
+  readonly nats = new Map<string, NatState>();
 
   apply(delta: HostDelta): void {
-    if (delta.full) for (const table of [this.sets, this.assignments, this.bindings, this.cidrs]) table.clear();
+    if (delta.full)
+      for (const table of [this.sets, this.assignments, this.bindings, this.cidrs, this.nats]) table.clear();
     for (const set of delta.sets) this.sets.set(set.hash, set);
     for (const assignment of delta.assignments) this.assignments.set(assignment.localId, assignment);
     for (const binding of delta.bindings) this.bindings.set(bindingKey(binding), binding);
     for (const cidr of delta.cidrs) this.cidrs.set(prefixKey(cidr.prefix), cidr);
+    for (const nat of delta.nats ?? []) this.nats.set(natKey(nat), nat);
+    // Added and gone again between two flushes may be told as gone.
+    for (const at of delta.removedNats ?? []) this.nats.delete(natKey(at));
     for (const localId of delta.removedAssignments) must(this.assignments.delete(localId), `assignment ${localId}`);
     for (const hash of delta.removedSets) must(this.sets.delete(hash), `set ${hash}`);
     for (const at of delta.removedBindings) must(this.bindings.delete(bindingKey(at)), `binding ${bindingKey(at)}`);
@@ -39,6 +45,7 @@ export class HostMirror {
       sets: sorted(this.sets),
       assignments: sorted(this.assignments),
       bindings: sorted(this.bindings).map((b) => ({ ...b, address: addressHex(b.address) })),
+      nats: sorted(this.nats).map((nat) => ({ ...nat, address: addressHex(nat.address) })),
       cidrs: sorted(this.cidrs).map(({ prefix, classId }) => ({ prefix: prefixKey(prefix), classId })),
     };
   }
@@ -58,6 +65,10 @@ export class HostMirror {
     }
     return best?.classId ?? 0;
   }
+}
+
+function natKey(at: Pick<NatState, 'address' | 'protocol' | 'port'>): string {
+  return `${addressHex(at.address)}|${at.protocol}|${at.port}`;
 }
 
 function must(holds: boolean, what: string): void {

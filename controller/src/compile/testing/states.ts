@@ -221,7 +221,33 @@ export const STEPS: readonly (readonly [name: string, step: Step])[] = [
         noRule('office')(noRule('dns')(w)),
       ),
   ],
-  ['two workloads go', gone('web2', 'cache1')],
+  [
+    'a container behind its host, with a published port, before anybody knows the host',
+    workload('db2', { role: 'db', env: 'prod', app: 'shop' }, 'h2', ['local:bridge@172.17.0.2'], {
+      published: [{ protocol: 6, address: address('0.0.0.0'), hostPort: 8080, port: 5432 }],
+    }),
+  ],
+  [
+    'its host appears',
+    workload('h2/host', { role: 'web', env: 'prod' }, 'h2', ['192.0.2.2', 'local:bridge@172.17.0.1'], {
+      localId: 'host',
+    }),
+  ],
+  [
+    'another one behind the same host publishes the same port',
+    workload('db3', { role: 'cache', app: 'shop' }, 'h2', ['local:bridge@172.17.0.3'], {
+      published: [{ protocol: 6, address: undefined, hostPort: 8080, port: 80 }],
+    }),
+  ],
+  [
+    'the host gets another address',
+    workload('h2/host', { role: 'web', env: 'prod' }, 'h2', ['192.0.2.9', 'local:bridge@172.17.0.1'], {
+      localId: 'host',
+    }),
+  ],
+  ['the first one publishes no more', workload('db2', { role: 'db' }, 'h2', ['local:bridge@172.17.0.2'])],
+  ['nobody is behind the host any more', gone('db2', 'db3')],
+  ['two workloads go', gone('web2', 'cache1', 'h2/host')],
   ['anyone leaves the policy', noRule('http')],
   ['all rules go', policy({ rules: [], ruleSets: [] })],
   ['everything goes', () => ({ ...START, nowMs: START.nowMs + 2 * 86_400_000 })],

@@ -201,6 +201,19 @@ export function randomWorkload(r: Random, index: number): CompilerWorkload {
   };
 }
 
+/** The hosts themselves, some of them: each with an address of its own and one on its bridge. */
+export function randomHosts(r: Random): CompilerWorkload[] {
+  return HOSTS.filter(() => r.chance(0.6)).map((hostId, index) => ({
+    ...randomWorkload(r, 100 + index),
+    hostId,
+    localId: 'host',
+    addresses: [
+      { space: '', address: address(`10.200.0.${index + 1}`) },
+      { space: 'local:bridge', address: address('172.17.0.1') },
+    ],
+  }));
+}
+
 /** A tuple that the ports above can tell apart, from an address with or without a workload. */
 export function randomTuple(r: Random, remotes: readonly Uint8Array[]): Tuple {
   const [protocol, port] = r.pick<readonly [number, number]>([

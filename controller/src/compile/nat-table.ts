@@ -1,0 +1,167 @@
+// Translated addresses and ports to the workload and port behind them: published ports, declared and pushed mappings. Every host
+// that sees the scope of one is told it, named by its rules or not: without it the port would be judged as the host's own.
+import { addressFromHex } from '@ringfence/proto/address.js';
+import type { NatAddress, NatState } from '@ringfence/proto/instructions.js';
+import { type ServicePlace, serviceKey, WORLD } from '../topology/view.js';
+
+/** A mapping that somebody pushed. */
+export interface PushedMapping {
+  readonly space: string;
+  readonly protocol: number;
+  /** Hexadecimal. */
+  readonly hex: string;
+  readonly port: number;
+  readonly workloadId: string;
+  readonly toPort: number;
+}
+
+/** Who is behind one. */
+export interface Service {
+  readonly workloadId: string;
+  readonly identity: number;
+  readonly port: number;
+}
+
+interface Mapped {
+  readonly scope: string;
+  readonly protocol: number;
+  readonly hex: string;
+  readonly port: number;
+  /** By workload. */
+  readonly holders: Map<string, Service>;
+  pushed: PushedMapping | undefined;
+}
+
+export class NatTable {
+  readonly #mapped = new Map<string, Mapped>();
+  readonly #touched = new Map<string, Omit<Mapped, 'holders' | 'pushed'>>();
+  readonly #pushedFor = new Map<string, Set<string>>();
+  readonly #identityOf: (workloadId: string) => number;
+
+  /** `identityOf`: 0 for an unknown workload. */
+  constructor(identityOf: (workloadId: string) => number) {
+    this.#identityOf = identityOf;
+  }
+
+  /** The workload answers at these places. */
+  add(workloadId: string, identity: number, places: readonly ServicePlace[]): void {
+    for (const place of places) {
+      this.#at(place).holders.set(workloadId, { workloadId, identity, port: place.toPort });
+    }
+    for (const key of this.#pushedFor.get(workloadId) ?? []) this.#touchKey(key);
+  }
+
+  remove(workloadId: string, places: readonly ServicePlace[]): void {
+    for (const place of places) {
+      this.#at(place).holders.delete(workloadId);
+      this.#drop(place.key);
+    }
+    for (const key of this.#pushedFor.get(workloadId) ?? []) this.#touchKey(key);
+  }
+
+  /** A mapping is pushed. It comes before a published port with the same address and port. */
+  push(mapping: PushedMapping): void {
+    const key = serviceKey(mapping.space, mapping.protocol, mapping.hex, mapping.port);
+    this.withdraw(mapping);
+    this.#at({ ...mapping, scope: mapping.space, key }).pushed = mapping;
+    const keys = this.#pushedFor.get(mapping.workloadId) ?? new Set();
+    this.#pushedFor.set(mapping.workloadId, keys.add(key));
+  }
+
+  withdraw(at: Pick<PushedMapping, 'space' | 'protocol' | 'hex' | 'port'>): void {
+    const key = serviceKey(at.space, at.protocol, at.hex, at.port);
+    const mapped = this.#mapped.get(key);
+    if (mapped?.pushed === undefined) return;
+    const keys = this.#pushedFor.get(mapped.pushed.workloadId);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#pushedFor.delete(mapped.pushed.workloadId);
+    this.#touchKey(key);
+    mapped.pushed = undefined;
+    this.#drop(key);
+  }
+
+  /** Who is reached under an address and port by a host with these scopes. */
+  seenBy(scopes: readonly string[], protocol: number, hex: string, port: number): Service | undefined {
+    for (const scope of scopes) {
+      const service = this.#serviceOf(this.#mapped.get(serviceKey(scope, protocol, hex, port)));
+      if (service !== undefined) return service;
+    }
+    return undefined;
+  }
+
+  /** Everything that a host with these scopes holds. */
+  allSeenBy(scopes: readonly string[]): NatState[] {
+    const found = new Map<string, NatState>();
+    for (const mapped of this.#mapped.values()) {
+      if (!scopes.includes(mapped.scope)) continue;
+      const state = this.#stateAt(scopes, mapped);
+      if (state !== undefined) found.set(serviceKey('', mapped.protocol, mapped.hex, mapped.port), state);
+    }
+    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, state]) => state);
+  }
+
+  /** True when something changed since the last sweep. */
+  get dirty(): boolean {
+    return this.#touched.size > 0;
+  }
+
+  /** What changed since the last sweep for a host with these scopes: a superset. */
+  changesFor(scopes: readonly string[]): { readonly set: NatState[]; readonly removed: NatAddress[] } {
+    const set: NatState[] = [];
+    const removed: NatAddress[] = [];
+    for (const at of this.#touched.values()) {
+      if (!scopes.includes(at.scope)) continue;
+      const state = this.#stateAt(scopes, at);
+      if (state === undefined) removed.push(addressOf(at));
+      else set.push(state);
+    }
+    return { set, removed };
+  }
+
+  sweep(): void {
+    this.#touched.clear();
+  }
+
+  #stateAt(scopes: readonly string[], at: Omit<Mapped, 'holders' | 'pushed'>): NatState | undefined {
+    const service = this.seenBy(scopes, at.protocol, at.hex, at.port);
+    if (service === undefined) return undefined;
+    return { ...addressOf(at), identity: service.identity, workloadPort: service.port };
+  }
+
+  /** Of several published under one address and port, the first by id. */
+  #serviceOf(mapped: Mapped | undefined): Service | undefined {
+    if (mapped === undefined) return undefined;
+    const { pushed } = mapped;
+    const identity = pushed === undefined ? 0 : this.#identityOf(pushed.workloadId);
+    if (pushed !== undefined && identity !== 0) return { workloadId: pushed.workloadId, identity, port: pushed.toPort };
+    let first: Service | undefined;
+    for (const holder of mapped.holders.values())
+      if (first === undefined || holder.workloadId < first.workloadId) first = holder;
+    return first;
+  }
+
+  #at(place: { scope: string; protocol: number; hex: string; port: number; key: string }): Mapped {
+    const { scope, protocol, hex, port, key } = place;
+    this.#touched.set(key, { scope, protocol, hex, port });
+    let mapped = this.#mapped.get(key);
+    if (mapped === undefined) {
+      mapped = { scope, protocol, hex, port, holders: new Map(), pushed: undefined };
+      this.#mapped.set(key, mapped);
+    }
+    return mapped;
+  }
+
+  #touchKey(key: string): void {
+    const mapped = this.#mapped.get(key);
+    if (mapped !== undefined) this.#touched.set(key, mapped);
+  }
+
+  #drop(key: string): void {
+    const mapped = this.#mapped.get(key);
+    if (mapped !== undefined && mapped.holders.size === 0 && mapped.pushed === undefined) this.#mapped.delete(key);
+  }
+}
+
+function addressOf(at: { readonly protocol: number; readonly hex: string; readonly port: number }): NatAddress {
+  return { space: WORLD, protocol: at.protocol, address: addressFromHex(at.hex), port: at.port };
+}
