@@ -192,6 +192,7 @@ async function start(
   const ends = new EndResolver({
     workload: (id) => store.get('workload', id),
     at: (ipHex, hostId) => index.at(ipHex, hostId),
+    ofHost: (hostId) => index.ofHost(hostId),
     identityOf: (id) => distributor.identityOf(id),
     workloadsOf: (identity) => distributor.workloadsOf(identity),
   });

@@ -1,5 +1,6 @@
 // Names the ends of flow records by what is known at this moment: workload, labels, identity.
-import { addressHex } from '@ringfence/proto/address.js';
+import { addressHex, parsePrefix, prefixCovers } from '@ringfence/proto/address.js';
+import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { WorkloadRecord } from '../store/records.js';
 import type { FlowEndInfo } from './block.js';
 
@@ -8,6 +9,8 @@ export interface EndSource {
   workload(id: string): WorkloadRecord | undefined;
   /** Present workloads that an agent on this host may see under an address. */
   at(ipHex: string, hostId: string): readonly WorkloadRecord[];
+  /** All workloads of a host, gone ones included. */
+  ofHost(hostId: string): readonly WorkloadRecord[];
   identityOf(workloadId: string): number;
   workloadsOf(identity: number): readonly string[];
 }
@@ -15,6 +18,13 @@ export interface EndSource {
 const SNAPSHOTS_MAX = 200_000;
 /** Members of an identity that are compared for what they have in common. */
 const MEMBERS_MAX = 64;
+
+const LOOPBACK = ['127.0.0.0/8', '::1'].flatMap((text) => {
+  const prefix = parsePrefix(text);
+  return 'problem' in prefix ? [] : [prefix];
+});
+/** What shares the host's own loopback; a container has another one. */
+const ON_HOST: ReadonlySet<number> = new Set([WorkloadKind.WORKLOAD_KIND_HOST, WorkloadKind.WORKLOAD_KIND_CGROUP]);
 
 const NOBODY: FlowEndInfo = { workloadId: '', workloadName: '', hostId: '', labels: {}, identity: 0 };
 
@@ -36,10 +46,13 @@ export class EndResolver {
 
   /**
    * The other end as seen from `hostId`: the one workload that has the address and the identity; of several (a host and its services
-   * share one address) what they have in common; of none the only workload of the identity. `ip` is mapped bytes.
+   * share one address) what they have in common; of none the only workload of the identity. Loopback is the reporting host itself,
+   * with the services on it. `ip` is mapped bytes.
    */
   remote(ip: Uint8Array, identity: number, hostId: string): FlowEndInfo {
-    const here = this.#source.at(addressHex(ip), hostId);
+    const here = LOOPBACK.some((prefix) => prefixCovers(prefix, ip))
+      ? this.#source.ofHost(hostId).filter(({ present, kind }) => present && ON_HOST.has(kind))
+      : this.#source.at(addressHex(ip), hostId);
     const fitting = identity === 0 ? here : here.filter((record) => this.#source.identityOf(record.id) === identity);
     const [only] = fitting;
     if (only !== undefined && fitting.length === 1) return this.#snapshot(only);

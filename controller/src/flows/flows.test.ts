@@ -38,7 +38,7 @@ function record(id: string, more: Partial<WorkloadRecord> = {}): WorkloadRecord 
   };
 }
 
-const NOBODY: EndSource = { workload: () => undefined, at: () => [], identityOf: () => 0, workloadsOf: () => [] };
+const NOBODY: EndSource = { workload: () => undefined, at: () => [], ofHost: () => [], identityOf: () => 0, workloadsOf: () => [] };
 
 function parts(historyMax = 100_000, source: EndSource = NOBODY) {
   const history = new MemoryHistory(historyMax);
@@ -203,6 +203,7 @@ test('the remote end is the workload with address and identity, the only one of 
   const source: EndSource = {
     workload: (id) => byId.get(id),
     at: (ip) => (ip.endsWith('0a000002') ? [a, b] : ip.endsWith('0a000003') ? [b] : []),
+    ofHost: () => [],
     identityOf: (id) => identities.get(id) ?? 0,
     workloadsOf: (identity) => [...identities].filter(([, n]) => n === identity).map(([id]) => id),
   };
