@@ -56,8 +56,9 @@ export function changesOf({ compiler, fleet, policy, numbers }: Compiled, size: 
   const addRule = (spec: RuleSpec) => {
     const [rule] = resolvePolicy({ ...fleet.document, rules: [spec] }, numbers).rules;
     if (rule === undefined) throw new Error(`Cannot add rule ${spec.id}: found nothing after resolving it`);
+    const changed = { ...policy, rules: [...policy.rules, rule] };
     return {
-      apply: () => compiler.setPolicy({ ...policy, rules: [...policy.rules, rule] }, 2),
+      apply: () => compiler.setPolicy(changed, 2),
       revert: () => compiler.setPolicy(policy, 1),
     };
   };

@@ -79,6 +79,11 @@ export const groups: readonly Group[] = [
     load: async () => (await import('./explain.js')).define,
   },
   {
+    name: 'reach',
+    summary: 'who may talk to whom, from manifests and policy files alone',
+    load: async () => (await import('./reach.js')).define,
+  },
+  {
     name: 'nat',
     summary: 'translated addresses in front of workloads',
     load: async () => (await import('./nat.js')).define,

@@ -19,6 +19,18 @@ export interface SourceFiles {
   wholeFolder: boolean;
 }
 
+/** What kind of files a command reads. */
+export interface FileKind {
+  /** For messages: "Cannot read <noun>". */
+  noun: string;
+  /** Of names below a folder. */
+  pattern: RegExp;
+  /** What the pattern means, for messages. */
+  wanted: string;
+}
+
+const policy: FileKind = { noun: 'policy', pattern: /\.ya?ml$/, wanted: '.yaml or .yml' };
+
 const bytesMax = 16 * 1024 * 1024;
 
 /**
@@ -30,20 +42,21 @@ export async function readPolicyFiles(
   io: Io,
   paths: readonly string[],
   base: string | undefined,
+  kind: FileKind = policy,
 ): Promise<SourceFiles> {
   const files: SourceFile[] = [];
   let folders = 0;
   for (const path of paths) {
     if (path === '-') {
-      files.push({ name: 'stdin.yaml', path: '-', content: await readStdin(io) });
+      files.push({ name: 'stdin.yaml', path: '-', content: await readStdin(io, kind) });
       continue;
     }
-    if (await isFolder(path)) {
+    if (await isFolder(path, kind)) {
       folders += 1;
-      const names = await yamlBelow(path);
+      const names = await filesBelow(path, kind);
       if (names.length === 0)
-        throw usageError('Cannot read policy', 'found no files', 'a .yaml or .yml file', { where: path });
-      for (const name of names) files.push(await readSource(name, join(path, name)));
+        throw usageError(`Cannot read ${kind.noun}`, 'found no files', `a ${kind.wanted} file`, { where: path });
+      for (const name of names) files.push(await readSource(name, join(path, name), kind));
       continue;
     }
     const name = base === undefined ? basename(path) : relative(base, path).split(sep).join('/');
@@ -51,7 +64,7 @@ export async function readPolicyFiles(
       throw usageError('Cannot name the policy file', 'found a file outside --base', `a file below ${base}`, {
         where: path,
       });
-    files.push(await readSource(name, path));
+    files.push(await readSource(name, path, kind));
   }
   const seen = new Map<string, string>();
   for (const { name, path } of files) {
@@ -65,62 +78,64 @@ export async function readPolicyFiles(
   return { files, wholeFolder: folders === 1 && paths.length === 1 };
 }
 
-/** Names of YAML files below a folder, relative to it, sorted. */
-async function yamlBelow(folder: string, prefix = ''): Promise<string[]> {
+/** Names of files of this kind below a folder, relative to it, sorted. */
+async function filesBelow(folder: string, kind: FileKind, prefix = ''): Promise<string[]> {
   const names: string[] = [];
   for (const entry of (await readdir(join(folder, prefix))).sort()) {
     if (entry.startsWith('.')) continue;
     const name = `${prefix}${entry}`;
     const info = await stat(join(folder, name));
-    if (info.isDirectory()) names.push(...(await yamlBelow(folder, `${name}/`)));
-    else if (/\.ya?ml$/.test(entry)) names.push(name);
+    if (info.isDirectory()) names.push(...(await filesBelow(folder, kind, `${name}/`)));
+    else if (kind.pattern.test(entry)) names.push(name);
   }
   return names;
 }
 
-async function isFolder(path: string): Promise<boolean> {
+async function isFolder(path: string, kind: FileKind): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
-    throw fileError(error, path);
+    throw fileError(error, path, kind);
   }
 }
 
-async function readSource(name: string, path: string): Promise<SourceFile> {
+async function readSource(name: string, path: string, kind: FileKind): Promise<SourceFile> {
   try {
     const bytes = await readFile(path);
-    return { name, path, content: decode(bytes, path) };
+    return { name, path, content: decode(bytes, path, kind) };
   } catch (error) {
-    throw error instanceof CliError ? error : fileError(error, path);
+    throw error instanceof CliError ? error : fileError(error, path, kind);
   }
 }
 
-async function readStdin(io: Io): Promise<string> {
+async function readStdin(io: Io, kind: FileKind): Promise<string> {
   const text = await readAll(io.stdin, bytesMax);
   if (text === undefined)
-    throw usageError('Cannot read policy', `found more than ${bytesMax} bytes`, 'less', { where: 'standard input' });
+    throw usageError(`Cannot read ${kind.noun}`, `found more than ${bytesMax} bytes`, 'less', {
+      where: 'standard input',
+    });
   return text;
 }
 
 /** UTF-8, strictly: the place of the first bad byte is told. */
-function decode(bytes: Buffer, path: string): string {
+function decode(bytes: Buffer, path: string, kind: FileKind): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes);
   } catch {
     const good = bytes.toString('utf8').indexOf('\ufffd');
     const line = bytes.toString('utf8').slice(0, good).split('\n').length;
-    throw usageError('Cannot read policy', 'found bytes that are no text', 'UTF-8', { where: `${path}:${line}` });
+    throw usageError(`Cannot read ${kind.noun}`, 'found bytes that are no text', 'UTF-8', { where: `${path}:${line}` });
   }
 }
 
-function fileError(error: unknown, path: string): CliError {
+function fileError(error: unknown, path: string, kind: FileKind): CliError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   const missing = code === 'ENOENT' || code === 'ENOTDIR';
   return new CliError({
     code: 'RF_CLI_FILE',
-    what: 'Cannot read policy',
+    what: `Cannot read ${kind.noun}`,
     found: `found ${missing ? 'no such file' : code}`,
-    wanted: 'a YAML file or a folder of them',
+    wanted: `a ${kind.wanted} file or a folder of them`,
     where: path,
     exit: missing ? ExitCode.notFound : ExitCode.usage,
     cause: error,

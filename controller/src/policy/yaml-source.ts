@@ -40,8 +40,14 @@ export interface YamlDocument {
 
 const FOUND_MAX = 60;
 
-/** Every document of a file with every syntax error of it. Documents with an error have no value. */
-export function readYaml(file: SourceFile): { readonly documents: YamlDocument[]; readonly problems: PolicyProblem[] } {
+/**
+ * Every document of a file with every syntax error of it. Documents with an error have no value. `merge`: keys `<<` take in the
+ * mapping behind them, as Kubernetes tools read manifests.
+ */
+export function readYaml(
+  file: SourceFile,
+  merge = false,
+): { readonly documents: YamlDocument[]; readonly problems: PolicyProblem[] } {
   const lines = new LineCounter();
   const problems: PolicyProblem[] = [];
   const parsed = parseAllDocuments(file.text, {
@@ -50,6 +56,7 @@ export function readYaml(file: SourceFile): { readonly documents: YamlDocument[]
     uniqueKeys: true,
     stringKeys: true,
     strict: true,
+    merge,
   });
   const documents: YamlDocument[] = [];
   for (const doc of 'empty' in parsed ? [] : parsed) {

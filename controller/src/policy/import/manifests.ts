@@ -65,7 +65,7 @@ export function readManifests(files: readonly SourceFile[]): Manifests {
   const others: YamlDocument[] = [];
   const objects: K8sObject[] = [];
   for (const file of files) {
-    const { documents, problems: syntax } = readYaml(file);
+    const { documents, problems: syntax } = readYaml(file, true);
     problems.push(...syntax);
     for (const document of documents) {
       if (document.value === undefined || document.value === null) continue;

@@ -116,6 +116,55 @@ spec:
     expect(toFront.map(formatRow)).toEqual(['jobs/nightly[CronJob] => shop/front[Deployment] : All Connections']);
   });
 
+  it('takes in merge keys, null fields, empty documents and comments, as Kubernetes tools do', () => {
+    const text = `
+# a chart
+--- # nothing here
+---
+# Source: chart/templates/web.yaml
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: null}
+common: &common {app: web}
+spec:
+  template:
+    metadata:
+      labels: {<<: *common, tier: front}
+      annotations:
+    spec: {containers: null}
+...
+---
+kind: PodList
+apiVersion: v1
+items: null
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed, creationTimestamp: null}
+spec: {podSelector: {matchLabels: {app: web, tier: front}}, ingress: null, egress: null, policyTypes: [Ingress, Egress]}
+status: {}
+`;
+    expect(rowsOf(text)).toEqual([]);
+  });
+
+  it('leaves files out that are neither manifests nor policy, and says so, but not a policy with a mistake', () => {
+    const files = [
+      { name: 'web.yaml', text: deployment('web', 'app: web') },
+      { name: 'values.yaml', text: '# defaults\nreplicaCount: 3\n' },
+      { name: 'NOTES.yaml', text: 'Thank you for installing.\n' },
+    ];
+    const report = reachReport(files, NOW);
+    expect(report.problems.map(({ code, file, warning }) => [code, file, warning])).toEqual([
+      ['RF_REACH_STRANGER', 'values.yaml', true],
+      ['RF_REACH_STRANGER', 'NOTES.yaml', true],
+    ]);
+    expect(report.problems[0]?.found).toBe('replicaCount: 3');
+    expect(report.rows.length).toBe(2);
+    const wrong = reachReport([...files, { name: 'policy.yaml', text: 'rules: []\nmode: []\n' }], NOW);
+    expect(wrong.rows).toEqual([]);
+    expect(wrong.problems.filter(({ warning }) => !warning).map(({ file }) => file)).toEqual(['policy.yaml']);
+  });
+
   it('reads our own policy and inventory as well', () => {
     const inventory = `
 workloads:

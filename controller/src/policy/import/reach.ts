@@ -6,7 +6,7 @@ import { canonicalDocument } from '../canonical.js';
 import { type ConnectionEnd, NOWHERE } from '../connection.js';
 import { effectiveMode } from '../evaluate.js';
 import { distinguishedRanges, formatRange } from '../ip-ranges.js';
-import type { Labels, Policy, PolicyDocument, PolicyProblem } from '../model.js';
+import { EMPTY_DOCUMENT, type Labels, type Policy, type PolicyDocument, type PolicyProblem } from '../model.js';
 import { checkDocument, parsePolicy, resolvePolicy } from '../parse.js';
 import { ALL_PORTS, intersect, isEmptySet, type PortSet, unite } from '../port-set.js';
 import { formatPorts, protocolName } from '../ports.js';
@@ -193,8 +193,10 @@ function splitOthers(files: readonly SourceFile[], names: readonly string[]) {
   const problems: PolicyProblem[] = [];
   for (const file of files.filter(({ name }) => names.includes(name))) {
     const read = readInventory(file);
-    if (read === undefined) policyFiles.push(file);
-    else {
+    if (read === undefined) {
+      if (isPolicy(file)) policyFiles.push(file);
+      else problems.push(strangerProblem(file));
+    } else {
       inventory.push(...read.items);
       problems.push(...read.problems);
     }
@@ -224,6 +226,29 @@ function readInventory(file: SourceFile): { items: InventoryItem[]; problems: Po
     problems.push({ code: 'RF_INVENTORY', message, file: file.name, line, column, found, wanted, warning: false });
   });
   return { items, problems };
+}
+
+/** Has a section of a policy file. What has none (values of a chart, a list of resources) cannot be one with a mistake in it. */
+function isPolicy(file: SourceFile): boolean {
+  return readYaml(file).documents.some(
+    ({ value }) =>
+      typeof value === 'object' && value !== null && Object.keys(EMPTY_DOCUMENT).some((key) => key in value),
+  );
+}
+
+function strangerProblem(file: SourceFile): PolicyProblem {
+  const wanted = 'a Kubernetes object, a Ringfence policy or an inventory';
+  const found = (file.text.split('\n').find((line) => /^[^\s#-]/.test(line)) ?? '').trim().slice(0, 60);
+  return {
+    code: 'RF_REACH_STRANGER',
+    message: `Cannot use ${file.name}: found ${found}, wanted ${wanted}; the answer leaves it out`,
+    file: file.name,
+    line: 0,
+    column: 0,
+    found,
+    wanted,
+    warning: true,
+  };
 }
 
 function isInventory(value: unknown): boolean {
