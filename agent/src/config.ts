@@ -82,7 +82,7 @@ export const configSchema = z.strictObject({
   ringBytes: bytes(65_536, 268_435_456).refine(isPowerOfTwo, 'a power of two').default(4_194_304),
   /** Bytes of each per-CPU ring of denies; a power of two. */
   denyRingBytes: bytes(65_536, 268_435_456).refine(isPowerOfTwo, 'a power of two').default(1_048_576),
-  /** policy: as the assignment says; reject: RST and ICMP unreachable always; drop: silently always. */
+  /** policy: as the assignment says; reject: RST and ICMP unreachable always; drop: silently always. What is isolated: silently. */
   rejectMode: z.enum(['policy', 'reject', 'drop']).default('policy'),
   /** Containers and cgroups that the controller has not assigned: seen but untouched, or cut off but for the failsafes. */
   unassigned: z.enum(['visibility', 'isolate']).default('visibility'),

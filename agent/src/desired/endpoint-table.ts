@@ -60,7 +60,8 @@ export class EndpointTable {
         policyVersion: assignment === undefined ? 0 : instructions.policyVersion,
         flags:
           (endpoint.isolated ? EndpointFlag.ISOLATED : 0) |
-          (reject ? EndpointFlag.REJECT : 0) |
+          // What is cut off answers nothing; and one that is yet to be let in retries instead of failing.
+          (reject && !endpoint.isolated ? EndpointFlag.REJECT : 0) |
           (local.kind === WorkloadKind.WORKLOAD_KIND_HOST ? EndpointFlag.HOST : 0),
         modeIn: endpoint.modeIn,
         modeOut: endpoint.modeOut,
