@@ -101,7 +101,7 @@ export const revokeKey: Action<[string], RevokeOptions> = async (invocation, opt
 export const keyHistory: Action<[string], { limit: string }> = async (invocation, options, keyId) => {
   const limit = parseWhole(options.limit, '--limit', 1, 1000);
   const connection = await invocation.connect();
-  const filter = { actions: ['pairing.', 'key.'], actor: '', object: '', hostId: '', keyId, sinceMs: 0n };
+  const filter = { actions: ['pairing.', 'key.', 'quarantine.'], actor: '', object: '', hostId: '', keyId, sinceMs: 0n };
   const { entries } = await connection.call('read the history', AuditService.list, { filter, limit, before: 0n });
   await invocation.printer.list({
     name: 'entries',
