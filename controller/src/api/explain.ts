@@ -19,6 +19,7 @@ import { type KnownDimensions, labelsFromWire, labelsToWire, quote } from './con
 import { invalid } from './errors.js';
 import type { PolicyBook, PolicyInForce } from './policy-book.js';
 import { notesOf, type ReadPolicy, ruleInfo } from './policy-words.js';
+import { mappedAt, seenAs } from './seen-as.js';
 import type { WorkloadView } from './workload-view.js';
 import { findWorkload } from './workloads-service.js';
 
@@ -53,8 +54,9 @@ export function explain(options: ExplainOptions, request: ExplainRequest): Expla
     throw invalid('RF_EXPLAIN', `Cannot explain: found port ${request.port}, wanted 0 to 65535`);
   const draft = request.draft ? readDraft(options.policy) : undefined;
   const notes: string[] = [];
-  const target = endOf(options, request.destination, 'destination');
-  const source = pickAddress(endOf(options, request.source, 'source'), target.address);
+  const named = endOf(options, request.destination, 'destination');
+  const source = pickAddress(endOf(options, request.source, 'source'), named.address);
+  const { target, port } = translated(options, source, named, request, notes);
   const destination = pickAddress(target, source.address);
   for (const [name, end] of [
     ['source', source],
@@ -64,7 +66,7 @@ export function explain(options: ExplainOptions, request: ExplainRequest): Expla
       notes.push(`The ${name} has no address: rules by IP list are not considered for it.`);
   }
   const decide = (own: End, other: End, direction: Direction.DIRECTION_INBOUND | Direction.DIRECTION_OUTBOUND) =>
-    decisionAt(options, draft ?? policyAt(options.policy, own), own, other, request, direction, notes);
+    decisionAt(options, draft ?? policyAt(options.policy, own), own, other, { ...request, port }, direction, notes);
   const outbound = decide(source, destination, Direction.DIRECTION_OUTBOUND);
   const inbound = decide(destination, source, Direction.DIRECTION_INBOUND);
   if (outbound === undefined && inbound === undefined) {
@@ -118,7 +120,9 @@ function endOf(options: ExplainOptions, end: ExplainEnd | undefined, name: strin
           'RF_ADDRESS',
           `Cannot explain: found ${quote(end.end.value)} as ${name}, wanted an IPv4 or IPv6 address`,
         );
-      const [record, ...others] = options.index.at(Buffer.from(address).toString('hex'), '');
+      const [record, ...others] = options.distributor.topology
+        .behind('', Buffer.from(address).toString('hex'))
+        .map((id) => findWorkload(options.index, id));
       // Of several workloads on one address the host itself stands for them; candidates count them all.
       const chosen = others.length === 0 ? record : ([record, ...others].find((r) => r?.localId === 'host') ?? record);
       return { workload: chosen, record: chosen, address };
@@ -154,14 +158,14 @@ function decisionAt(
   if (subject === undefined || (own.record?.hostId ?? '') === '')
     if (!hypothetical || subject === undefined) return undefined;
   const hostId = own.record?.hostId ?? '';
-  const candidates = candidatesOf(options, other, hostId);
+  const { candidates, remote } = candidatesOf(options, own, other, hostId, request, direction, notes);
   if (candidates.length > 1) {
     notes.push(
       `${candidates.length} workloads share the ${direction === Direction.DIRECTION_INBOUND ? 'source' : 'destination'} address: allowed when one of them is.`,
     );
   }
   const nowMs = options.now();
-  const tuple: Tuple = { protocol: request.protocol, port: request.port, remote: other.address ?? NO_ADDRESS };
+  const tuple: Tuple = { protocol: request.protocol, port: request.port, remote: remote ?? NO_ADDRESS };
   const decision = evaluate(read.policy, subject, candidates, tuple, direction, nowMs);
   // Labels without a workload ask what the rules say, not what a mode would let pass.
   const mode = hypothetical ? Mode.MODE_ENFORCE : decision.mode;
@@ -202,14 +206,35 @@ function decisionAt(
   };
 }
 
-/** Who may be behind the other end's address, as the deciding host sees it; ascending by identity. */
-function candidatesOf(options: ExplainOptions, other: End, hostId: string): PolicyWorkload[] {
-  if (other.workload === undefined) return [];
-  if (other.record === undefined || other.address === undefined) return [other.workload];
-  const sharing = options.index.at(Buffer.from(other.address).toString('hex'), hostId);
+/** An address and port that are a mapping's mean the workload behind it and its own port. */
+function translated(options: ExplainOptions, source: End, target: End, request: ExplainRequest, notes: string[]) {
+  const same = { target, port: request.port };
+  if (request.destination?.end?.$case !== 'address' || target.address === undefined) return same;
+  const service = mappedAt(options.distributor.topology, source.record?.hostId ?? '', target.address, request);
+  if (service === undefined) return same;
+  const record = findWorkload(options.index, service.workloadId);
+  notes.push(`${formatAddress(target.address)} port ${request.port} is port ${service.port} of ${record.name}.`);
+  return { target: { workload: record, record, address: target.address }, port: service.port };
+}
+
+/** Who may be behind the other end's address, as the deciding host sees it, ascending by identity; and that address. */
+function candidatesOf(
+  options: ExplainOptions,
+  own: End,
+  other: End,
+  hostId: string,
+  request: ExplainRequest,
+  direction: Direction.DIRECTION_INBOUND | Direction.DIRECTION_OUTBOUND,
+  notes: string[],
+): { readonly candidates: PolicyWorkload[]; readonly remote: Uint8Array | undefined } {
+  if (other.workload === undefined) return { candidates: [], remote: other.address };
+  if (other.record === undefined || hostId === '') return { candidates: [other.workload], remote: other.address };
+  const { topology } = options.distributor;
+  const seen = seenAs(topology, hostId, other.record, other.address ?? own.address, request, direction);
+  if (seen.note !== '' && !notes.includes(seen.note)) notes.push(seen.note);
+  const records = seen.behind.map((id) => findWorkload(options.index, id));
   const identity = (record: WorkloadRecord) => options.distributor.identityOf(record.id);
-  const all = sharing.some(({ id }) => id === other.record?.id) ? sharing : [other.record];
-  return all.sort((a, b) => identity(a) - identity(b));
+  return { candidates: records.sort((a, b) => identity(a) - identity(b)), remote: seen.address ?? other.address };
 }
 
 const WORDS: Readonly<Record<NonNullable<Mismatch>, string>> = {
