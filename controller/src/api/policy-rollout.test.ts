@@ -160,6 +160,13 @@ test('canary: only its hosts get the version, both ends decide by their own, and
   });
   await at(2, 1);
   expect([...db.sets.values()]).toEqual(before);
+  // The host that is left alone is not behind either.
+  const { hosts } = await call(rf.admin.hosts, rf.admin.hosts.list, {});
+  expect(hosts.map((h) => [h.policyVersion, h.policyVersionWanted])).toEqual([
+    [1, 1],
+    [2, 2],
+  ]);
+  expect(hosts.every((h) => h.revisionAcked === h.revisionWanted)).toBe(true);
   expect(await get()).toMatchObject({ policyVersion: 1, rollout: { version: 2 } });
   expect(await states()).toEqual({ 1: 'IN_FORCE', 2: 'CANARY' });
   // The source may use port 2 only, the destination provides port 1 only: neither passes between them.

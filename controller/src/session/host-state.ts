@@ -77,6 +77,7 @@ export class HostState {
 
   /** Takes a delta (or, with full, the whole state) as `revision`, which must have grown. Returns the keys that changed. */
   apply(delta: HostDelta, revision: number): CellKey[] {
+    const standing = this.#revision;
     this.#begin(revision);
     const changed = this.setPolicyVersion(delta.policyVersion, revision);
     const before = delta.full ? new Set(this.#live(['set', 'assignment', 'binding', 'cidr', 'nat'])) : undefined;
@@ -99,6 +100,8 @@ export class HostState {
       const cell = this.#cells.get(key)?.cell;
       if (cell !== undefined) put({ ...cell, value: undefined });
     }
+    // A revision that changes nothing would never be sent, and the host would look behind for ever.
+    if (changed.length === 0) this.#revision = standing;
     return changed;
   }
 
@@ -107,8 +110,8 @@ export class HostState {
    * they have in force. `confirmByMs` as above; when not given, it stays. Returns the key that changed.
    */
   setPolicyVersion(version: number, revision: number, confirmByMs = this.#confirmByMs): CellKey[] {
-    this.#begin(revision);
     if (version === this.#policyVersion && confirmByMs === this.#confirmByMs) return [];
+    this.#begin(revision);
     this.#policyVersion = version;
     this.#confirmByMs = confirmByMs;
     this.#versionRevision = revision;
