@@ -14,7 +14,7 @@ interface FilterOptions {
   actor?: string;
   object?: string;
   host?: string;
-  key?: string;
+  keyId?: string;
   since?: string;
 }
 
@@ -57,7 +57,7 @@ function filterOf(invocation: Invocation, options: FilterOptions) {
     actor: options.actor ?? '',
     object: options.object ?? '',
     hostId: options.host ?? '',
-    keyId: options.key ?? '',
+    keyId: options.keyId ?? '',
     sinceMs: since / 1000n,
   };
 }

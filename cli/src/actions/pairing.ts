@@ -3,7 +3,7 @@ import type { Action } from '../app.js';
 import { pairingColumns, pairingJson } from '../views/pairing.js';
 
 interface ListOptions {
-  key?: string;
+  keyId?: string;
   host?: string;
   denied?: boolean;
 }
@@ -11,7 +11,7 @@ interface ListOptions {
 /** `pairing list`. */
 export const listPairings: Action<[], ListOptions> = async (invocation, options) => {
   const connection = await invocation.connect();
-  const request = { keyId: options.key ?? '', hostId: options.host ?? '', deniedOnly: options.denied ?? false };
+  const request = { keyId: options.keyId ?? '', hostId: options.host ?? '', deniedOnly: options.denied ?? false };
   const { pairings } = await connection.call('list pairings', PairingService.listPairings, request);
   await invocation.printer.list({
     name: 'pairings',

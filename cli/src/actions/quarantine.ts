@@ -8,7 +8,7 @@ import { quarantineColumns, quarantinedColumns, quarantineInfoJson, quarantineJs
 
 interface AddOptions {
   label?: string[];
-  key?: string;
+  keyId?: string;
   preview?: boolean;
   reason?: string;
   yes?: boolean;
@@ -16,13 +16,13 @@ interface AddOptions {
 
 /** `quarantine add`: tells what it would hold, asks, and holds it. */
 export const addQuarantine: Action<[string[]], AddOptions> = async (invocation, options, workloads) => {
-  const named = [workloads.length > 0, options.label !== undefined, options.key !== undefined].filter(Boolean).length;
+  const named = [workloads.length > 0, options.label !== undefined, options.keyId !== undefined].filter(Boolean).length;
   if (named !== 1)
     throw usageError('Cannot quarantine', `found ${named} of workloads, --label and --key`, 'exactly one');
   const { printer } = invocation;
   const request = {
     selector: parseSelector(options.label ?? [], '--label'),
-    keyId: options.key ?? '',
+    keyId: options.keyId ?? '',
     workloads,
     reason: options.reason ?? '',
   };

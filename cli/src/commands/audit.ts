@@ -12,7 +12,7 @@ export const define: Define = (command, app) => {
       .option('--actor <name>', 'by this operator, or by "host:<id>" for what an agent reported')
       .option('--object <id>', 'about this workload, key, profile, host, token or version, by id')
       .option('--host <host>', 'about this host, by id')
-      .option('--key <key-id>', 'about this pairing key')
+      .option('--key-id <id>', 'about this pairing key')
       .option('--since <time>', timeSyntax);
   }
   list.option('-n, --limit <n>', 'at most so many', '100').action(app.action(async () => (await load()).listAudit));

@@ -89,7 +89,7 @@ export const definePairing: Define = (command, app) => {
   command
     .command('list')
     .description('What was paired, and what was denied and why.')
-    .option('--key <key-id>', 'by this key')
+    .option('--key-id <id>', 'by this key')
     .option('--host <host>', 'on this host, by id')
     .option('--denied', 'denied ones only')
     .action(app.action(async () => (await load()).listPairings));
@@ -101,7 +101,7 @@ export const defineQuarantine: Define = (command, app) => {
     .command('add [workloads...]')
     .description('Cut workloads off but for the failsafes: by name, by label, or all that a key has paired.')
     .addOption(repeatable('-l, --label <selector>', `whatever matches, now and later: ${selectorSyntax}`))
-    .option('--key <key-id>', 'whatever this key has paired or pairs')
+    .option('--key-id <id>', 'whatever this key has paired or pairs')
     .option('--preview', 'only tell what would be held; change nothing')
     .option('--reason <text>', 'why, kept')
     .addOption(confirmation())
