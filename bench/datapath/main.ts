@@ -1,9 +1,7 @@
 // bench/datapath: what enforcement costs on one path, for policies of growing size, beside nftables and ipset. Prints the table
 // and writes it to bench/RESULTS.md.   node bench/dist/datapath/main.js [--rounds 7] [--seconds 0.5] [--sizes 10,1000,10000,100000]
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { repository } from '@ringfence/lab/paths.js';
+import { RESULTS, writeSection } from '../results.js';
 import { type Load, measure, median } from './measure.js';
 import { memberAddresses } from './members.js';
 import { iptables, nftables } from './netfilter.js';
@@ -18,7 +16,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '7' },
     seconds: { type: 'string', default: '0.5' },
     sizes: { type: 'string', default: '10,1000,10000,100000' },
-    out: { type: 'string', default: join(repository, 'bench', 'RESULTS.md') },
+    out: { type: 'string', default: RESULTS },
   },
 });
 const rounds = Number(values.rounds);
@@ -96,4 +94,4 @@ const results: SizeResult[] = [];
 for (const size of values.sizes.split(',').map(Number)) results.push(await runSize(size));
 const text = report(results, { rounds, seconds });
 process.stdout.write(text);
-writeFileSync(values.out, text);
+writeSection(text, values.out);

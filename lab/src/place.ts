@@ -144,9 +144,9 @@ export class Place {
     private readonly logFile: string,
   ) {}
 
-  /** The same place, its processes bound to one processor. */
+  /** The same place, its processes bound to one processor and ahead of everything ordinary there. */
   onCpu(cpu: number): Place {
-    const placement = { ...this.placement, cpu };
+    const placement = { ...this.placement, cpu, realtime: true };
     return new Place(this.name, this.addresses, this.netns, placement, this.toolPath, this.logFile);
   }
 

@@ -17,6 +17,8 @@ export interface Placement {
   privateMounts?: boolean;
   /** The only processor it may run on. */
   cpu?: number;
+  /** Before every ordinary process of that processor: for measurements beside other work. Needs `cpu`. */
+  realtime?: boolean;
 }
 
 export interface ProcessSpec extends Placement {
@@ -66,6 +68,7 @@ export class LabProcess {
     if (spec.netns) launcher.push('--netns', spec.netns);
     if (spec.enter !== undefined) launcher.push('--enter', String(spec.enter));
     if (spec.cpu !== undefined) launcher.push('--cpu', String(spec.cpu));
+    if (spec.realtime) launcher.push('--realtime');
     if (spec.privateMounts) launcher.push('--private-mounts');
     mkdirSync(dirname(spec.logFile), { recursive: true });
     const log = createWriteStream(spec.logFile, { flags: 'a' });

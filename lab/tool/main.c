@@ -146,7 +146,8 @@ static const struct {
 	{"attempts", cmd_attempts, "HOST PORT [--udp] [--interval-ms N] [--timeout-ms N]   new connections, for ever"},
 	{"load", cmd_load, "HOST PORT --mode rr|crr|bulk --seconds S [--connections N] [--size N]"},
 	{"relay", cmd_relay, "SOCKET HOST PORT   unix socket in, TCP out"},
-	{"run", cmd_run, "[--cgroup DIR] [--cpu N] [--netns FILE] [--enter PID] [--private-mounts] -- COMMAND..."},
+	{"run", cmd_run,
+	 "[--cgroup DIR] [--cpu N] [--realtime] [--netns FILE] [--enter PID] [--private-mounts] -- COMMAND..."},
 };
 
 int main(int argc, char **argv)

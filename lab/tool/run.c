@@ -56,6 +56,11 @@ int cmd_run(int argc, char **argv)
 		} else if (!strcmp(argv[i], "--cgroup")) {
 			join_cgroup(value);
 			i++;
+		} else if (!strcmp(argv[i], "--realtime")) {
+			struct sched_param priority = {.sched_priority = 1};
+
+			if (sched_setscheduler(0, SCHED_FIFO, &priority))
+				fail("sched_setscheduler");
 		} else if (!strcmp(argv[i], "--cpu")) {
 			cpu_set_t set;
 
