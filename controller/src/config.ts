@@ -20,6 +20,8 @@ export interface ControllerConfig {
   readonly advertise: string | undefined;
   /** Flow records kept in memory. */
   readonly flowHistory: number;
+  /** Flow records on disk; undefined: in memory only. */
+  readonly flowStore: { readonly days: number; readonly bytes: number } | undefined;
   /** Denied connections are refused (RST, ICMP) rather than dropped silently. */
   readonly reject: boolean;
   readonly logLevel: string;
@@ -41,7 +43,10 @@ export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [optio
   --listen-metrics ADDR    Prometheus metrics, HTTP, loopback only; default off
   --advertise HOST         name or address that agents are told; default: the one they enrolled at
   --ready-file FILE        written with the real addresses once everything serves
-  --flow-history N         flow records kept in memory, 4096 to 4000000; default 200000
+  --flow-history N         newest flow records in memory, 4096 to 4000000; default 200000
+  --flow-store on|off      flow records on disk, below the state directory; default on
+  --flow-store-days N      days that they are kept, 1 to 3650; default 30
+  --flow-store-bytes N     bytes on disk at most, 64 MiB and more, with K, M, G or T; default 100G
   --deny-silently          drop denied connections instead of refusing them
   --log-level LEVEL        ${LEVELS.join(', ')}; default info (RINGFENCE_LOG_LEVEL)
 An address is host:port, IPv6 hosts in brackets; port 0 takes any free one.
@@ -72,6 +77,12 @@ export function readConfig(
   if (!Number.isInteger(flowHistory) || flowHistory < 4096 || flowHistory > 4_000_000) {
     problems.push(`Cannot read --flow-history: found ${values['flow-history']}, wanted a number from 4096 to 4000000`);
   }
+  const flowStore = readFlowStore(
+    values['flow-store'],
+    values['flow-store-days'],
+    values['flow-store-bytes'],
+    problems,
+  );
   const logLevel = values['log-level'] ?? env.RINGFENCE_LOG_LEVEL ?? 'info';
   if (!LEVELS.includes(logLevel))
     problems.push(`Cannot read --log-level: found ${logLevel}, wanted one of ${LEVELS.join(', ')}`);
@@ -84,11 +95,34 @@ export function readConfig(
     readyFile: values['ready-file'],
     advertise: values.advertise,
     flowHistory,
+    flowStore,
     reject: values['deny-silently'] !== true,
     logLevel,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+const FLOW_STORE_BYTES_MIN = 64 * 2 ** 20;
+
+function readFlowStore(
+  on = 'on',
+  daysText = '30',
+  bytesText = '100G',
+  problems: string[],
+): ControllerConfig['flowStore'] {
+  if (on !== 'on' && on !== 'off') problems.push(`Cannot read --flow-store: found ${on}, wanted on or off`);
+  const days = Number(daysText);
+  if (!Number.isInteger(days) || days < 1 || days > 3650) {
+    problems.push(`Cannot read --flow-store-days: found ${daysText}, wanted a number from 1 to 3650`);
+  }
+  const [, digits = '', unit = ''] = /^(\d{1,15})([KMGT]?)$/.exec(bytesText) ?? [];
+  const bytes = Number(digits) * (UNITS[unit] ?? 1);
+  if (bytes < FLOW_STORE_BYTES_MIN) {
+    problems.push(`Cannot read --flow-store-bytes: found ${bytesText}, wanted at least 64M`);
+  }
+  return on === 'on' ? { days, bytes } : undefined;
 }
 
 /** host:port as people and gRPC write it. */
@@ -111,6 +145,9 @@ function parse(argv: readonly string[]) {
         'listen-metrics': text,
         'ready-file': text,
         'flow-history': text,
+        'flow-store': text,
+        'flow-store-days': text,
+        'flow-store-bytes': text,
         'log-level': text,
         'deny-silently': { type: 'boolean' },
         advertise: text,

@@ -57,6 +57,8 @@ import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
 import { MemoryHistory } from './flows/history.js';
 import { FlowIngest } from './flows/ingest.js';
+import { DuckArchive } from './flows/store/duck-archive.js';
+import { MemoryArchive } from './flows/store/memory-archive.js';
 import { FlowUpload } from './flows/upload.js';
 import { Isolation } from './keys/isolation.js';
 import { PairingDesk } from './keys/pairing-desk.js';
@@ -174,7 +176,7 @@ async function start(
   // ---- pairing
   const desk = new PairingDesk({
     state: store,
-    mac: loadSecretMac(join(config.stateDir, 'pairing', 'mac.key')),
+    mac: loadSecretMac(join(config.stateDir, 'pairing', 'mac.key'), store.table('pairingKey').size > 0),
     nowMs: now,
     randomBytes: (length) => randomBytes(length),
     permittedValues: (dimension) => {
@@ -187,7 +189,10 @@ async function start(
   const pairing = { desk, fromPrefix, now };
 
   // ---- flows
-  const history = new MemoryHistory(config.flowHistory);
+  const archive = await openArchive(config, log, now);
+  const history = new MemoryHistory(config.flowHistory, archive?.firstId);
+  const flowArchive = archive ?? new MemoryArchive(history);
+  closers.push(() => flowArchive.close());
   const followers = new Followers();
   const ends = new EndResolver({
     workload: (id) => store.get('workload', id),
@@ -196,7 +201,7 @@ async function start(
     identityOf: (id) => distributor.identityOf(id),
     workloadsOf: (identity) => distributor.workloadsOf(identity),
   });
-  const ingest = new FlowIngest(history, followers, ends);
+  const ingest = new FlowIngest(history, followers, ends, flowArchive);
 
   // ---- ports
   const serving = new ServingCertificate(authority.caPem, authority.server);
@@ -255,6 +260,7 @@ async function start(
     hostView,
     workloadView,
     history,
+    archive: flowArchive,
     followers,
     ingest,
     now,
@@ -283,7 +289,7 @@ async function start(
   });
   const names = { hostIds: hostIdsOf(store), ruleNumber: (id: string) => store.get('rule', id)?.number };
   const ruleId = (number: number) => ruleNames.idOf(number);
-  admin.addService(FlowsService, { ...flowsService({ history, followers, names, ruleId, log }) });
+  admin.addService(FlowsService, { ...flowsService({ archive: flowArchive, followers, names, ruleId, log }) });
   const enrollAddress = () => told(bound.enroll, '');
   admin.addService(HostsService, {
     ...hostsService({ store, index, view: hostView, enrolment, enrollAddress, now, log }),
@@ -320,6 +326,25 @@ async function start(
   };
   log.info({ ...addresses, version, policyVersion: policy.current.version, contextFile }, 'controller serves');
   return { addresses, contextFile, stop };
+}
+
+/** Memory that the flow store's database may take; what needs more spills to disk. */
+const FLOW_STORE_MEMORY = 512 * 2 ** 20;
+
+/** The flow store on disk; undefined when it is switched off. */
+async function openArchive(
+  { stateDir, flowStore }: ControllerConfig,
+  log: Logger,
+  now: () => number,
+): Promise<DuckArchive | undefined> {
+  if (flowStore === undefined) return undefined;
+  return DuckArchive.open({
+    ...flowStore,
+    file: join(stateDir, 'flows', 'flows.duckdb'),
+    memoryBytes: FLOW_STORE_MEMORY,
+    now,
+    onDeath: (error) => log.error({ err: error }, 'the flow store has ended; records are shown live and lost'),
+  });
 }
 
 /** Whether an address lies in a prefix. */

@@ -19,6 +19,25 @@ export interface FilterNames {
 
 const VALUES_MAX = 1000;
 
+/** The filter with names of hosts as ids and rules as numbers: what needs no FilterNames any more. Checks all of it: throws ApiError. */
+export function resolveFilter(filter: FlowFilter | undefined, names: FilterNames): FlowFilter | undefined {
+  flowPredicate(filter, names);
+  if (filter === undefined) return undefined;
+  const resolved = (end: FlowEndFilter | undefined) =>
+    end === undefined ? undefined : { ...end, hosts: hostIds(end.hosts, names) };
+  return {
+    ...filter,
+    rules: ruleNumbers(filter.rules, names).map(String),
+    reporters: hostIds(filter.reporters, names),
+    source: resolved(filter.source),
+    destination: resolved(filter.destination),
+    either: resolved(filter.either),
+  };
+}
+
+/** Reads a filter that resolveFilter made. */
+export const RESOLVED_NAMES: FilterNames = { hostIds: (text) => [text], ruleNumber: (text) => Number(text) };
+
 /** Which end of a record opened the connection. */
 type Side = 'local' | 'remote';
 
@@ -66,18 +85,19 @@ export function other(side: Side): Side {
 
 type EndPredicate = (block: FlowBlock, index: number, side: Side) => boolean;
 
-function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): EndPredicate | undefined {
-  if (filter === undefined) return undefined;
-  for (const [name, value] of Object.entries(filter)) {
-    if (Array.isArray(value) && value.length > VALUES_MAX)
-      throw bad(`${value.length} ${name}`, `at most ${VALUES_MAX}`);
-  }
+/**
+ * What a filter says of an end's workload, labels and host; undefined: nothing. `hosts` are the ids that filter.hosts stands for.
+ * Asked once per distinct end. Throws ApiError RF_SELECTOR.
+ */
+export function endInfoPredicate(
+  filter: FlowEndFilter,
+  hosts: ReadonlySet<string>,
+): ((info: FlowEndInfo) => boolean) | undefined {
   const labels = labelPredicate(filter.selector);
   const workloads = new Set(filter.workloads);
-  const hosts = new Set(hostIds(filter.hosts, names));
-  const named = (filter.selector?.requirements.length ?? 0) + workloads.size + filter.hosts.length > 0;
+  if ((filter.selector?.requirements.length ?? 0) + workloads.size + filter.hosts.length === 0) return undefined;
   const known = new WeakMap<FlowEndInfo, boolean>();
-  const matchesInfo = (info: FlowEndInfo): boolean => {
+  return (info) => {
     const before = known.get(info);
     if (before !== undefined) return before;
     const ids = [info.workloadId, info.workloadName, `${info.hostId}/${info.workloadName}`];
@@ -88,6 +108,15 @@ function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): En
     known.set(info, result);
     return result;
   };
+}
+
+function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): EndPredicate | undefined {
+  if (filter === undefined) return undefined;
+  for (const [name, value] of Object.entries(filter)) {
+    if (Array.isArray(value) && value.length > VALUES_MAX)
+      throw bad(`${value.length} ${name}`, `at most ${VALUES_MAX}`);
+  }
+  const matchesInfo = endInfoPredicate(filter, new Set(hostIds(filter.hosts, names)));
   const prefixes = filter.addresses.map((text) => {
     const prefix = parsePrefix(text);
     if ('problem' in prefix) throw bad(`address ${quote(text)}: ${prefix.problem}`, 'an address or a CIDR');
@@ -101,7 +130,7 @@ function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): En
       const ip = mappedAddress((side === 'local' ? block.localIp : block.remoteIp).subarray(16 * i, 16 * i + 16));
       if (!prefixes.some((prefix) => prefixContains(prefix, ip))) return false;
     }
-    if (!named) return true;
+    if (matchesInfo === undefined) return true;
     const info = block.ends[(side === 'local' ? block.local : block.remote)[i] ?? 0];
     return info !== undefined && matchesInfo(info);
   };

@@ -12,7 +12,7 @@ export function flowRow({ block, index }: FlowRef, ruleId: (number: number) => s
   const rule = block.rule[index] ?? 0;
   const [forward, back] = outbound ? (['Out', 'In'] as const) : (['In', 'Out'] as const);
   return {
-    id: BigInt(block.firstId + index),
+    id: BigInt(block.idAt(index)),
     firstSeenUs: wide(block.firstSeenUs[index]),
     lastSeenUs: wide(block.lastSeenUs[index]),
     source: endOf({ block, index }, from),

@@ -3,14 +3,16 @@ import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { FlowStreamMessage, FlowsServer } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { Logger } from 'pino';
 import { Follower, type Followers } from '../flows/followers.js';
-import type { FlowHistory, FlowRef } from '../flows/history.js';
-import { ApiError, invalid, wireError } from './errors.js';
-import { type FilterNames, flowPredicate } from './flow-filter.js';
+import type { FlowRef } from '../flows/history.js';
+import type { FlowArchive, FlowPage, ResolvedFilter } from '../flows/store/archive.js';
+import { ApiError, invalid, unary, wireError } from './errors.js';
+import { type FilterNames, flowPredicate, RESOLVED_NAMES, resolveFilter } from './flow-filter.js';
+import { backupFlows, flowGraph } from './flow-graph.js';
 import { flowRow } from './flow-rows.js';
 import { type StreamWriter, writer } from './write.js';
 
 export interface FlowsOptions {
-  readonly history: FlowHistory;
+  readonly archive: FlowArchive;
   readonly followers: Followers;
   readonly names: FilterNames;
   /** Id of a rule by its number; empty when it is not known. */
@@ -22,13 +24,15 @@ const QUERY_DEFAULT = 1000;
 const BUFFER_DEFAULT = 4096;
 const BUFFER_MAX = 65_536;
 const FOLLOWERS_MAX = 256;
+/** Records that are read from the archive at once. */
+const PAGE_RECORDS = 16_384;
 /** Rows of one message: some hundred kilobytes with many labels. */
 const ROWS_PER_MESSAGE = 256;
 
 type Out = StreamWriter<FlowStreamMessage>;
 
 export function flowsService(options: FlowsOptions): FlowsServer {
-  const { history, followers, names, log } = options;
+  const { archive, followers, names, log } = options;
   const run = <Request>(call: ServerWritableStream<Request, FlowStreamMessage>, body: (out: Out) => Promise<void>) => {
     const out = writer(call);
     body(out).then(
@@ -37,10 +41,14 @@ export function flowsService(options: FlowsOptions): FlowsServer {
     );
   };
   return {
+    graph: unary(log, (request) => flowGraph(request, archive, names)),
+    backup: unary(log, (request) => backupFlows(request, archive)),
     query: (call) =>
       run(call, async (out) => {
         const { filter, limit } = call.request;
-        await sendRows(out, history.newest(flowPredicate(filter, names), limit || QUERY_DEFAULT), options.ruleId);
+        const resolved = resolveFilter(filter, names);
+        await sendKept(out, resolved, limit || QUERY_DEFAULT, options, () => {});
+        await sendSynced(out, archive);
       }),
     follow: (call) =>
       run(call, async (out) => {
@@ -55,18 +63,18 @@ export function flowsService(options: FlowsOptions): FlowsServer {
             `Cannot follow: found ${followers.count} live tails, wanted fewer than ${FOLLOWERS_MAX}`,
           );
         }
-        const matches = flowPredicate(filter, names);
+        const resolved = resolveFilter(filter, names);
         let wake = () => {};
-        const follower = new Follower(matches, { bufferMax, sample }, () => wake());
-        // Both in one turn of the event loop: a record is in the history or comes live, never both, never neither.
-        const kept = withHistory ? history.newest(matches, historyLimit || Number.MAX_SAFE_INTEGER) : [];
-        const remove = followers.add(follower);
+        const follower = new Follower(flowPredicate(resolved, RESOLVED_NAMES), { bufferMax, sample }, () => wake());
+        let remove = () => {};
+        // In the turn in which the last kept records arrive: a record is among them or comes live, never both, never neither.
+        const join = () => {
+          remove = followers.add(follower);
+        };
         try {
-          await sendRows(out, kept, options.ruleId);
-          const { kept: count, dropped } = history.status();
-          await out.write({
-            body: { $case: 'synced', value: { kept: BigInt(count), historyDropped: BigInt(dropped) } },
-          });
+          if (withHistory) await sendKept(out, resolved, historyLimit, options, join);
+          else join();
+          await sendSynced(out, archive);
           while (!out.isEnded()) {
             const woken = new Promise<void>((resolve) => {
               wake = resolve;
@@ -79,6 +87,31 @@ export function flowsService(options: FlowsOptions): FlowsServer {
         }
       }),
   };
+}
+
+/** Sends the newest `limit` kept records that match, 0: all. `joined` is called when none is left out, also when the reader has gone. */
+async function sendKept(
+  out: Out,
+  filter: ResolvedFilter,
+  limit: number,
+  { archive, ruleId }: FlowsOptions,
+  joined: () => void,
+): Promise<void> {
+  let afterId = limit === 0 ? 0 : await archive.startOfNewest(filter, limit);
+  // A query ends with what it was asked for, also while more arrives.
+  for (let left = limit === 0 ? Number.MAX_SAFE_INTEGER : limit; !out.isEnded(); ) {
+    const page: FlowPage = await archive.page({ filter, afterId, limit: PAGE_RECORDS }, joined);
+    const records = page.records.slice(0, left);
+    await sendRows(out, records, ruleId);
+    left -= records.length;
+    afterId = page.lastId;
+    if (!page.more) return;
+  }
+}
+
+async function sendSynced(out: Out, archive: FlowArchive): Promise<void> {
+  const { kept, dropped } = archive.status();
+  await out.write({ body: { $case: 'synced', value: { kept: BigInt(kept), historyDropped: BigInt(dropped) } } });
 }
 
 /** Sends what waits; false when nothing did. */

@@ -9,6 +9,7 @@ import type { FlowIngest } from '../flows/ingest.js';
 import { formatSelector } from '../policy/selector.js';
 import type { Distributor } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
+import type { FlowArchive } from '../flows/store/archive.js';
 import type { PersistentNumbers } from '../store/numbers.js';
 import type { StateStore } from '../store/state-store.js';
 import { unary } from './errors.js';
@@ -31,6 +32,7 @@ export interface StatusOptions {
   readonly hostView: HostView;
   readonly workloadView: WorkloadView;
   readonly history: FlowHistory;
+  readonly archive: FlowArchive;
   readonly followers: Followers;
   readonly ingest: FlowIngest;
   readonly now: () => number;
@@ -45,11 +47,11 @@ export function statusService(options: StatusOptions): StatusServer {
 }
 
 export function systemStatus(options: StatusOptions): SystemStatus {
-  const { store, policy, hostView, history, followers, ingest, authority } = options;
+  const { store, policy, hostView, archive, followers, ingest, authority } = options;
   const hosts = [...store.table('host').values()];
   const connected = hosts.filter(({ id }) => options.hosts.get(id)?.session !== undefined);
   const workloads = countWorkloads(options);
-  const kept = history.status();
+  const kept = archive.status();
   return {
     controllerVersion: options.version,
     startedMs: BigInt(options.startedMs),
@@ -76,6 +78,9 @@ export function systemStatus(options: StatusOptions): SystemStatus {
       followerDropped: BigInt(followers.dropped),
       byVerdict: ingest.byVerdict.map(BigInt),
       byReason: ingest.byReason.map(BigInt),
+      storeLost: BigInt(kept.lost),
+      storeBytes: BigInt(kept.bytes),
+      idLine: kept.line,
     },
     conditions: conditions(options, workloads.notInForce),
     store: storeStatus(store),
@@ -109,6 +114,11 @@ function conditions(options: StatusOptions, notInForce: number): Condition[] {
     all.push({ code, severity, title, text, sinceMs: BigInt(now()) });
   const health = store.health();
   if (!health.healthy) own('RF_STORE_IO', 'alarm', 'The store cannot be written', health.error);
+  const flows = options.archive.status();
+  if (flows.problem !== '') {
+    const text = `${flows.lost} flow records are lost so far; live tails and policy go on. ${flows.problem}`;
+    own('RF_FLOW_STORE', 'alarm', 'Flow records cannot be stored', text);
+  }
   if (notInForce > 0) {
     const text =
       'Policy expects enforce, and nothing says that it is in force. `ringfence workload show` says why for each.';

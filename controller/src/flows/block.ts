@@ -12,12 +12,17 @@ export interface FlowEndInfo {
   readonly identity: number;
 }
 
+/** Nothing is known of this end but its address. */
+export const UNKNOWN_END: FlowEndInfo = { workloadId: '', workloadName: '', hostId: '', labels: {}, identity: 0 };
+
 /** Records of a block. */
 export const BLOCK_RECORDS = 4096;
 
 export class FlowBlock {
-  /** Id of record 0; the others follow. */
+  /** Id of record 0; the others follow, unless `ids` says otherwise. */
   readonly firstId: number;
+  /** Ids of the records of a block that was read from a store, where what a filter left out is missing. */
+  readonly ids: Float64Array | undefined;
   count = 0;
   readonly firstSeenUs = new Float64Array(BLOCK_RECORDS);
   readonly lastSeenUs = new Float64Array(BLOCK_RECORDS);
@@ -57,8 +62,13 @@ export class FlowBlock {
   readonly #stringIndex = new Map<string, number>();
   readonly #endIndex = new Map<FlowEndInfo, number>();
 
-  constructor(firstId: number) {
+  constructor(firstId: number, ids?: Float64Array) {
     this.firstId = firstId;
+    this.ids = ids;
+  }
+
+  idAt(index: number): number {
+    return this.ids?.[index] ?? this.firstId + index;
   }
 
   stringRef(text: string): number {

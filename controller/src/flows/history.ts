@@ -1,5 +1,4 @@
-// Flow records that are kept. In memory for the running process, the oldest dropped and counted; a store on disk is another
-// implementation of FlowHistory.
+// The newest flow records in memory, the oldest dropped and counted. What is kept on disk: store/.
 import { BLOCK_RECORDS, FlowBlock } from './block.js';
 
 /** One record: where it is. */
@@ -23,10 +22,11 @@ export interface FlowHistory {
 export class MemoryHistory implements FlowHistory {
   readonly #blocksMax: number;
   readonly #blocks: FlowBlock[] = [];
-  #nextId = 1;
+  #nextId: number;
   #dropped = 0;
 
-  constructor(recordsMax: number) {
+  constructor(recordsMax: number, firstId = 1) {
+    this.#nextId = firstId;
     this.#blocksMax = Math.max(2, Math.ceil(recordsMax / BLOCK_RECORDS));
   }
 

@@ -1,21 +1,25 @@
 // Batches from agents into history and to live tails: once each, by column.
+import { Confidence } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { FlowColumns, FlowUploadMessage } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-import { BLOCK_RECORDS, type FlowBlock, type FlowEndInfo } from './block.js';
+import { BLOCK_RECORDS, type FlowBlock, type FlowEndInfo, UNKNOWN_END } from './block.js';
 import { columnsProblem, copyFixed, copyUint64, uint32 } from './decode.js';
 import type { EndResolver } from './ends.js';
 import type { Followers } from './followers.js';
 import type { FlowHistory } from './history.js';
 import { HostFlowLedger, type HostLosses } from './losses.js';
+import type { BlockRange, FlowArchive } from './store/archive.js';
+import { MemoryArchive } from './store/memory-archive.js';
 
 /** What came of a batch. */
 export type IngestOutcome =
-  /** `sequence`: everything up to it is safe here. */
+  /** `sequence`: everything up to it is here, and safe once settled. */
   | { readonly taken: true; readonly sequence: bigint }
   /** Why it never can be taken, a sentence fragment that completes "found …". */
   | { readonly taken: false; readonly problem: string };
 
 export class FlowIngest {
   readonly #history: FlowHistory;
+  readonly #archive: FlowArchive;
   readonly #followers: Followers;
   readonly #ends: EndResolver;
   readonly #hosts = new Map<string, HostFlowLedger>();
@@ -23,14 +27,32 @@ export class FlowIngest {
   readonly byVerdict = Array.from({ length: 4 }, () => 0);
   readonly byReason = Array.from({ length: 32 }, () => 0);
 
-  constructor(history: FlowHistory, followers: Followers, ends: EndResolver) {
+  /** `history` stages what `archive` keeps; its ids start at the archive's. */
+  constructor(history: FlowHistory, followers: Followers, ends: EndResolver, archive?: FlowArchive) {
     this.#history = history;
+    this.#archive = archive ?? new MemoryArchive(history);
+    for (const { hostId, run, sequence, loss } of this.#archive.marks) {
+      this.#ledger(hostId).resume(Buffer.from(run, 'hex').toString('latin1'), sequence, loss);
+    }
     this.#followers = followers;
     this.#ends = ends;
   }
 
-  /** Takes one batch of `hostId`. A batch that came before is acknowledged and counted, not taken again. */
-  take(hostId: string, message: FlowUploadMessage): IngestOutcome {
+  /** Records that are taken and not safe yet. */
+  get pending(): number {
+    return this.#archive.pending;
+  }
+
+  /** Calls back when everything taken so far is safe. */
+  whenSettled(settled: () => void): void {
+    this.#archive.barrier(settled);
+  }
+
+  /**
+   * Takes one batch of `hostId`. A batch that came before is acknowledged and counted, not taken again. `settled` is called when everything
+   * up to the outcome's sequence is stored, or counted as lost; live tails get the records then, in order of arrival.
+   */
+  take(hostId: string, message: FlowUploadMessage, settled: () => void = () => {}): IngestOutcome {
     const ledger = this.#ledger(hostId);
     if (message.run.length !== 16) return { taken: false, problem: `${message.run.length} bytes of run, wanted 16` };
     const run = message.run.toString('latin1');
@@ -43,15 +65,21 @@ export class FlowIngest {
     }
     if (!window.take(message.sequence)) {
       ledger.losses.recordsDuplicate += BigInt(columns?.count ?? 0);
+      this.#archive.barrier(settled);
       return { taken: true, sequence: window.highest };
     }
-    if (message.loss !== undefined) {
-      for (const [hop, count] of ledger.onCounters(run, message.loss)) this.#followers.offerGap({ hop, hostId, count });
+    for (const [hop, count] of message.loss === undefined ? [] : ledger.onCounters(run, message.loss)) {
+      this.#followers.offerGap({ hop, hostId, count });
     }
-    if (columns !== undefined && columns.count > 0) {
-      this.#append(hostId, columns);
-      ledger.losses.recordsReceived += BigInt(columns.count);
-    }
+    const records = columns !== undefined && columns.count > 0 ? columns : undefined;
+    const staged = records === undefined ? EMPTY : this.#stage(hostId, records);
+    ledger.losses.recordsReceived += BigInt(records?.count ?? 0);
+    const batch = { hostId, run: message.run.toString('hex'), sequence: message.sequence, loss: message.loss };
+    this.#archive.append({ ...batch, columns: records, ...staged }, (stored) => {
+      for (const { block, from, to } of staged.ranges) this.#followers.offer(block, from, to);
+      if (!stored && records !== undefined) this.#followers.offerGap({ hop: 'store', hostId, count: records.count });
+      settled();
+    });
     return { taken: true, sequence: window.highest };
   }
 
@@ -77,7 +105,9 @@ export class FlowIngest {
     return ledger;
   }
 
-  #append(hostId: string, columns: FlowColumns): void {
+  /** Records into blocks. */
+  #stage(hostId: string, columns: FlowColumns): Staged {
+    const ranges: BlockRange[] = [];
     const locals = this.#localEnds(hostId, columns);
     const remotes = this.#remoteEnds(hostId, columns);
     const processes = uint32(columns.processRef);
@@ -91,15 +121,17 @@ export class FlowIngest {
         const from = start + i;
         block.reporter[at + i] = reporter;
         block.process[at + i] = block.stringRef(columns.strings[processes[from] ?? 0] ?? '');
-        block.local[at + i] = block.endRef(locals[from] ?? UNKNOWN);
-        block.remote[at + i] = block.endRef(remotes[from] ?? UNKNOWN);
+        block.local[at + i] = block.endRef(locals[from] ?? UNKNOWN_END);
+        block.remote[at + i] = block.endRef(remotes[from] ?? UNKNOWN_END);
         count1(this.byVerdict, block.verdict[at + i] ?? 0);
         count1(this.byReason, block.reason[at + i] ?? 0);
       }
       block.count += count;
-      this.#followers.offer(block, at, at + count);
+      ranges.push({ block, from: at, to: at + count });
       start += count;
     }
+    const [first] = ranges;
+    return { ranges, locals, remotes, firstId: first === undefined ? 0 : first.block.idAt(first.from) };
   }
 
   #localEnds(hostId: string, columns: FlowColumns): FlowEndInfo[] {
@@ -126,10 +158,14 @@ export class FlowIngest {
     const ends: FlowEndInfo[] = [];
     for (let i = 0; i < columns.count; i += 1) {
       const identity = identities[i] ?? 0;
-      const key = ips.toString('latin1', 16 * i, 16 * i + 16) + String.fromCharCode(identity & 0xffff, identity >>> 16);
+      let key = ips.toString('latin1', 16 * i, 16 * i + 16) + String.fromCharCode(identity & 0xffff, identity >>> 16);
+      const protocol = columns.protocol[i] ?? 0;
+      const port = (columns.remotePort[2 * i] ?? 0) | ((columns.remotePort[2 * i + 1] ?? 0) << 8);
+      const mapped = columns.confidence[i] === Confidence.CONFIDENCE_MAPPED ? { protocol, port } : undefined;
+      if (mapped !== undefined) key += String.fromCharCode(protocol, port);
       let end = known.get(key);
       if (end === undefined) {
-        end = this.#ends.remote(ips.subarray(16 * i, 16 * i + 16), identity, hostId);
+        end = this.#ends.remote(ips.subarray(16 * i, 16 * i + 16), identity, hostId, mapped);
         known.set(key, end);
       }
       ends.push(end);
@@ -138,7 +174,14 @@ export class FlowIngest {
   }
 }
 
-const UNKNOWN: FlowEndInfo = { workloadId: '', workloadName: '', hostId: '', labels: {}, identity: 0 };
+interface Staged {
+  readonly ranges: readonly BlockRange[];
+  readonly locals: readonly FlowEndInfo[];
+  readonly remotes: readonly FlowEndInfo[];
+  readonly firstId: number;
+}
+
+const EMPTY: Staged = { ranges: [], locals: [], remotes: [], firstId: 0 };
 
 function count1(counters: number[], index: number): void {
   const slot = Math.min(index, counters.length - 1);

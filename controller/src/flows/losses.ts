@@ -79,6 +79,13 @@ export class HostFlowLedger {
     return lost;
   }
 
+  /** Takes up a run where an earlier process of the controller left it: what it counted then is not counted as new. */
+  resume(run: string, sequence: bigint, loss: LossCounters | undefined): void {
+    const entry = this.#run(run);
+    entry.window.startAfter(sequence);
+    entry.loss = loss;
+  }
+
   #run(run: string): Run {
     let entry = this.#runs.get(run);
     if (entry === undefined) {

@@ -5,6 +5,8 @@ const WINDOW = 4096;
 
 export class SequenceWindow {
   #highest = 0n;
+  /** This and everything below was taken by an earlier process. */
+  #floor = 0n;
   readonly #seen = new Set<bigint>();
 
   /** Highest number taken; 0 before the first. */
@@ -12,9 +14,15 @@ export class SequenceWindow {
     return this.#highest;
   }
 
+  /** Everything up to `sequence` was taken before: batches of a run come in order. */
+  startAfter(sequence: bigint): void {
+    this.#floor = sequence;
+    this.#highest = sequence;
+  }
+
   /** Takes a number; false when it was taken before, or is so old that it must have been. */
   take(sequence: bigint): boolean {
-    if (sequence <= 0n || this.#seen.has(sequence) || sequence + BigInt(WINDOW) <= this.#highest) return false;
+    if (sequence <= this.#floor || this.#seen.has(sequence) || sequence + BigInt(WINDOW) <= this.#highest) return false;
     this.#seen.add(sequence);
     if (sequence > this.#highest) this.#highest = sequence;
     if (this.#seen.size > 2 * WINDOW) {

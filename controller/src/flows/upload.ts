@@ -18,6 +18,9 @@ export interface FlowUploadOptions {
   readonly log: Logger;
 }
 
+/** Records that may wait for the store before streams are paused. */
+const PENDING_MAX = 262_144;
+
 interface OpenStream {
   readonly peer: Peer;
   readonly call: UploadCall;
@@ -79,15 +82,35 @@ export class FlowUpload {
 
   #onMessage(stream: OpenStream, message: FlowUploadMessage): void {
     if (this.#streams.get(stream.peer.name) !== stream) return;
-    const outcome = this.#options.ingest.take(stream.peer.name, message);
+    const { ingest } = this.#options;
+    let sequence = 0n;
+    let safe = false;
+    const acknowledge = () => {
+      safe = true;
+      if (sequence > 0n && this.#streams.get(stream.peer.name) === stream) this.#write(stream, message.run, sequence);
+    };
+    const outcome = ingest.take(stream.peer.name, message, acknowledge);
     if (!outcome.taken) {
       this.#options.log.warn({ hostId: stream.peer.name, problem: outcome.problem }, 'refused a flow batch');
       this.#end(stream, status.INVALID_ARGUMENT, 'RF_FLOW_BATCH', `found ${outcome.problem}`);
       return;
     }
-    if (stream.call.write({ run: message.run, sequence: outcome.sequence })) return;
+    sequence = outcome.sequence;
+    // Settled within the call, before the sequence was known.
+    if (safe) acknowledge();
+    else if (ingest.pending > PENDING_MAX) this.#pauseUntilSettled(stream);
+  }
+
+  #write(stream: OpenStream, run: Buffer, sequence: bigint): void {
+    if (stream.call.write({ run, sequence })) return;
     stream.call.pause();
     stream.call.once('drain', () => stream.call.resume());
+  }
+
+  /** The store is behind: this stream waits, so that the memory for what is not stored stays bounded. */
+  #pauseUntilSettled(stream: OpenStream): void {
+    stream.call.pause();
+    this.#options.ingest.whenSettled(() => stream.call.resume());
   }
 
   #end(stream: OpenStream, code: status, rfCode: string, why: string): void {

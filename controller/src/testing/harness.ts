@@ -23,7 +23,9 @@ export class Harness {
   private constructor(args: readonly string[]) {
     this.stateDir = mkdtempSync(join(tmpdir(), 'rf-controller-'));
     const free = ['sync', 'admin', 'enroll'].flatMap((name) => [`--listen-${name}`, '127.0.0.1:0']);
-    this.config = readConfig(['--state-dir', this.stateDir, ...free, ...args], {});
+    // On disk only where a test asks for it: most start many controllers.
+    const store = args.some((arg) => arg.startsWith('--flow-store')) ? [] : ['--flow-store', 'off'];
+    this.config = readConfig(['--state-dir', this.stateDir, ...free, ...store, ...args], {});
   }
 
   static async start(args: readonly string[] = []): Promise<Harness> {

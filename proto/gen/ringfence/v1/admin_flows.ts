@@ -12,9 +12,12 @@ import {
   Client,
   type ClientOptions,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type handleServerStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { LabelSelector, PortRange } from "./admin_common.js";
@@ -23,6 +26,7 @@ import {
   directionToJSON,
   EventKind,
   eventKindToJSON,
+  Label,
   Mode,
   modeToJSON,
   Reason,
@@ -148,7 +152,7 @@ export interface FlowGap {
   count: bigint;
   /** True: counted before the filter was asked (some may not have matched). */
   beforeFilter: boolean;
-  /** Where they were lost: "subscriber" (this reader is slow), "agent", "ring", "spool", "history". */
+  /** Where they were lost: "subscriber" (this reader is slow), "agent", "ring", "spool", "history", "store". */
   hop: string;
   /** Host on which they were lost; empty for the controller. */
   hostId: string;
@@ -160,6 +164,108 @@ export interface FlowsSynced {
   kept: bigint;
   /** Records dropped from the history so far to stay inside its bound. */
   historyDropped: bigint;
+}
+
+/** Asks for a graph. What a threshold leaves out is counted in the answer. */
+export interface FlowGraphRequest {
+  /** Which records. Whole hours are read from rollups unless the filter names addresses, ports of an end or kinds. */
+  filter:
+    | FlowFilter
+    | undefined;
+  /** Dimensions by which ends are grouped; "workload" and "host" stand for the end's own. None: everything is one node. */
+  groupBy: string[];
+  /** Edges with fewer bytes, both ways, are left out. */
+  minBytes: bigint;
+  /** Edges with fewer attempts are left out. */
+  minCount: bigint;
+  /** Edges whose connections lasted shorter, all together, are left out. Microseconds. */
+  minDurationUs: bigint;
+  /** Edges at most, those with most bytes; 0 means 1000, 20000 at most. */
+  limit: number;
+}
+
+/** Nodes and directed edges. */
+export interface FlowGraph {
+  /** Sorted by key. */
+  nodes: FlowGraphNode[];
+  /** Most bytes first. */
+  edges: FlowGraphEdge[];
+  /** Edges that thresholds or the limit left out. */
+  edgesLeftOut: number;
+  /** Records that the graph is made of, left out edges included. */
+  records: bigint;
+}
+
+/** One group of ends. */
+export interface FlowGraphNode {
+  /** Unique in the graph. */
+  id: number;
+  /** Values of the dimensions asked for; dimensions that the group does not have are missing. */
+  labels: Label[];
+}
+
+/** Traffic from one group to another. */
+export interface FlowGraphEdge {
+  /** Node that opened the connections. */
+  source: number;
+  /** Node that was called. */
+  destination: number;
+  /** What was called, most bytes first. */
+  services: FlowGraphService[];
+  /** Sums over the services. */
+  sums:
+    | FlowGraphSums
+    | undefined;
+  /** Worst verdict among the services: blocked before would be blocked before allowed. */
+  verdict: Verdict;
+}
+
+/** One service on an edge, by verdict. */
+export interface FlowGraphService {
+  /** IANA protocol number. */
+  protocol: number;
+  /** Service port; for ICMP type*256+code. */
+  port: number;
+  /** What happened. */
+  verdict: Verdict;
+  /** Names of processes at reporting ends, sorted; 64 at most. */
+  processes: string[];
+  /** Volume, frequency, duration. */
+  sums: FlowGraphSums | undefined;
+}
+
+/** Volume, frequency, duration. A connection that both ends reported counts once. */
+export interface FlowGraphSums {
+  /** From source to destination. */
+  bytesForward: bigint;
+  /** Back. */
+  bytesBack: bigint;
+  /** From source to destination. */
+  packetsForward: bigint;
+  /** Back. */
+  packetsBack: bigint;
+  /** Attempts and intervals that were reported. */
+  count: bigint;
+  /** Connections that ended, and denied attempts. */
+  connections: bigint;
+  /** Connections' time, all together, microseconds. */
+  durationUs: bigint;
+  /** First packet, Unix microseconds. */
+  firstSeenUs: bigint;
+  /** Last packet, Unix microseconds. */
+  lastSeenUs: bigint;
+}
+
+/** Asks for a copy. */
+export interface BackupFlowsRequest {
+  /** Absolute path on the controller's machine; must not exist. */
+  file: string;
+}
+
+/** The copy is there. */
+export interface BackupFlowsResponse {
+  /** Bytes of the file. */
+  bytes: bigint;
 }
 
 function createBaseFlowFilter(): FlowFilter {
@@ -1247,6 +1353,959 @@ export const FlowsSynced: MessageFns<FlowsSynced> = {
   },
 };
 
+function createBaseFlowGraphRequest(): FlowGraphRequest {
+  return { filter: undefined, groupBy: [], minBytes: 0n, minCount: 0n, minDurationUs: 0n, limit: 0 };
+}
+
+export const FlowGraphRequest: MessageFns<FlowGraphRequest> = {
+  encode(message: FlowGraphRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      FlowFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.groupBy) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.minBytes !== 0n) {
+      if (BigInt.asUintN(64, message.minBytes) !== message.minBytes) {
+        throw new globalThis.Error("value provided for field message.minBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.minBytes);
+    }
+    if (message.minCount !== 0n) {
+      if (BigInt.asUintN(64, message.minCount) !== message.minCount) {
+        throw new globalThis.Error("value provided for field message.minCount of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.minCount);
+    }
+    if (message.minDurationUs !== 0n) {
+      if (BigInt.asUintN(64, message.minDurationUs) !== message.minDurationUs) {
+        throw new globalThis.Error("value provided for field message.minDurationUs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.minDurationUs);
+    }
+    if (message.limit !== 0) {
+      writer.uint32(48).uint32(message.limit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraphRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraphRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = FlowFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.groupBy.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.minBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.minCount = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.minDurationUs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.limit = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraphRequest): unknown {
+    const obj: any = {};
+    if (message.filter !== undefined) {
+      obj.filter = FlowFilter.toJSON(message.filter);
+    }
+    if (message.groupBy?.length) {
+      obj.groupBy = message.groupBy;
+    }
+    if (message.minBytes !== 0n) {
+      obj.minBytes = message.minBytes.toString();
+    }
+    if (message.minCount !== 0n) {
+      obj.minCount = message.minCount.toString();
+    }
+    if (message.minDurationUs !== 0n) {
+      obj.minDurationUs = message.minDurationUs.toString();
+    }
+    if (message.limit !== 0) {
+      obj.limit = Math.round(message.limit);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraphRequest>): FlowGraphRequest {
+    return FlowGraphRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraphRequest>): FlowGraphRequest {
+    const message = createBaseFlowGraphRequest();
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? FlowFilter.fromPartial(object.filter)
+      : undefined;
+    message.groupBy = object.groupBy?.map((e) => e) || [];
+    message.minBytes = (object.minBytes !== undefined && object.minBytes !== null) ? BigInt(object.minBytes) : 0n;
+    message.minCount = (object.minCount !== undefined && object.minCount !== null) ? BigInt(object.minCount) : 0n;
+    message.minDurationUs = (object.minDurationUs !== undefined && object.minDurationUs !== null)
+      ? BigInt(object.minDurationUs)
+      : 0n;
+    message.limit = object.limit ?? 0;
+    return message;
+  },
+};
+
+function createBaseFlowGraph(): FlowGraph {
+  return { nodes: [], edges: [], edgesLeftOut: 0, records: 0n };
+}
+
+export const FlowGraph: MessageFns<FlowGraph> = {
+  encode(message: FlowGraph, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.nodes) {
+      FlowGraphNode.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.edges) {
+      FlowGraphEdge.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.edgesLeftOut !== 0) {
+      writer.uint32(24).uint32(message.edgesLeftOut);
+    }
+    if (message.records !== 0n) {
+      if (BigInt.asUintN(64, message.records) !== message.records) {
+        throw new globalThis.Error("value provided for field message.records of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.records);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraph {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraph();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodes.push(FlowGraphNode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.edges.push(FlowGraphEdge.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.edgesLeftOut = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.records = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraph): unknown {
+    const obj: any = {};
+    if (message.nodes?.length) {
+      obj.nodes = message.nodes.map((e) => FlowGraphNode.toJSON(e));
+    }
+    if (message.edges?.length) {
+      obj.edges = message.edges.map((e) => FlowGraphEdge.toJSON(e));
+    }
+    if (message.edgesLeftOut !== 0) {
+      obj.edgesLeftOut = Math.round(message.edgesLeftOut);
+    }
+    if (message.records !== 0n) {
+      obj.records = message.records.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraph>): FlowGraph {
+    return FlowGraph.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraph>): FlowGraph {
+    const message = createBaseFlowGraph();
+    message.nodes = object.nodes?.map((e) => FlowGraphNode.fromPartial(e)) || [];
+    message.edges = object.edges?.map((e) => FlowGraphEdge.fromPartial(e)) || [];
+    message.edgesLeftOut = object.edgesLeftOut ?? 0;
+    message.records = (object.records !== undefined && object.records !== null) ? BigInt(object.records) : 0n;
+    return message;
+  },
+};
+
+function createBaseFlowGraphNode(): FlowGraphNode {
+  return { id: 0, labels: [] };
+}
+
+export const FlowGraphNode: MessageFns<FlowGraphNode> = {
+  encode(message: FlowGraphNode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    for (const v of message.labels) {
+      Label.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraphNode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraphNode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.labels.push(Label.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraphNode): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.labels?.length) {
+      obj.labels = message.labels.map((e) => Label.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraphNode>): FlowGraphNode {
+    return FlowGraphNode.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraphNode>): FlowGraphNode {
+    const message = createBaseFlowGraphNode();
+    message.id = object.id ?? 0;
+    message.labels = object.labels?.map((e) => Label.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowGraphEdge(): FlowGraphEdge {
+  return { source: 0, destination: 0, services: [], sums: undefined, verdict: 0 };
+}
+
+export const FlowGraphEdge: MessageFns<FlowGraphEdge> = {
+  encode(message: FlowGraphEdge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.source !== 0) {
+      writer.uint32(8).uint32(message.source);
+    }
+    if (message.destination !== 0) {
+      writer.uint32(16).uint32(message.destination);
+    }
+    for (const v of message.services) {
+      FlowGraphService.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.sums !== undefined) {
+      FlowGraphSums.encode(message.sums, writer.uint32(34).fork()).join();
+    }
+    if (message.verdict !== 0) {
+      writer.uint32(40).int32(message.verdict);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraphEdge {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraphEdge();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.source = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.destination = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.services.push(FlowGraphService.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sums = FlowGraphSums.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.verdict = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraphEdge): unknown {
+    const obj: any = {};
+    if (message.source !== 0) {
+      obj.source = Math.round(message.source);
+    }
+    if (message.destination !== 0) {
+      obj.destination = Math.round(message.destination);
+    }
+    if (message.services?.length) {
+      obj.services = message.services.map((e) => FlowGraphService.toJSON(e));
+    }
+    if (message.sums !== undefined) {
+      obj.sums = FlowGraphSums.toJSON(message.sums);
+    }
+    if (message.verdict !== 0) {
+      obj.verdict = verdictToJSON(message.verdict);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraphEdge>): FlowGraphEdge {
+    return FlowGraphEdge.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraphEdge>): FlowGraphEdge {
+    const message = createBaseFlowGraphEdge();
+    message.source = object.source ?? 0;
+    message.destination = object.destination ?? 0;
+    message.services = object.services?.map((e) => FlowGraphService.fromPartial(e)) || [];
+    message.sums = (object.sums !== undefined && object.sums !== null)
+      ? FlowGraphSums.fromPartial(object.sums)
+      : undefined;
+    message.verdict = object.verdict ?? 0;
+    return message;
+  },
+};
+
+function createBaseFlowGraphService(): FlowGraphService {
+  return { protocol: 0, port: 0, verdict: 0, processes: [], sums: undefined };
+}
+
+export const FlowGraphService: MessageFns<FlowGraphService> = {
+  encode(message: FlowGraphService, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.protocol !== 0) {
+      writer.uint32(8).uint32(message.protocol);
+    }
+    if (message.port !== 0) {
+      writer.uint32(16).uint32(message.port);
+    }
+    if (message.verdict !== 0) {
+      writer.uint32(24).int32(message.verdict);
+    }
+    for (const v of message.processes) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.sums !== undefined) {
+      FlowGraphSums.encode(message.sums, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraphService {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraphService();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.verdict = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.processes.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sums = FlowGraphSums.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraphService): unknown {
+    const obj: any = {};
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.verdict !== 0) {
+      obj.verdict = verdictToJSON(message.verdict);
+    }
+    if (message.processes?.length) {
+      obj.processes = message.processes;
+    }
+    if (message.sums !== undefined) {
+      obj.sums = FlowGraphSums.toJSON(message.sums);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraphService>): FlowGraphService {
+    return FlowGraphService.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraphService>): FlowGraphService {
+    const message = createBaseFlowGraphService();
+    message.protocol = object.protocol ?? 0;
+    message.port = object.port ?? 0;
+    message.verdict = object.verdict ?? 0;
+    message.processes = object.processes?.map((e) => e) || [];
+    message.sums = (object.sums !== undefined && object.sums !== null)
+      ? FlowGraphSums.fromPartial(object.sums)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFlowGraphSums(): FlowGraphSums {
+  return {
+    bytesForward: 0n,
+    bytesBack: 0n,
+    packetsForward: 0n,
+    packetsBack: 0n,
+    count: 0n,
+    connections: 0n,
+    durationUs: 0n,
+    firstSeenUs: 0n,
+    lastSeenUs: 0n,
+  };
+}
+
+export const FlowGraphSums: MessageFns<FlowGraphSums> = {
+  encode(message: FlowGraphSums, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bytesForward !== 0n) {
+      if (BigInt.asUintN(64, message.bytesForward) !== message.bytesForward) {
+        throw new globalThis.Error("value provided for field message.bytesForward of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.bytesForward);
+    }
+    if (message.bytesBack !== 0n) {
+      if (BigInt.asUintN(64, message.bytesBack) !== message.bytesBack) {
+        throw new globalThis.Error("value provided for field message.bytesBack of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.bytesBack);
+    }
+    if (message.packetsForward !== 0n) {
+      if (BigInt.asUintN(64, message.packetsForward) !== message.packetsForward) {
+        throw new globalThis.Error("value provided for field message.packetsForward of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.packetsForward);
+    }
+    if (message.packetsBack !== 0n) {
+      if (BigInt.asUintN(64, message.packetsBack) !== message.packetsBack) {
+        throw new globalThis.Error("value provided for field message.packetsBack of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.packetsBack);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.count);
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.connections);
+    }
+    if (message.durationUs !== 0n) {
+      if (BigInt.asUintN(64, message.durationUs) !== message.durationUs) {
+        throw new globalThis.Error("value provided for field message.durationUs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.durationUs);
+    }
+    if (message.firstSeenUs !== 0n) {
+      if (BigInt.asIntN(64, message.firstSeenUs) !== message.firstSeenUs) {
+        throw new globalThis.Error("value provided for field message.firstSeenUs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.firstSeenUs);
+    }
+    if (message.lastSeenUs !== 0n) {
+      if (BigInt.asIntN(64, message.lastSeenUs) !== message.lastSeenUs) {
+        throw new globalThis.Error("value provided for field message.lastSeenUs of type int64 too large");
+      }
+      writer.uint32(72).int64(message.lastSeenUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraphSums {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraphSums();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bytesForward = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytesBack = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.packetsForward = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.packetsBack = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.durationUs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.firstSeenUs = reader.int64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.lastSeenUs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraphSums): unknown {
+    const obj: any = {};
+    if (message.bytesForward !== 0n) {
+      obj.bytesForward = message.bytesForward.toString();
+    }
+    if (message.bytesBack !== 0n) {
+      obj.bytesBack = message.bytesBack.toString();
+    }
+    if (message.packetsForward !== 0n) {
+      obj.packetsForward = message.packetsForward.toString();
+    }
+    if (message.packetsBack !== 0n) {
+      obj.packetsBack = message.packetsBack.toString();
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    if (message.durationUs !== 0n) {
+      obj.durationUs = message.durationUs.toString();
+    }
+    if (message.firstSeenUs !== 0n) {
+      obj.firstSeenUs = message.firstSeenUs.toString();
+    }
+    if (message.lastSeenUs !== 0n) {
+      obj.lastSeenUs = message.lastSeenUs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraphSums>): FlowGraphSums {
+    return FlowGraphSums.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraphSums>): FlowGraphSums {
+    const message = createBaseFlowGraphSums();
+    message.bytesForward = (object.bytesForward !== undefined && object.bytesForward !== null)
+      ? BigInt(object.bytesForward)
+      : 0n;
+    message.bytesBack = (object.bytesBack !== undefined && object.bytesBack !== null) ? BigInt(object.bytesBack) : 0n;
+    message.packetsForward = (object.packetsForward !== undefined && object.packetsForward !== null)
+      ? BigInt(object.packetsForward)
+      : 0n;
+    message.packetsBack = (object.packetsBack !== undefined && object.packetsBack !== null)
+      ? BigInt(object.packetsBack)
+      : 0n;
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
+    message.durationUs = (object.durationUs !== undefined && object.durationUs !== null)
+      ? BigInt(object.durationUs)
+      : 0n;
+    message.firstSeenUs = (object.firstSeenUs !== undefined && object.firstSeenUs !== null)
+      ? BigInt(object.firstSeenUs)
+      : 0n;
+    message.lastSeenUs = (object.lastSeenUs !== undefined && object.lastSeenUs !== null)
+      ? BigInt(object.lastSeenUs)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseBackupFlowsRequest(): BackupFlowsRequest {
+  return { file: "" };
+}
+
+export const BackupFlowsRequest: MessageFns<BackupFlowsRequest> = {
+  encode(message: BackupFlowsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.file !== "") {
+      writer.uint32(10).string(message.file);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupFlowsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupFlowsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: BackupFlowsRequest): unknown {
+    const obj: any = {};
+    if (message.file !== "") {
+      obj.file = message.file;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackupFlowsRequest>): BackupFlowsRequest {
+    return BackupFlowsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackupFlowsRequest>): BackupFlowsRequest {
+    const message = createBaseBackupFlowsRequest();
+    message.file = object.file ?? "";
+    return message;
+  },
+};
+
+function createBaseBackupFlowsResponse(): BackupFlowsResponse {
+  return { bytes: 0n };
+}
+
+export const BackupFlowsResponse: MessageFns<BackupFlowsResponse> = {
+  encode(message: BackupFlowsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BackupFlowsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBackupFlowsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: BackupFlowsResponse): unknown {
+    const obj: any = {};
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BackupFlowsResponse>): BackupFlowsResponse {
+    return BackupFlowsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BackupFlowsResponse>): BackupFlowsResponse {
+    const message = createBaseBackupFlowsResponse();
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    return message;
+  },
+};
+
 /** Who talked to whom, and what policy said. */
 export type FlowsService = typeof FlowsService;
 export const FlowsService = {
@@ -1270,6 +2329,26 @@ export const FlowsService = {
     responseSerialize: (value: FlowStreamMessage): Buffer => Buffer.from(FlowStreamMessage.encode(value).finish()),
     responseDeserialize: (value: Buffer): FlowStreamMessage => FlowStreamMessage.decode(value),
   },
+  /** Traffic between groups of workloads. */
+  graph: {
+    path: "/ringfence.v1.Flows/Graph" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FlowGraphRequest): Buffer => Buffer.from(FlowGraphRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FlowGraphRequest => FlowGraphRequest.decode(value),
+    responseSerialize: (value: FlowGraph): Buffer => Buffer.from(FlowGraph.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FlowGraph => FlowGraph.decode(value),
+  },
+  /** Writes a copy of the flow store to a new file on the controller's machine. */
+  backup: {
+    path: "/ringfence.v1.Flows/Backup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BackupFlowsRequest): Buffer => Buffer.from(BackupFlowsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BackupFlowsRequest => BackupFlowsRequest.decode(value),
+    responseSerialize: (value: BackupFlowsResponse): Buffer => Buffer.from(BackupFlowsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): BackupFlowsResponse => BackupFlowsResponse.decode(value),
+  },
 } as const;
 
 export interface FlowsServer extends UntypedServiceImplementation {
@@ -1277,6 +2356,10 @@ export interface FlowsServer extends UntypedServiceImplementation {
   query: handleServerStreamingCall<QueryFlowsRequest, FlowStreamMessage>;
   /** Records as they arrive, after the kept ones when since is set, without a gap or a duplicate between the two. */
   follow: handleServerStreamingCall<FollowFlowsRequest, FlowStreamMessage>;
+  /** Traffic between groups of workloads. */
+  graph: handleUnaryCall<FlowGraphRequest, FlowGraph>;
+  /** Writes a copy of the flow store to a new file on the controller's machine. */
+  backup: handleUnaryCall<BackupFlowsRequest, BackupFlowsResponse>;
 }
 
 export interface FlowsClient extends Client {
@@ -1294,6 +2377,38 @@ export interface FlowsClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<FlowStreamMessage>;
+  /** Traffic between groups of workloads. */
+  graph(
+    request: FlowGraphRequest,
+    callback: (error: ServiceError | null, response: FlowGraph) => void,
+  ): ClientUnaryCall;
+  graph(
+    request: FlowGraphRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FlowGraph) => void,
+  ): ClientUnaryCall;
+  graph(
+    request: FlowGraphRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FlowGraph) => void,
+  ): ClientUnaryCall;
+  /** Writes a copy of the flow store to a new file on the controller's machine. */
+  backup(
+    request: BackupFlowsRequest,
+    callback: (error: ServiceError | null, response: BackupFlowsResponse) => void,
+  ): ClientUnaryCall;
+  backup(
+    request: BackupFlowsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: BackupFlowsResponse) => void,
+  ): ClientUnaryCall;
+  backup(
+    request: BackupFlowsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: BackupFlowsResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const FlowsClient = makeGenericClientConstructor(FlowsService, "ringfence.v1.Flows") as unknown as {

@@ -102,6 +102,12 @@ export interface FlowStatus {
   byVerdict: bigint[];
   /** Records taken, by reason (index: Reason's number). */
   byReason: bigint[];
+  /** Records that could not be stored; live tails had them. */
+  storeLost: bigint;
+  /** Bytes of the flow store on disk; 0: records are kept in memory. */
+  storeBytes: bigint;
+  /** Record ids ascend and are unique for as long as this stays the same, also when the controller starts anew. */
+  idLine: string;
 }
 
 /** The store. */
@@ -605,6 +611,9 @@ function createBaseFlowStatus(): FlowStatus {
     followerDropped: 0n,
     byVerdict: [],
     byReason: [],
+    storeLost: 0n,
+    storeBytes: 0n,
+    idLine: "",
   };
 }
 
@@ -659,6 +668,21 @@ export const FlowStatus: MessageFns<FlowStatus> = {
         writer.uint64(v);
       }
       writer.join();
+    }
+    if (message.storeLost !== 0n) {
+      if (BigInt.asUintN(64, message.storeLost) !== message.storeLost) {
+        throw new globalThis.Error("value provided for field message.storeLost of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.storeLost);
+    }
+    if (message.storeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.storeBytes) !== message.storeBytes) {
+        throw new globalThis.Error("value provided for field message.storeBytes of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.storeBytes);
+    }
+    if (message.idLine !== "") {
+      writer.uint32(90).string(message.idLine);
     }
     return writer;
   },
@@ -760,6 +784,30 @@ export const FlowStatus: MessageFns<FlowStatus> = {
 
             break;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.storeLost = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.storeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.idLine = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -798,6 +846,15 @@ export const FlowStatus: MessageFns<FlowStatus> = {
     if (message.byReason?.length) {
       obj.byReason = message.byReason.map((e) => e.toString());
     }
+    if (message.storeLost !== 0n) {
+      obj.storeLost = message.storeLost.toString();
+    }
+    if (message.storeBytes !== 0n) {
+      obj.storeBytes = message.storeBytes.toString();
+    }
+    if (message.idLine !== "") {
+      obj.idLine = message.idLine;
+    }
     return obj;
   },
 
@@ -818,6 +875,11 @@ export const FlowStatus: MessageFns<FlowStatus> = {
       : 0n;
     message.byVerdict = object.byVerdict?.map((e) => BigInt(e)) || [];
     message.byReason = object.byReason?.map((e) => BigInt(e)) || [];
+    message.storeLost = (object.storeLost !== undefined && object.storeLost !== null) ? BigInt(object.storeLost) : 0n;
+    message.storeBytes = (object.storeBytes !== undefined && object.storeBytes !== null)
+      ? BigInt(object.storeBytes)
+      : 0n;
+    message.idLine = object.idLine ?? "";
     return message;
   },
 };

@@ -1,0 +1,154 @@
+// A graph of traffic from grouped sums: nodes are groups of ends, edges go from who called to who was called.
+import {
+  FlowGraph,
+  type FlowGraphEdge,
+  type FlowGraphService,
+  FlowGraphSums,
+} from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { GraphRow } from './store/archive.js';
+
+export interface GraphShape {
+  readonly groupBy: readonly string[];
+  readonly minBytes: bigint;
+  readonly minCount: bigint;
+  readonly minDurationUs: bigint;
+  /** Edges at most. */
+  readonly limit: number;
+}
+
+const PROCESSES_MAX = 64;
+const RANK = [Verdict.VERDICT_ALLOWED, Verdict.VERDICT_WOULD_BLOCK, Verdict.VERDICT_BLOCKED];
+
+type Sums = { -readonly [K in keyof FlowGraphSums]: FlowGraphSums[K] };
+
+type Service = FlowGraphService & { readonly sums: FlowGraphSums };
+
+/** One service by verdict, as each of the two ends saw it. */
+interface Views {
+  readonly protocol: number;
+  readonly port: number;
+  readonly verdict: Verdict;
+  readonly processes: Set<string>;
+  /** By direction. */
+  readonly sides: Map<number, Sums>;
+}
+
+export function buildGraph(rows: readonly GraphRow[], shape: GraphShape): FlowGraph {
+  const pairs = new Map<string, { source: string; destination: string; services: Map<string, Views> }>();
+  let records = 0;
+  for (const row of rows) {
+    records += row.records;
+    const pairKey = `${row.source} ${row.destination}`;
+    let pair = pairs.get(pairKey);
+    if (pair === undefined) {
+      pair = { source: row.source, destination: row.destination, services: new Map() };
+      pairs.set(pairKey, pair);
+    }
+    addRow(pair.services, row);
+  }
+  const all = [...pairs.values()].map(({ source, destination, services }) => {
+    const list = [...services.values()].map(serviceOf).sort(byBytes);
+    const sums = list.reduce<Sums>((sum, service) => add(sum, service.sums), FlowGraphSums.fromPartial({}));
+    return { source, destination, services: list, sums, verdict: worst(list) };
+  });
+  const kept = all
+    .filter(
+      ({ sums }) =>
+        sums.bytesForward + sums.bytesBack >= shape.minBytes &&
+        sums.count >= shape.minCount &&
+        sums.durationUs >= shape.minDurationUs,
+    )
+    .sort(byBytes)
+    .slice(0, shape.limit);
+  const keys = [...new Set(kept.flatMap(({ source, destination }) => [source, destination]))].sort();
+  const ids = new Map(keys.map((key, index) => [key, index + 1]));
+  const edges: FlowGraphEdge[] = kept.map((edge) => ({
+    ...edge,
+    source: ids.get(edge.source) ?? 0,
+    destination: ids.get(edge.destination) ?? 0,
+  }));
+  const nodes = keys.map((key, index) => ({ id: index + 1, labels: labelsOf(key, shape.groupBy) }));
+  return FlowGraph.fromPartial({
+    nodes,
+    edges,
+    edgesLeftOut: all.length - kept.length,
+    records: BigInt(Math.round(records)),
+  });
+}
+
+function addRow(services: Map<string, Views>, row: GraphRow): void {
+  const key = `${row.protocol} ${row.servicePort} ${row.verdict}`;
+  let views = services.get(key);
+  if (views === undefined) {
+    const { protocol, servicePort: port, verdict } = row;
+    views = { protocol, port, verdict, processes: new Set(), sides: new Map() };
+    services.set(key, views);
+  }
+  if (row.process !== '') views.processes.add(row.process);
+  const sums = FlowGraphSums.fromPartial({
+    bytesForward: whole(row.bytesForward),
+    bytesBack: whole(row.bytesBack),
+    packetsForward: whole(row.packetsForward),
+    packetsBack: whole(row.packetsBack),
+    count: whole(row.attempts),
+    connections: whole(row.connections),
+    durationUs: whole(row.durationUs),
+    firstSeenUs: whole(row.firstSeenUs),
+    lastSeenUs: whole(row.lastSeenUs),
+  });
+  const before = views.sides.get(row.direction);
+  views.sides.set(row.direction, before === undefined ? sums : add(before, sums));
+}
+
+/** Both ends may have reported the same connections: the fuller view of each number counts, not the sum. */
+function serviceOf({ protocol, port, verdict, processes, sides }: Views): Service {
+  const sums = [...sides.values()].reduce((a, b) => combine(a, b, larger));
+  return { protocol, port, verdict, processes: [...processes].sort().slice(0, PROCESSES_MAX), sums };
+}
+
+function add(a: FlowGraphSums, b: FlowGraphSums): Sums {
+  return combine(a, b, (x, y) => x + y);
+}
+
+function combine(a: FlowGraphSums, b: FlowGraphSums, of: (x: bigint, y: bigint) => bigint): Sums {
+  const first = a.firstSeenUs === 0n || (b.firstSeenUs !== 0n && b.firstSeenUs < a.firstSeenUs) ? b : a;
+  return {
+    bytesForward: of(a.bytesForward, b.bytesForward),
+    bytesBack: of(a.bytesBack, b.bytesBack),
+    packetsForward: of(a.packetsForward, b.packetsForward),
+    packetsBack: of(a.packetsBack, b.packetsBack),
+    count: of(a.count, b.count),
+    connections: of(a.connections, b.connections),
+    durationUs: of(a.durationUs, b.durationUs),
+    firstSeenUs: first.firstSeenUs,
+    lastSeenUs: larger(a.lastSeenUs, b.lastSeenUs),
+  };
+}
+
+function byBytes(a: { sums: FlowGraphSums }, b: { sums: FlowGraphSums }): number {
+  const [x, y] = [a, b].map(({ sums }) => sums.bytesForward + sums.bytesBack) as [bigint, bigint];
+  if (x !== y) return x < y ? 1 : -1;
+  return Number(b.sums.count - a.sums.count);
+}
+
+function worst(services: readonly FlowGraphService[]): Verdict {
+  return RANK[Math.max(0, ...services.map(({ verdict }) => RANK.indexOf(verdict)))] ?? Verdict.VERDICT_UNSPECIFIED;
+}
+
+function labelsOf(key: string, groupBy: readonly string[]): { dimension: string; value: string }[] {
+  const values = JSON.parse(key) as (string | null)[];
+  return groupBy.flatMap((dimension, index) => {
+    const value = values[index];
+    return value === null || value === undefined ? [] : { dimension, value };
+  });
+}
+
+function larger(a: bigint, b: bigint): bigint {
+  if (a > b) return a;
+  return b;
+}
+
+function whole(value: number): bigint {
+  return BigInt(Math.round(value));
+}

@@ -1,0 +1,141 @@
+// The storage interface of flow records: what ingest writes to and readers ask. Two implementations: MemoryArchive (the ring of this
+// process) and DuckArchive (on disk, in a worker thread). Calls are answered in the order in which they were made: that order is
+// what joins history and live records without a gap or a duplicate.
+import type { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import type { FlowColumns, LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { FlowBlock, FlowEndInfo } from '../block.js';
+import type { FlowRef } from '../history.js';
+
+/** Records from..to of a block. */
+export interface BlockRange {
+  readonly block: FlowBlock;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** One batch of one agent, as taken. Ids of its records are firstId, firstId + 1, … */
+export interface ArchiveBatch {
+  readonly hostId: string;
+  /** 16 bytes as hexadecimal digits. */
+  readonly run: string;
+  readonly sequence: bigint;
+  readonly firstId: number;
+  /** Undefined: counters only. */
+  readonly columns: FlowColumns | undefined;
+  /** Per record. */
+  readonly locals: readonly FlowEndInfo[];
+  readonly remotes: readonly FlowEndInfo[];
+  readonly loss: LossCounters | undefined;
+}
+
+/** Where one agent's run stands: what a restarted controller must not take again. */
+export interface RunMark {
+  readonly hostId: string;
+  readonly run: string;
+  /** Highest sequence that is stored. */
+  readonly sequence: bigint;
+  readonly loss: LossCounters | undefined;
+}
+
+/** A filter whose host names are ids and whose rules are numbers already: no further lookups are needed to read it. */
+export type ResolvedFilter = FlowFilter | undefined;
+
+export interface PageRequest {
+  readonly filter: ResolvedFilter;
+  /** Records with a higher id only. */
+  readonly afterId: number;
+  /** Records at most. */
+  readonly limit: number;
+}
+
+export interface FlowPage {
+  /** Ascending by id. */
+  readonly records: readonly FlowRef[];
+  /** Ask again from here. */
+  readonly lastId: number;
+  /** False: no record stored at the time of the answer is left out. */
+  readonly more: boolean;
+}
+
+/** Traffic between two groups of ends by service, as seen from one side. Groups are keys as groupKey makes them. */
+export interface GraphRow {
+  readonly source: string;
+  readonly destination: string;
+  /** Direction: which side observed. Both sides of one connection may have: two views, not twice the traffic. */
+  readonly direction: number;
+  readonly protocol: number;
+  readonly servicePort: number;
+  readonly verdict: number;
+  readonly process: string;
+  readonly bytesForward: number;
+  readonly bytesBack: number;
+  readonly packetsForward: number;
+  readonly packetsBack: number;
+  readonly records: number;
+  /** Attempts that the records stand for. */
+  readonly attempts: number;
+  /** Connections that ended, and attempts that were denied. */
+  readonly connections: number;
+  /** Sum over records of last minus first packet. */
+  readonly durationUs: number;
+  readonly firstSeenUs: number;
+  readonly lastSeenUs: number;
+}
+
+export interface GraphRequest {
+  readonly filter: ResolvedFilter;
+  /** Label dimensions; "workload" and "host" name the end's own. */
+  readonly groupBy: readonly string[];
+}
+
+export interface ArchiveStatus {
+  readonly kept: number;
+  /** 0: bounded by age and bytes only. */
+  readonly keptMax: number;
+  /** Records that left to stay inside the bounds. */
+  readonly dropped: number;
+  /** Records that could not be stored. */
+  readonly lost: number;
+  /** Bytes on disk; 0 in memory. */
+  readonly bytes: number;
+  /** Why records cannot be stored; empty while they can. */
+  readonly problem: string;
+  /** Ids ascend and are unique for as long as this stays the same. */
+  readonly line: string;
+}
+
+export interface FlowArchive {
+  /** Id of the first record to come. */
+  readonly firstId: number;
+  /** What earlier processes stored. */
+  readonly marks: readonly RunMark[];
+  /** Records handed over that are not settled yet. */
+  readonly pending: number;
+  /** Keeps a batch. `settled` is called once, in order of the calls: true when it is safe, false when it is lost (and counted). */
+  append(batch: ArchiveBatch, settled: (stored: boolean) => void): void;
+  /** Calls `settled` when everything handed over before is settled. */
+  barrier(settled: () => void): void;
+  /**
+   * Matching records in order of arrival. With `more` false `joined` is called in the same turn in which the answer arrives: every
+   * batch settled before is in the answer or before it, none settled later is.
+   */
+  page(request: PageRequest, joined?: () => void): Promise<FlowPage>;
+  /** The id after which the newest `limit` matching records begin. */
+  startOfNewest(filter: ResolvedFilter, limit: number): Promise<number>;
+  graph(request: GraphRequest): Promise<readonly GraphRow[]>;
+  status(): ArchiveStatus;
+  /** Writes a copy that can be opened instead of the original. Rejects when it cannot. */
+  backup(file: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The group of an end: its values of the dimensions in their order, as a JSON array; null where it has none. */
+export function groupKey(info: FlowEndInfo, groupBy: readonly string[]): string {
+  return JSON.stringify(
+    groupBy.map((dimension) => {
+      if (dimension === 'workload') return info.workloadId || null;
+      if (dimension === 'host') return info.hostId || null;
+      return info.labels[dimension] ?? null;
+    }),
+  );
+}

@@ -1,0 +1,269 @@
+// The archive on disk, as the main thread sees it: requests to the worker, answers in their order.
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { BLOCK_RECORDS, FlowBlock, type FlowEndInfo } from '../block.js';
+import { uint32 } from '../decode.js';
+import type { FlowRef } from '../history.js';
+import type {
+  ArchiveBatch,
+  ArchiveStatus,
+  FlowArchive,
+  FlowPage,
+  GraphRequest,
+  GraphRow,
+  PageRequest,
+  ResolvedFilter,
+  RunMark,
+} from './archive.js';
+import { AS_SENT, splitAddresses } from './columns.js';
+import { LOSS_COUNTERS } from './marks.js';
+import type { Opened, PageColumns, StoreAnswer, StoreBatch, StoreRequest, StoreSettings } from './messages.js';
+
+export interface DuckArchiveOptions extends StoreSettings {
+  /** Unix milliseconds: names the hour of what arrives. */
+  readonly now: () => number;
+  /** The thread ended by itself: nothing can be stored or read any more. */
+  readonly onDeath: (error: Error) => void;
+}
+
+const TICK_MS = 60_000;
+
+interface Call {
+  readonly resolve: (answer: StoreAnswer) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class DuckArchive implements FlowArchive {
+  readonly firstId: number;
+  readonly marks: readonly RunMark[];
+  readonly #worker: Worker;
+  readonly #options: DuckArchiveOptions;
+  readonly #settling: { readonly records: number; readonly settled: ((stored: boolean) => void)[] }[] = [];
+  readonly #calls = new Map<number, Call>();
+  readonly #tick: NodeJS.Timeout;
+  #call = 0;
+  #pending = 0;
+  #status: ArchiveStatus;
+  #dead: Error | undefined;
+
+  /** Opens or makes the file. Rejects with what is wrong with it. */
+  static async open(options: DuckArchiveOptions): Promise<DuckArchive> {
+    mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
+    const { file, days, bytes, memoryBytes } = options;
+    const worker = new Worker(workerUrl(), {
+      workerData: { file, days, bytes, memoryBytes } satisfies StoreSettings,
+      execArgv: [],
+    });
+    const opened = await new Promise<Opened>((resolve, reject) => {
+      worker.once('error', (error) => reject(new Error(`Cannot open flow store ${file}: ${messageOf(error)}`)));
+      worker.once('message', (answer: StoreAnswer) => {
+        if (answer.type === 'opened') resolve(answer.opened);
+        else reject(new Error(`Cannot open flow store ${file}: found answer ${answer.type}`));
+      });
+    });
+    worker.removeAllListeners('error');
+    return new DuckArchive(worker, opened, options);
+  }
+
+  private constructor(worker: Worker, opened: Opened, options: DuckArchiveOptions) {
+    this.#worker = worker;
+    this.#options = options;
+    this.firstId = opened.firstId;
+    this.marks = opened.marks;
+    this.#status = opened.status;
+    worker.on('message', (answer: StoreAnswer) => this.#onAnswer(answer));
+    worker.on('error', (error) => this.#onDeath(error instanceof Error ? error : new Error(String(error))));
+    this.#tick = setInterval(() => this.#send({ type: 'tick', nowMs: options.now() }), TICK_MS);
+    this.#tick.unref();
+  }
+
+  get pending(): number {
+    return this.#pending;
+  }
+
+  append(batch: ArchiveBatch, settled: (stored: boolean) => void): void {
+    const records = batch.columns?.count ?? 0;
+    if (this.#dead !== undefined) {
+      this.#status = { ...this.#status, lost: this.#status.lost + records };
+      settled(false);
+      return;
+    }
+    this.#pending += records;
+    this.#settling.push({ records, settled: [settled] });
+    const packed = pack(batch);
+    const buffers = new Set(Object.values(packed.columns).map(({ buffer }) => buffer as ArrayBuffer));
+    this.#worker.postMessage({ type: 'append', nowMs: this.#options.now(), batch: packed } satisfies StoreRequest, [
+      ...buffers,
+    ]);
+  }
+
+  barrier(settled: () => void): void {
+    const last = this.#settling.at(-1);
+    if (last === undefined) settled();
+    else last.settled.push(settled);
+  }
+
+  async page(request: PageRequest, joined?: () => void): Promise<FlowPage> {
+    const answer = await this.#ask(
+      (call) => ({ type: 'page', call, request }),
+      (given) => {
+        if (given.type === 'page' && !given.page.more) joined?.();
+      },
+    );
+    if (answer.type !== 'page') throw new Error(`Cannot read flows: found answer ${answer.type}`);
+    const records = refsOf(answer.page);
+    const last = records.at(-1);
+    return {
+      records,
+      lastId: last === undefined ? request.afterId : last.block.idAt(last.index),
+      more: answer.page.more,
+    };
+  }
+
+  async startOfNewest(filter: ResolvedFilter, limit: number): Promise<number> {
+    const answer = await this.#ask((call) => ({ type: 'start', call, filter, limit }));
+    return answer.type === 'start' ? answer.afterId : 0;
+  }
+
+  async graph(request: GraphRequest): Promise<readonly GraphRow[]> {
+    const answer = await this.#ask((call) => ({ type: 'graph', call, request }));
+    return answer.type === 'graph' ? answer.rows : [];
+  }
+
+  status(): ArchiveStatus {
+    return this.#status;
+  }
+
+  async backup(file: string): Promise<void> {
+    await this.#ask((call) => ({ type: 'backup', call, file }));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#tick);
+    if (this.#dead === undefined) await this.#ask((call) => ({ type: 'close', call }));
+    await this.#worker.terminate();
+  }
+
+  #send(request: StoreRequest): void {
+    if (this.#dead === undefined) this.#worker.postMessage(request);
+  }
+
+  #ask(request: (call: number) => StoreRequest, onAnswer?: (answer: StoreAnswer) => void): Promise<StoreAnswer> {
+    return new Promise((resolve, reject) => {
+      if (this.#dead !== undefined) {
+        reject(this.#dead);
+        return;
+      }
+      this.#call += 1;
+      this.#calls.set(this.#call, {
+        resolve: (answer) => {
+          onAnswer?.(answer);
+          resolve(answer);
+        },
+        reject,
+      });
+      this.#send(request(this.#call));
+    });
+  }
+
+  #onAnswer(answer: StoreAnswer): void {
+    if (answer.type === 'settled') {
+      this.#status = answer.status;
+      for (const { records, settled } of this.#settling.splice(0, answer.batches)) {
+        this.#pending -= records;
+        for (const call of settled) call(answer.stored);
+      }
+    } else if (answer.type === 'status') {
+      this.#status = answer.status;
+    } else if (answer.type !== 'opened') {
+      const call = this.#calls.get(answer.call);
+      this.#calls.delete(answer.call);
+      if (answer.type === 'failed') call?.reject(new Error(answer.message));
+      else call?.resolve(answer);
+    }
+  }
+
+  #onDeath(error: Error): void {
+    this.#dead = error;
+    const waiting = this.#settling.splice(0);
+    const lost = waiting.reduce((sum, { records }) => sum + records, 0);
+    this.#status = { ...this.#status, lost: this.#status.lost + lost, problem: error.message };
+    this.#pending = 0;
+    for (const call of waiting.flatMap(({ settled }) => settled)) call(false);
+    for (const call of this.#calls.values()) call.reject(error);
+    this.#calls.clear();
+    this.#options.onDeath(error);
+  }
+}
+
+/** From sources (tests) the built worker is used: threads do not resolve workspaces from source. */
+function workerUrl(): URL {
+  const built = import.meta.url.endsWith('.ts') ? '../../../dist/flows/store/worker.js' : './worker.js';
+  return new URL(built, import.meta.url);
+}
+
+function pack({ hostId, run, sequence, firstId, columns, locals, remotes, loss }: ArchiveBatch): StoreBatch {
+  const ends = distinct(locals.concat(remotes));
+  const strings = columns === undefined ? [] : [...columns.strings];
+  const packed: Record<string, Uint8Array> = {};
+  if (columns !== undefined) {
+    for (const [name, from] of Object.entries(AS_SENT)) packed[name] = new Uint8Array(columns[from]);
+    [packed.local_ip_a, packed.local_ip_b] = splitAddresses(columns.localIp) as [Uint8Array, Uint8Array];
+    [packed.remote_ip_a, packed.remote_ip_b] = splitAddresses(columns.remoteIp) as [Uint8Array, Uint8Array];
+  }
+  return {
+    hostId,
+    run,
+    sequence,
+    firstId,
+    count: columns?.count ?? 0,
+    columns: packed,
+    ends: ends.list,
+    localRefs: Uint32Array.from(locals, ends.refOf),
+    remoteRefs: Uint32Array.from(remotes, ends.refOf),
+    strings,
+    processRefs: columns === undefined ? new Uint32Array(0) : uint32(columns.processRef).slice(),
+    loss: loss && LOSS_COUNTERS.map((name) => loss[name]),
+  };
+}
+
+function distinct(ends: readonly FlowEndInfo[]): { list: FlowEndInfo[]; refOf: (end: FlowEndInfo) => number } {
+  const refs = new Map<FlowEndInfo, number>();
+  for (const end of ends) if (!refs.has(end)) refs.set(end, refs.size);
+  return { list: [...refs.keys()], refOf: (end) => refs.get(end) ?? 0 };
+}
+
+/** Columns of a page as blocks. */
+function refsOf({ count, columns, ends, strings }: PageColumns): FlowRef[] {
+  const refs: FlowRef[] = [];
+  const column = (name: string) => columns[name] as Float64Array;
+  for (let start = 0; start < count; start += BLOCK_RECORDS) {
+    const size = Math.min(BLOCK_RECORDS, count - start);
+    const ids = column('id').subarray(start, start + size);
+    const block = new FlowBlock(ids[0] ?? 0, ids);
+    for (const [name, field] of Object.entries(AS_SENT)) block[field].set(column(name).subarray(start, start + size));
+    for (const side of ['local', 'remote'] as const) {
+      const words = new BigUint64Array(block[`${side}Ip`].buffer);
+      const [a, b] = [columns[`${side}_ip_a`], columns[`${side}_ip_b`]] as [BigUint64Array, BigUint64Array];
+      for (let i = 0; i < size; i += 1) {
+        words[2 * i] = a[start + i] ?? 0n;
+        words[2 * i + 1] = b[start + i] ?? 0n;
+      }
+    }
+    for (let i = 0; i < size; i += 1) {
+      const at = (name: string) => column(name)[start + i] ?? 0;
+      block.local[i] = block.endRef(ends.get(at('local_end')) as FlowEndInfo);
+      block.remote[i] = block.endRef(ends.get(at('remote_end')) as FlowEndInfo);
+      block.process[i] = block.stringRef(strings.get(at('process')) ?? '');
+      block.reporter[i] = block.stringRef(strings.get(at('reporter')) ?? '');
+      refs.push({ block, index: i });
+    }
+    block.count = size;
+  }
+  return refs;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,102 @@
+// Traffic between groups of ends: from rollups where an hour lies inside the asked time as a whole, else from its records.
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { type GraphRequest, type GraphRow, groupKey } from './archive.js';
+import type { Dictionary } from './dictionary.js';
+import { HOUR_MS, type Partition, recordTable, SUMS_OF_RECORDS, SUMS_OF_ROLLUPS } from './partitions.js';
+import { RAW_ONLY, sqlCondition, timeCondition } from './sql-filter.js';
+
+const KEYS = 'direction, protocol, service_port, verdict, process';
+
+/** `days` are those of which rollups exist. Hours whose records have left count by rollups when they overlap the asked time. */
+export async function graphOf(
+  connection: DuckDBConnection,
+  parts: readonly Partition[],
+  { filter, groupBy }: GraphRequest,
+  dictionary: Dictionary,
+  days: readonly number[],
+): Promise<GraphRow[]> {
+  const condition = sqlCondition(filter, dictionary);
+  const sinceUs = Number(filter?.sinceUs ?? 0n);
+  const untilUs = Number(filter?.untilUs ?? 0n) || Number.MAX_SAFE_INTEGER;
+  const recordsNeeded = RAW_ONLY.test(condition);
+  const whole = (part: Partition) => part.minLastUs >= sinceUs && part.maxFirstUs < untilUs;
+  const raw: Partition[] = [];
+  /** Hours that must not be counted from rollups as well. */
+  const counted = new Set<number>();
+  for (const part of parts) {
+    if (part.rows === 0 || (part.closed && !recordsNeeded && whole(part))) continue;
+    counted.add(part.hour);
+    if (part.maxLastUs >= sinceUs && part.minFirstUs < untilUs) raw.push(part);
+  }
+  const kept = new Set(parts.map(({ hour }) => hour));
+  const sources = raw.map(({ hour }) => {
+    const sums = `${groups(dictionary)}, ${KEYS}, ${SUMS_OF_RECORDS}`;
+    return `SELECT ${sums} FROM ${recordTable(hour)} WHERE ${condition} AND ${timeCondition(filter)} GROUP BY ALL`;
+  });
+  if (!recordsNeeded) {
+    const [from, to] = [Math.floor(sinceUs / 1000 / HOUR_MS), Math.floor(untilUs / 1000 / HOUR_MS)];
+    const left = `(hour BETWEEN ${from} AND ${to}) OR hour IN (${[...kept, -1].join(',')})`;
+    const not = [...counted, -1].join(',');
+    for (const day of days) {
+      sources.push(`SELECT ${groups(dictionary)}, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM r_${day}
+        WHERE ${condition} AND (${left}) AND hour NOT IN (${not}) GROUP BY ALL`);
+    }
+  }
+  if (sources.length === 0) return [];
+  const keys = await mapEnds(connection, dictionary, groupBy);
+  const sql = `SELECT gl, gr, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${sources.join(' UNION ALL ')}) GROUP BY ALL`;
+  const rows = (await connection.runAndReadAll(sql)).getRows();
+  return rows.map((row): GraphRow => {
+    const [gl = 0, gr = 0, direction = 0, protocol = 0, servicePort = 0, verdict = 0, process = 0, ...sums] =
+      row.map(Number);
+    const inbound = direction === Direction.DIRECTION_INBOUND;
+    const [bytesIn = 0, bytesOut = 0, packetsIn = 0, packetsOut = 0, records = 0, attempts = 0, ...rest] = sums;
+    const [connections = 0, durationUs = 0, firstSeenUs = 0, lastSeenUs = 0] = rest;
+    const [local, remote] = [keys[gl] ?? '', keys[gr] ?? ''];
+    return {
+      source: inbound ? remote : local,
+      destination: inbound ? local : remote,
+      direction,
+      protocol,
+      servicePort,
+      verdict,
+      process: dictionary.stringAt(process),
+      bytesForward: inbound ? bytesIn : bytesOut,
+      bytesBack: inbound ? bytesOut : bytesIn,
+      packetsForward: inbound ? packetsIn : packetsOut,
+      packetsBack: inbound ? packetsOut : packetsIn,
+      records,
+      attempts,
+      connections,
+      durationUs,
+      firstSeenUs,
+      lastSeenUs,
+    };
+  });
+}
+
+/** Groups of both ends of a row, looked up by position in a list: ends are numbered from 0. */
+function groups(dictionary: Dictionary): string {
+  const list = `getvariable('end_groups')`;
+  return dictionary.ends.length === 0
+    ? '0 AS gl, 0 AS gr'
+    : `list_extract(${list}, local_end::BIGINT + 1) AS gl, list_extract(${list}, remote_end::BIGINT + 1) AS gr`;
+}
+
+/** Numbers the groups of all ends, leaves the list in the session, and returns the groups' keys by number. */
+async function mapEnds(
+  connection: DuckDBConnection,
+  dictionary: Dictionary,
+  groupBy: readonly string[],
+): Promise<string[]> {
+  const numbers = new Map<string, number>();
+  const list = dictionary.ends.map((info) => {
+    const key = groupKey(info, groupBy);
+    const known = numbers.get(key) ?? numbers.size;
+    numbers.set(key, known);
+    return known;
+  });
+  if (list.length > 0) await connection.run(`SET VARIABLE end_groups = [${list.join(',')}]::UINTEGER[]`);
+  return [...numbers.keys()];
+}

@@ -1,0 +1,110 @@
+// The archive without a disk: the ring of recent records. What it answers is gone with the process.
+import { randomUUID } from 'node:crypto';
+import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { flowPredicate, opener, RESOLVED_NAMES } from '../../api/flow-filter.js';
+import { type FlowEndInfo, UNKNOWN_END } from '../block.js';
+import type { FlowHistory } from '../history.js';
+import {
+  type ArchiveBatch,
+  type ArchiveStatus,
+  type FlowArchive,
+  type FlowPage,
+  type GraphRequest,
+  type GraphRow,
+  groupKey,
+  type PageRequest,
+  type ResolvedFilter,
+} from './archive.js';
+
+export class MemoryArchive implements FlowArchive {
+  readonly firstId = 1;
+  readonly marks = [];
+  readonly pending = 0;
+  readonly #line = randomUUID();
+  readonly #history: FlowHistory;
+
+  constructor(history: FlowHistory) {
+    this.#history = history;
+  }
+
+  append(_batch: ArchiveBatch, settled: (stored: boolean) => void): void {
+    settled(true);
+  }
+
+  barrier(settled: () => void): void {
+    settled();
+  }
+
+  async page({ filter, afterId, limit }: PageRequest, joined?: () => void): Promise<FlowPage> {
+    const matches = flowPredicate(filter, RESOLVED_NAMES);
+    const all = this.#history.newest(
+      (block, index) => block.idAt(index) > afterId && matches(block, index),
+      Number.MAX_SAFE_INTEGER,
+    );
+    const records = all.slice(0, limit);
+    const last = records.at(-1);
+    const more = records.length < all.length;
+    if (!more) joined?.();
+    return { records, lastId: last === undefined ? afterId : last.block.idAt(last.index), more };
+  }
+
+  async startOfNewest(filter: ResolvedFilter, limit: number): Promise<number> {
+    const [oldest] = this.#history.newest(flowPredicate(filter, RESOLVED_NAMES), limit);
+    return oldest === undefined ? 0 : oldest.block.idAt(oldest.index) - 1;
+  }
+
+  async graph({ filter, groupBy }: GraphRequest): Promise<GraphRow[]> {
+    const groups = new WeakMap<FlowEndInfo, string>();
+    const group = (info: FlowEndInfo) => {
+      const known = groups.get(info) ?? groupKey(info, groupBy);
+      groups.set(info, known);
+      return known;
+    };
+    const rows = new Map<string, { -readonly [K in keyof GraphRow]: GraphRow[K] }>();
+    for (const { block, index } of this.#history.newest(
+      flowPredicate(filter, RESOLVED_NAMES),
+      Number.MAX_SAFE_INTEGER,
+    )) {
+      const at = (column: ArrayLike<number>) => column[index] ?? 0;
+      const local = group(block.ends[at(block.local)] ?? UNKNOWN_END);
+      const remote = group(block.ends[at(block.remote)] ?? UNKNOWN_END);
+      const outbound = opener(block, index) === 'local';
+      const [source, destination] = outbound ? [local, remote] : [remote, local];
+      const numbers = [block.direction, block.protocol, block.servicePort, block.verdict].map(at);
+      const [direction = 0, protocol = 0, servicePort = 0, verdict = 0] = numbers;
+      const process = block.strings[at(block.process)] ?? '';
+      const key = JSON.stringify([source, destination, ...numbers, process]);
+      const [firstSeenUs, lastSeenUs] = [at(block.firstSeenUs), at(block.lastSeenUs)];
+      let row = rows.get(key);
+      if (row === undefined) {
+        const sums = { bytesForward: 0, bytesBack: 0, packetsForward: 0, packetsBack: 0, records: 0, attempts: 0 };
+        const times = { connections: 0, durationUs: 0, firstSeenUs, lastSeenUs };
+        row = { source, destination, direction, protocol, servicePort, verdict, process, ...sums, ...times };
+        rows.set(key, row);
+      }
+      const [forward, back] = outbound ? (['Out', 'In'] as const) : (['In', 'Out'] as const);
+      row.bytesForward += at(block[`bytes${forward}`]);
+      row.bytesBack += at(block[`bytes${back}`]);
+      row.packetsForward += at(block[`packets${forward}`]);
+      row.packetsBack += at(block[`packets${back}`]);
+      row.records += 1;
+      row.attempts += at(block.attempts);
+      if (at(block.kind) === EventKind.EVENT_KIND_END) row.connections += 1;
+      if (at(block.kind) === EventKind.EVENT_KIND_DENY) row.connections += at(block.attempts);
+      row.durationUs += lastSeenUs - firstSeenUs;
+      row.firstSeenUs = Math.min(row.firstSeenUs, firstSeenUs);
+      row.lastSeenUs = Math.max(row.lastSeenUs, lastSeenUs);
+    }
+    return [...rows.values()];
+  }
+
+  status(): ArchiveStatus {
+    return { ...this.#history.status(), lost: 0, bytes: 0, problem: '', line: this.#line };
+  }
+
+  async backup(): Promise<void> {
+    throw new Error('Cannot back up flow records: found them in memory only, wanted a flow store (--flow-store on)');
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,71 @@
+// What the main thread and the store's worker say to each other. Answers come in the order of the requests.
+import type { FlowEndInfo } from '../block.js';
+import type { ArchiveStatus, GraphRequest, GraphRow, PageRequest, ResolvedFilter, RunMark } from './archive.js';
+
+export interface StoreSettings {
+  readonly file: string;
+  /** Whole hours of records older than this leave. */
+  readonly days: number;
+  /** Oldest hours leave above this. */
+  readonly bytes: number;
+  /** Memory that the database may take, bytes. */
+  readonly memoryBytes: number;
+}
+
+/** A batch on its way. */
+export interface StoreBatch {
+  readonly hostId: string;
+  readonly run: string;
+  readonly sequence: bigint;
+  readonly firstId: number;
+  readonly count: number;
+  /** By name of the stored column. */
+  readonly columns: Readonly<Record<string, Uint8Array>>;
+  /** Distinct ends of the batch. */
+  readonly ends: readonly FlowEndInfo[];
+  /** Into `ends`, per record. */
+  readonly localRefs: Uint32Array;
+  readonly remoteRefs: Uint32Array;
+  /** Names of processes. */
+  readonly strings: readonly string[];
+  /** Into `strings`, per record. */
+  readonly processRefs: Uint32Array;
+  /** Counters of agent.proto's LossCounters in their order; undefined: none came. */
+  readonly loss: readonly bigint[] | undefined;
+}
+
+export type StoreRequest =
+  | { readonly type: 'append'; readonly nowMs: number; readonly batch: StoreBatch }
+  | { readonly type: 'page'; readonly call: number; readonly request: PageRequest }
+  | { readonly type: 'start'; readonly call: number; readonly filter: ResolvedFilter; readonly limit: number }
+  | { readonly type: 'graph'; readonly call: number; readonly request: GraphRequest }
+  | { readonly type: 'backup'; readonly call: number; readonly file: string }
+  /** Once an hour or so: retention and rollups also without traffic. */
+  | { readonly type: 'tick'; readonly nowMs: number }
+  | { readonly type: 'close'; readonly call: number };
+
+/** Rows by column; `ends` and `strings` hold what the refs in them point to. */
+export interface PageColumns {
+  readonly count: number;
+  readonly columns: Readonly<Record<string, Float64Array | BigUint64Array>>;
+  readonly ends: ReadonlyMap<number, FlowEndInfo>;
+  readonly strings: ReadonlyMap<number, string>;
+  readonly more: boolean;
+}
+
+export interface Opened {
+  readonly firstId: number;
+  readonly marks: readonly RunMark[];
+  readonly status: ArchiveStatus;
+}
+
+export type StoreAnswer =
+  | { readonly type: 'opened'; readonly opened: Opened }
+  /** So many of the batches handed over, the oldest first. */
+  | { readonly type: 'settled'; readonly batches: number; readonly stored: boolean; readonly status: ArchiveStatus }
+  | { readonly type: 'status'; readonly status: ArchiveStatus }
+  | { readonly type: 'page'; readonly call: number; readonly page: PageColumns }
+  | { readonly type: 'start'; readonly call: number; readonly afterId: number }
+  | { readonly type: 'graph'; readonly call: number; readonly rows: readonly GraphRow[] }
+  | { readonly type: 'done'; readonly call: number }
+  | { readonly type: 'failed'; readonly call: number; readonly message: string };

@@ -1,0 +1,88 @@
+// Tables of the store: records by the hour in which they arrived (f_<hour>), rollups by day (r_<day>). A closed hour has been rolled up
+// and its extent is written down; the open one is the newest. Hours and days count from 1970.
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { RECORD_DDL } from './columns.js';
+
+export const HOUR_MS = 3_600_000;
+export const HOURS_PER_DAY = 24;
+
+/** What is known of one hour's table. Times in Unix microseconds; all 0 when it is empty. */
+export interface Partition {
+  readonly hour: number;
+  rows: number;
+  minId: number;
+  maxId: number;
+  minFirstUs: number;
+  maxFirstUs: number;
+  minLastUs: number;
+  maxLastUs: number;
+  /** Rolled up: nothing is added any more. */
+  closed: boolean;
+}
+
+export const PARTITION_DDL = `CREATE TABLE IF NOT EXISTS flow_parts (hour BIGINT NOT NULL, rows UBIGINT NOT NULL,
+  min_id UBIGINT NOT NULL, max_id UBIGINT NOT NULL, min_first BIGINT NOT NULL, max_first BIGINT NOT NULL,
+  min_last BIGINT NOT NULL, max_last BIGINT NOT NULL)`;
+
+/** Columns by which rollups are grouped: what the graph and its filters ask for. */
+const KEYS = 'local_end, remote_end, process, reporter, rule, service_port, protocol, direction, verdict, reason, mode';
+const KEY_DDL = `local_end UINTEGER, remote_end UINTEGER, process UINTEGER, reporter UINTEGER, rule UINTEGER,
+  service_port USMALLINT, protocol UTINYINT, direction UTINYINT, verdict UTINYINT, reason UTINYINT, mode UTINYINT`;
+
+/** Sums of one group, from records. Sums are doubles: exact up to 2^53. */
+export const SUMS_OF_RECORDS = `sum(bytes_in)::DOUBLE AS bytes_in, sum(bytes_out)::DOUBLE AS bytes_out,
+  sum(packets_in)::DOUBLE AS packets_in, sum(packets_out)::DOUBLE AS packets_out, count(*)::DOUBLE AS records,
+  sum(attempts)::DOUBLE AS attempts,
+  sum(CASE WHEN kind = ${EventKind.EVENT_KIND_END} THEN 1 WHEN kind = ${EventKind.EVENT_KIND_DENY} THEN attempts ELSE 0 END)::DOUBLE
+    AS connections,
+  sum(last_us - first_us)::DOUBLE AS duration, min(first_us)::DOUBLE AS first, max(last_us)::DOUBLE AS last`;
+
+/** The same from rollups. */
+export const SUMS_OF_ROLLUPS = `sum(bytes_in) AS bytes_in, sum(bytes_out) AS bytes_out, sum(packets_in) AS packets_in,
+  sum(packets_out) AS packets_out, sum(records) AS records, sum(attempts) AS attempts, sum(connections) AS connections,
+  sum(duration) AS duration, min(first) AS first, max(last) AS last`;
+
+export function recordTable(hour: number): string {
+  return `f_${hour}`;
+}
+
+export function rollupTable(hour: number): string {
+  return `r_${Math.floor(hour / HOURS_PER_DAY)}`;
+}
+
+export async function createRecordTable(connection: DuckDBConnection, hour: number): Promise<void> {
+  await connection.run(`CREATE TABLE IF NOT EXISTS ${recordTable(hour)} (${RECORD_DDL})`);
+}
+
+/** Measures a table; for the open hour after a restart. */
+export async function measure(connection: DuckDBConnection, hour: number): Promise<Partition> {
+  const reader = await connection.runAndReadAll(
+    `SELECT count(*), coalesce(min(id), 0), coalesce(max(id), 0), coalesce(min(first_us), 0), coalesce(max(first_us), 0),
+      coalesce(min(last_us), 0), coalesce(max(last_us), 0) FROM ${recordTable(hour)}`,
+  );
+  return partitionOf([hour, ...(reader.getRows()[0] ?? [])], false);
+}
+
+/** A row of flow_parts. */
+export function partitionOf(row: readonly unknown[], closed: boolean): Partition {
+  const [hour = 0, rows = 0, minId = 0, maxId = 0, minFirstUs = 0, maxFirstUs = 0, minLastUs = 0, maxLastUs = 0] = row
+    .slice(0, 8)
+    .map(Number);
+  return { hour, rows, minId, maxId, minFirstUs, maxFirstUs, minLastUs, maxLastUs, closed };
+}
+
+/** Rolls an hour up and writes its extent down, in the caller's transaction. */
+export async function closeHour(connection: DuckDBConnection, part: Partition): Promise<void> {
+  const rollup = rollupTable(part.hour);
+  await connection.run(`CREATE TABLE IF NOT EXISTS ${rollup} (hour BIGINT, ${KEY_DDL}, bytes_in DOUBLE, bytes_out DOUBLE,
+    packets_in DOUBLE, packets_out DOUBLE, records DOUBLE, attempts DOUBLE, connections DOUBLE, duration DOUBLE, first DOUBLE,
+    last DOUBLE)`);
+  await connection.run(
+    `INSERT INTO ${rollup} SELECT ${part.hour}, ${KEYS}, ${SUMS_OF_RECORDS} FROM ${recordTable(part.hour)} GROUP BY ${KEYS}`,
+  );
+  await connection.run(
+    `INSERT INTO flow_parts VALUES (${part.hour}, ${part.rows}, ${part.minId}, ${part.maxId}, ${part.minFirstUs},
+      ${part.maxFirstUs}, ${part.minLastUs}, ${part.maxLastUs})`,
+  );
+}

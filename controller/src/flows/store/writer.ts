@@ -1,0 +1,83 @@
+// Batches as rows of a table: columns of bytes are laid end to end and copied into vectors, a full vector at a time.
+import { type DuckDBConnection, DuckDBDataChunk } from '@duckdb/node-api';
+import duckdb from '@duckdb/node-bindings';
+import { STORED_COLUMNS } from './columns.js';
+import type { StoreBatch } from './messages.js';
+
+/** Rows of one vector. */
+const VECTOR_ROWS = 2048;
+const TYPES = STORED_COLUMNS.map(({ type }) => type);
+
+/** Numbers that the dictionary gave to a batch's ends and texts. */
+export interface NumberedBatch {
+  readonly batch: StoreBatch;
+  readonly localEnds: Uint32Array;
+  readonly remoteEnds: Uint32Array;
+  readonly processes: Uint32Array;
+  readonly reporter: number;
+}
+
+/** Appends all rows of all batches, in order, inside the caller's transaction. */
+export async function appendRows(
+  connection: DuckDBConnection,
+  table: string,
+  batches: readonly NumberedBatch[],
+): Promise<void> {
+  const total = batches.reduce((sum, { batch }) => sum + batch.count, 0);
+  if (total === 0) return;
+  const columns = STORED_COLUMNS.map(({ name, width }) => {
+    const bytes = new Uint8Array(total * width);
+    let at = 0;
+    for (const numbered of batches) {
+      bytes.set(columnBytes(numbered, name), at);
+      at += numbered.batch.count * width;
+    }
+    return { bytes, width };
+  });
+  const appender = await connection.createAppender(table);
+  try {
+    for (let start = 0; start < total; start += VECTOR_ROWS) {
+      const count = Math.min(VECTOR_ROWS, total - start);
+      const chunk = DuckDBDataChunk.create(TYPES, count);
+      columns.forEach(({ bytes, width }, index) => {
+        const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);
+        duckdb.copy_data_to_vector(vector, 0, bytes.buffer, start * width, count * width);
+      });
+      appender.appendDataChunk(chunk);
+    }
+    appender.flushSync();
+  } finally {
+    appender.closeSync();
+  }
+}
+
+function columnBytes(numbered: NumberedBatch, name: string): Uint8Array {
+  const { batch } = numbered;
+  switch (name) {
+    case 'id': {
+      const halves = new Uint32Array(2 * batch.count);
+      for (let i = 0; i < batch.count; i += 1) {
+        halves[2 * i] = (batch.firstId + i) >>> 0;
+        halves[2 * i + 1] = Math.floor((batch.firstId + i) / 0x1_0000_0000);
+      }
+      return bytesOf(halves);
+    }
+    case 'local_end':
+      return bytesOf(numbered.localEnds);
+    case 'remote_end':
+      return bytesOf(numbered.remoteEnds);
+    case 'process':
+      return bytesOf(numbered.processes);
+    case 'reporter':
+      return bytesOf(new Uint32Array(batch.count).fill(numbered.reporter));
+    default: {
+      const bytes = batch.columns[name];
+      if (bytes === undefined) throw new Error(`Cannot store a batch: found no column ${name}`);
+      return bytes;
+    }
+  }
+}
+
+function bytesOf(numbers: Uint32Array): Uint8Array {
+  return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+}
