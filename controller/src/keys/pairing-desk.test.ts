@@ -154,6 +154,10 @@ describe('PairingDesk', () => {
 });
 
 describe('loadSecretMac', () => {
+  test('refuses to begin anew when keys were hashed with a file that is gone', () => {
+    expect(() => loadSecretMac(join(dir, 'lost', 'pairing.key'), true)).toThrow(/found none, wanted the one/);
+  });
+
   test('makes a key only its owner can read, and refuses one that others can', () => {
     const file = join(dir, 'secret', 'pairing.key');
     expect(statSync(file).mode & 0o777).toBe(0o600);

@@ -169,14 +169,12 @@ export class PairingDesk {
   pairIn(tx: StateTransaction, attempt: PairingAttempt): PairingOutcome {
     const before = tx.get('pairing', attempt.workloadId);
     const own = before?.hostId === attempt.hostId ? before : undefined;
-    if (own !== undefined && attempt.keyText.trim() === '') return this.#lasting(tx, own);
+    if (own !== undefined && isSameRequest(own, attempt)) return this.#lasting(tx, own);
     const presented = this.#present(tx, attempt.keyText);
     if (presented.found !== 'key') {
       if (before) tx.delete('pairing', attempt.workloadId);
       return { decision: this.#decide(presented, attempt), again: false };
     }
-    if (own !== undefined && own.keyId === presented.key.id && sameLabels(own.requested, attempt.requested))
-      return this.#lasting(tx, own);
     return this.#decideOn(tx, presented, attempt);
   }
 
@@ -280,6 +278,13 @@ export class PairingDesk {
     const known = permittedValues(dimension);
     return known !== undefined && isValue(value) && (known === 'any' || known.has(value));
   }
+}
+
+/** It presents the key that paired it, or none, and asks for nothing else. By its id: it has shown the secret before. */
+function isSameRequest(own: PairingRecord, { keyText, requested }: PairingAttempt): boolean {
+  if (keyText.trim() === '') return true;
+  const parsed = parseKey(keyText);
+  return parsed.ok && parsed.key.id === own.keyId && sameLabels(own.requested, requested);
 }
 
 function sameLabels(a: Readonly<Record<string, string>> | undefined, b: Readonly<Record<string, string>>): boolean {

@@ -31,14 +31,18 @@ export class SecretMac {
 
 /**
  * Reads the key from a file, making it on first use: mode 0600, in a folder of mode 0700, durable before it is used.
- * Throws when the file has another length or can be read by others.
+ * Throws when the file has another length or can be read by others, or is missing although keys were hashed with it (`inUse`).
  */
-export function loadSecretMac(file: string): SecretMac {
+export function loadSecretMac(file: string, inUse = false): SecretMac {
   let key: Buffer;
   try {
     key = readFileSync(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (inUse)
+      throw new Error(
+        `Cannot use ${file}: found none, wanted the one that pairing keys were hashed with; restore a backup`,
+      );
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     const fresh = `${file}.new`;
     const fd = openSync(fresh, 'w', 0o600);
