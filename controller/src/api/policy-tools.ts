@@ -16,7 +16,7 @@ import { serialisePolicy } from '../policy/canonical.js';
 import { diffDocuments, diffReach } from '../policy/diff.js';
 import { readManifests } from '../policy/import/manifests.js';
 import { importNetworkPolicies } from '../policy/import/networkpolicy.js';
-import { lint } from '../policy/lint.js';
+import { type Finding, lintSteps } from '../policy/lint.js';
 import type { Policy, PolicyWorkload } from '../policy/model.js';
 import { formatPortSet, isEmptySet } from '../policy/port-set.js';
 import { type SimulatedGroup, simulate } from '../policy/simulate.js';
@@ -33,10 +33,12 @@ export interface PolicyToolsOptions {
 }
 
 /** Comparisons of a pair with a rule that one diff may make: a second or two. */
-const REACH_WORK_MAX = 4_000_000;
+const REACH_WORK_MAX = 1_500_000;
 const PAIRS_MAX = 20_000;
-/** Comparisons of two rules that one lint may make. */
+/** Every rule is compared with every other. */
 const LINT_RULES_MAX = 3000;
+/** The event loop is held no longer than about this. */
+const TURN_MS = 20;
 const CONNECTIONS_MAX = 50_000;
 /** Connections that are replayed between two turns of the event loop. */
 const CHUNK = 200;
@@ -70,13 +72,13 @@ export function diffMeaning(
   };
 }
 
-/** Throws ApiError RF_POLICY_SIZE on a policy whose rules cannot be compared with each other in reasonable time. */
-export function lintPolicy(
+/** Throws ApiError RF_POLICY_SIZE on a policy whose rules cannot be compared with each other in reasonable time. In turns, as replay. */
+export async function lintPolicy(
   { store, history, now }: PolicyToolsOptions,
   read: ReadPolicy,
   inForce: Policy,
   request: LintPolicyRequest,
-): LintPolicyResponse {
+): Promise<LintPolicyResponse> {
   if (read.policy.rules.length > LINT_RULES_MAX) {
     throw invalid(
       'RF_POLICY_SIZE',
@@ -90,7 +92,14 @@ export function lintPolicy(
   const known = new Set(inForce.rules.map(({ id }) => id));
   const notes = historyNotes(history, sinceMs, knownSinceMs);
   if (records === 0) notes.push('No connection is recorded in that time: nothing is said about unused rules.');
-  const found = lint(read.policy, facts);
+  const found: Finding[] = [];
+  let turnMs = performance.now();
+  for (const step of lintSteps(read.policy, facts)) {
+    found.push(...step);
+    if (performance.now() - turnMs < TURN_MS) continue;
+    await turn();
+    turnMs = performance.now();
+  }
   // A rule that never was in force cannot have been met.
   const findings = found.filter(({ kind, rule }) => kind !== 'unused' || known.has(rule));
   if (findings.length < found.length) {

@@ -6,10 +6,10 @@ import type { Authority } from '../ca/authority.js';
 import type { Followers } from '../flows/followers.js';
 import type { FlowHistory } from '../flows/history.js';
 import type { FlowIngest } from '../flows/ingest.js';
+import type { FlowArchive } from '../flows/store/archive.js';
 import { formatSelector } from '../policy/selector.js';
 import type { Distributor } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
-import type { FlowArchive } from '../flows/store/archive.js';
 import type { PersistentNumbers } from '../store/numbers.js';
 import type { StateStore } from '../store/state-store.js';
 import { unary } from './errors.js';
@@ -141,12 +141,12 @@ function tellRollout(policy: PolicyBook, own: (code: string, severity: string, t
   const { rollout } = policy;
   if (rollout !== undefined) {
     const { version, base, windowMs, deadlineMs, canary } = rollout;
-    const whom = canary === undefined ? '' : ` on ${formatSelector(canary)} only`;
+    const how = canary === undefined ? 'awaits confirmation' : `is in force on ${formatSelector(canary)} only`;
     const end =
       deadlineMs === 0
         ? '`ringfence policy promote` puts it in force everywhere'
         : `Version ${base} comes back at ${new Date(deadlineMs).toISOString()} (${spoken(windowMs)} in all) unless it is confirmed: \`ringfence policy confirm\``;
-    own('RF_POLICY_OPEN', 'info', `Policy version ${version} is in force on condition${whom}`, `${end}.`);
+    own('RF_POLICY_OPEN', 'info', `Policy version ${version} ${how}`, `${end}.`);
     return;
   }
   const [newest] = policy.history(1, 0);
