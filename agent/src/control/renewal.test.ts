@@ -8,9 +8,13 @@ const HOUR = 3_600_000;
 
 /** A clock that begins at the machine's: certificates carry real dates. */
 class CertificateClock extends ManualTimers {
-  readonly #offset = Date.now() - super.now();
+  #offset = Date.now() - super.now();
   override now(): number {
     return super.now() + this.#offset;
+  }
+  /** Somebody sets the wall clock; timers do not notice. */
+  set(byMs: number): void {
+    this.#offset += byMs;
   }
 }
 
@@ -86,5 +90,48 @@ it('CertificateRenewer keeps the present certificate when the new one does not f
   await until(() => state.failures.length === 1);
   expect(state.failures[0]).toMatch(/another authority signed it/);
   expect(own()).toBe(before);
+  renewer.stop();
+});
+
+it('CertificateRenewer renews once, within the hour, when the wall clock is set past the time for it', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  const before = own();
+  timers.set(renewAtMs(before) - timers.now() + 1000);
+  expect(state.signed).toBe(0);
+  await timers.advance(HOUR);
+  await until(() => state.renewed === 1);
+  await timers.advance(HOUR);
+  expect(state.signed).toBe(1);
+  renewer.stop();
+});
+
+it('CertificateRenewer asks for nothing while the wall clock is behind, and is in time once it is right again', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  timers.set(-240 * HOUR);
+  await timers.advance(12 * HOUR);
+  expect([state.signed, state.failures.length, timers.pending]).toEqual([0, 0, 1]);
+  timers.set(240 * HOUR);
+  await timers.advance(renewAtMs(own()) - timers.now() + HOUR);
+  await until(() => state.renewed === 1);
+  renewer.stop();
+});
+
+it('CertificateRenewer goes on asking, at most every ten minutes, with a certificate that has ended', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  state.fail = Number.POSITIVE_INFINITY; // the controller takes no call under an expired certificate
+  timers.set(own().notAfterMs - timers.now() + HOUR);
+  await timers.advance(HOUR);
+  for (let failures = 1; failures < 12; failures++) {
+    await until(() => state.failures.length === failures);
+    expect(timers.nextIn).toBeGreaterThanOrEqual(Math.min(600_000, 5_000 * 2 ** (failures - 1)) / 2);
+    expect(timers.nextIn).toBeLessThanOrEqual(600_000);
+    await timers.advance(timers.nextIn ?? 0);
+  }
+  expect(own().notAfterMs).toBeLessThan(timers.now());
+  // The clock was wrong after all: the same process recovers by itself.
+  state.fail = 0;
+  timers.set(-5 * HOUR);
+  await timers.advance(600_000);
+  await until(() => state.renewed === 1);
   renewer.stop();
 });

@@ -1,0 +1,53 @@
+// Certificates over the real ports: renewal by a restarted controller, and what an expired one still can do.
+import { credentials } from '@grpc/grpc-js';
+import { CertificateRenewalClient, type EnrollResponse } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Harness } from '../testing/harness.js';
+import type { AgentCredentials } from '../testing/simulated-agent.js';
+import { createSigningRequest, SERVER_NAME } from './certificates.js';
+
+let harness: Harness;
+beforeEach(async () => {
+  harness = await Harness.start();
+});
+afterEach(() => harness.dispose());
+
+async function renew(own: AgentCredentials): Promise<AgentCredentials> {
+  const { der, keyPem } = await createSigningRequest();
+  const [ca, key, certificate] = [own.caPem, own.keyPem, own.certificatePem].map((pem) => Buffer.from(pem));
+  const client = new CertificateRenewalClient(own.syncAddress, credentials.createSsl(ca, key, certificate), {
+    'grpc.ssl_target_name_override': SERVER_NAME,
+  });
+  try {
+    const answer = await new Promise<EnrollResponse>((resolve, reject) => {
+      client.renew({ csrDer: der }, (error, response) => (error === null ? resolve(response) : reject(error)));
+    });
+    return { ...own, certificatePem: answer.certificatePem, keyPem };
+  } finally {
+    client.close();
+  }
+}
+
+test('a restarted controller renews; old and new certificate are good until each ends, and the log says who', async () => {
+  const first = await harness.enroll('alpha');
+  await harness.restart();
+  const second = await renew(first);
+  expect(second.certificatePem).not.toBe(first.certificatePem);
+  const agents = [await harness.agent(second), await harness.agent(first)];
+  expect(agents.map((agent) => agent.welcomes[0]?.hostId)).toEqual(['alpha', 'alpha']);
+  const { audit } = harness.admin;
+  const { entries } = await new Promise<{ entries: { action: string; actor: string }[] }>((resolve, reject) => {
+    audit.list({ filter: undefined, limit: 10, before: 0n }, (e, response) =>
+      e === null ? resolve(response) : reject(e),
+    );
+  });
+  const told = entries.map(({ action, actor }) => `${action} ${actor}`);
+  expect(told).toEqual(['host.renew host:alpha', 'host.enrol enrolment', 'token.use enrolment', 'token.create admin']);
+});
+
+test('an expired certificate neither streams nor renews; the host must enrol anew', async () => {
+  const own = await harness.enroll('alpha');
+  harness.clockAheadMs = 31 * 86_400_000;
+  await expect(renew(own)).rejects.toThrow(/expired/);
+  await expect(harness.agent(own)).rejects.toThrow(/expired/);
+});
