@@ -59,4 +59,22 @@ export const define: Define = (command, app) => {
   filters(command.command('list').description('Kept flows, oldest first: the newest that match.'))
     .option('-n, --limit <n>', 'at most so many', '1000')
     .action(app.action(async () => (await import('../actions/flows-list.js')).listFlows));
+  filters(
+    command
+      .command('graph')
+      .description(
+        'Who talks to whom, by groups of workloads: kept flows as nodes and directed edges, most bytes first.',
+      ),
+  )
+    .addOption(repeatable('--group-by <dimensions>', 'dimensions of a node, or workload, or host; default role,app'))
+    .option('--min-bytes <n>', 'only edges with so many bytes, both ways', '0')
+    .option('--min-count <n>', 'only edges that were seen so often', '0')
+    .option('--min-duration <seconds>', 'only edges whose connections lasted so long, all together', '0')
+    .option('-n, --limit <n>', 'edges at most', '1000')
+    .action(app.action(async () => (await import('../actions/flows-graph.js')).graphFlows));
+  command
+    .command('backup')
+    .description("A copy of the flow store in a new file on the controller's machine.")
+    .argument('<file>', "absolute path on the controller's machine")
+    .action(app.action(async () => (await import('../actions/flows-graph.js')).backupFlows));
 };

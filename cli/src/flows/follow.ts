@@ -15,7 +15,7 @@ export type FollowEvent =
   | { type: 'synced'; kept: bigint; historyDropped: bigint }
   /** The connection went away; the next try is in `waitMs`. */
   | { type: 'lost'; why: string; waitMs: number }
-  /** It is back. `complete`: the same controller run, and it sends what was missed as far as it still keeps it. */
+  /** It is back. `complete`: the same line of record ids, and it sends what was missed as far as it still keeps it. */
   | { type: 'back'; complete: boolean };
 
 /** What the loop draws on beside the connection. */
@@ -35,8 +35,8 @@ const waitFirstMs = 250;
 const waitMostMs = 10_000;
 
 /**
- * Flows as they happen, across losses of the connection. Record ids grow within one run of the controller, so that what comes twice
- * after a reconnect is dropped by id, and a controller that began anew is told by its start time. The first connection must
+ * Flows as they happen, across losses of the connection. Record ids grow within one line, so that what comes twice after a reconnect
+ * is dropped by id; a controller without a flow store begins another line when it starts anew. The first connection must
  * succeed: trouble there is thrown as CliError, as are refusals at any time.
  */
 export async function* follow(
@@ -107,10 +107,12 @@ function resumed(request: FollowFlowsRequest, sinceUs: bigint): FollowFlowsReque
   return { ...request, filter, history: true, historyLimit: 0 };
 }
 
-/** When the controller's run began: what tells one run from the next. Fails with a CliError when it cannot be reached. */
-async function runOf(connection: Connection): Promise<bigint | undefined> {
+/**
+ * What tells one line of record ids from the next: a controller with a flow store goes on with its line when it starts anew. Fails with a CliError when it cannot be reached. */
+async function runOf(connection: Connection): Promise<string | undefined> {
   try {
-    return (await connection.call('follow flows', StatusService.get, {})).startedMs;
+    const { startedMs, flows } = await connection.call('follow flows', StatusService.get, {});
+    return flows?.idLine || String(startedMs);
   } catch (error) {
     // Whoever may read flows but not the status can follow too; then runs cannot be told apart by start time.
     if (error instanceof CliError && error.exit === ExitCode.denied) return undefined;

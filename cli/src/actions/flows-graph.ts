@@ -1,0 +1,52 @@
+import { FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import type { Action } from '../app.js';
+import { type FlowFilterOptions, flowFilter } from '../filter/flow.js';
+import { parseWhole } from '../filter/numbers.js';
+import { field } from '../output/fields.js';
+import { jsonLine, jsonText } from '../text/json.js';
+import { renderCompact, renderTable } from '../text/table.js';
+import { graphColumns, graphJson } from '../views/flow-graph.js';
+
+interface GraphOptions extends FlowFilterOptions {
+  groupBy?: string[];
+  minBytes: string;
+  minCount: string;
+  minDuration: string;
+  limit: string;
+}
+
+/** `flows graph`: who talks to whom, by groups of workloads. */
+export const graphFlows: Action<[], GraphOptions> = async (invocation, options) => {
+  const { io, printer } = invocation;
+  const whole = (text: string, name: string) => BigInt(parseWhole(text, name, 0, Number.MAX_SAFE_INTEGER));
+  const request = {
+    filter: flowFilter(options, io.now()),
+    groupBy: (options.groupBy ?? ['role', 'app']).flatMap((text) => text.split(',')).map((text) => text.trim()),
+    minBytes: whole(options.minBytes, '--min-bytes'),
+    minCount: whole(options.minCount, '--min-count'),
+    minDurationUs: whole(options.minDuration, '--min-duration') * 1_000_000n,
+    limit: parseWhole(options.limit, '--limit', 1, 20_000),
+  };
+  const connection = await invocation.connect();
+  const graph = await connection.call('draw the graph', FlowsService.graph, request);
+  if (printer.format === 'json') return printer.out(`${jsonText(graphJson(graph))}\n`);
+  if (printer.format === 'jsonl') return printer.out(`${jsonLine(graphJson(graph))}\n`);
+  if (graph.edgesLeftOut > 0) {
+    await printer.note(`${graph.edgesLeftOut} edges are left out: below a threshold, or beyond --limit.`);
+  }
+  if (graph.edges.length === 0)
+    return printer.note('No traffic matches. Next: a wider filter, or ringfence flows tail to wait for some.');
+  const columns = graphColumns(graph);
+  if (printer.format === 'compact') return printer.out(renderCompact(columns, graph.edges));
+  return printer.out(renderTable(columns, graph.edges, printer.style, printer.room));
+};
+
+/** `flows backup`: a copy of the flow store, on the controller's machine. */
+export const backupFlows: Action<[string], object> = async (invocation, _options, file) => {
+  const connection = await invocation.connect();
+  const { bytes } = await connection.call('back up flows', FlowsService.backup, { file });
+  await invocation.printer.object({
+    json: { file, bytes },
+    fields: [field('File', file), field('Bytes', String(bytes))],
+  });
+};

@@ -1,0 +1,105 @@
+// The store by itself: what leaves, what stays as a rollup, what a copy holds.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { FlowDatabase } from './database.js';
+import type { StoreSettings } from './messages.js';
+import { syntheticBatch } from './synthetic.js';
+
+const HOUR_MS = 3_600_000;
+const START_MS = 500_000 * HOUR_MS;
+vi.setConfig({ testTimeout: 60_000 });
+
+let dir: string;
+const open: FlowDatabase[] = [];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'rf-flow-db-'));
+});
+afterEach(() => {
+  for (const database of open.splice(0)) database.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+async function opened(more: Partial<StoreSettings> = {}) {
+  const file = join(dir, 'flows.duckdb');
+  const database = new FlowDatabase({ file, days: 2, bytes: 2 ** 40, memoryBytes: 2 ** 28, ...more });
+  open.push(database);
+  return { database, ...(await database.open('line')) };
+}
+
+const everything = { filter: FlowFilter.fromPartial({}), afterId: 0, limit: 1_000_000 };
+const graph = { filter: FlowFilter.fromPartial({}), groupBy: ['role'] };
+
+test('hours older than the bound leave whole; their rollup goes on counting in the graph', async () => {
+  const { database } = await opened();
+  for (let hour = 0; hour < 72; hour += 6) {
+    const nowMs = START_MS + hour * HOUR_MS;
+    const batch = syntheticBatch({
+      firstId: 1 + hour * 100,
+      sequence: BigInt(hour + 1),
+      count: 600,
+      startUs: nowMs * 1000,
+    });
+    expect(await database.commit([batch], nowMs)).toBe(true);
+  }
+  const status = database.status();
+  expect(status.kept + status.dropped).toBe(12 * 600);
+  expect(status).toMatchObject({ kept: 9 * 600, dropped: 3 * 600, lost: 0 });
+  const { count, columns } = await database.page(everything);
+  expect(count).toBe(9 * 600);
+  expect(columns.id?.[0]).toBe(1801);
+  const records = (await database.graph(graph)).reduce((sum, row) => sum + row.records, 0);
+  expect(records).toBe(12 * 600);
+  const since = BigInt(START_MS + 7 * HOUR_MS) * 1000n;
+  const later = await database.graph({ ...graph, filter: FlowFilter.fromPartial({ sinceUs: since }) });
+  expect(later.reduce((sum, row) => sum + row.records, 0)).toBe(10 * 600);
+});
+
+test('the oldest hours leave above the bound in bytes; the newest stays', async () => {
+  const { database } = await opened({ bytes: 12 * 2 ** 20 });
+  const stored = 8 * 60_000;
+  for (let hour = 0; hour < 8; hour += 1) {
+    const nowMs = START_MS + hour * HOUR_MS;
+    const place = { firstId: 1 + hour * 60_000, sequence: BigInt(hour + 1), startUs: nowMs * 1000 };
+    expect(await database.commit([syntheticBatch({ ...place, count: 60_000 })], nowMs)).toBe(true);
+  }
+  await database.tick(START_MS + 8 * HOUR_MS);
+  const { kept, dropped, bytes } = database.status();
+  expect(kept + dropped).toBe(stored);
+  expect(dropped).toBeGreaterThan(0);
+  expect(kept).toBeGreaterThanOrEqual(60_000);
+  expect(bytes <= 12 * 2 ** 20 || kept === 60_000).toBe(true);
+});
+
+test('opened again: ids go on above a gap, runs are known, the line stays; a copy opens the same', async () => {
+  const { database } = await opened();
+  const loss = [9n, 1n, 2n, 0n, 3n, 0n, 600n];
+  const batch = { ...syntheticBatch({ firstId: 1, sequence: 7n, count: 600, startUs: START_MS * 1000 }), loss };
+  expect(await database.commit([batch], START_MS)).toBe(true);
+  const copy = join(dir, 'copy.duckdb');
+  await database.backup(copy);
+  database.close();
+  for (const file of [join(dir, 'flows.duckdb'), copy]) {
+    const again = await opened({ file });
+    expect(again.firstId).toBe(1_000_001);
+    expect(again.marks).toMatchObject([
+      { hostId: 'h1', sequence: 7n, loss: { eventsProduced: 9n, recordsSent: 600n } },
+    ]);
+    expect(again.status).toMatchObject({ kept: 600, line: 'line' });
+    expect((await again.database.page(everything)).count).toBe(600);
+    again.database.close();
+  }
+});
+
+test('a clock that goes back loses and reorders nothing', async () => {
+  const { database } = await opened();
+  for (const [sequence, hour] of [5, 3, 6].entries()) {
+    const nowMs = START_MS + hour * HOUR_MS;
+    const place = { firstId: 1 + sequence * 100, sequence: BigInt(sequence + 1), startUs: nowMs * 1000 };
+    expect(await database.commit([syntheticBatch({ ...place, count: 100 })], nowMs)).toBe(true);
+  }
+  const { columns } = await database.page(everything);
+  expect([...(columns.id ?? [])].map(Number)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
+});
