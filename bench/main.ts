@@ -1,10 +1,6 @@
 // make bench [BENCH=name]: runs the benchmark of this name, or all of them one after the other, each as a process of its own.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { writeSection } from './results.js';
 
 const BENCHMARKS = ['datapath', 'compile'] as const;
 const [wanted, ...options] = process.argv.slice(2);
@@ -16,12 +12,6 @@ if (chosen.length === 0) {
 
 for (const name of chosen) {
   const program = fileURLToPath(new URL(`${name}/main.js`, import.meta.url));
-  const folder = mkdtempSync(join(tmpdir(), 'rf-bench-'));
-  // The datapath writes a page of its own; here it becomes a section.
-  const page = join(folder, 'page.md');
-  const out = name === 'datapath' ? ['--out', page] : [];
-  const { status } = spawnSync(process.execPath, [program, ...out, ...options], { stdio: 'inherit' });
-  if (status === 0 && name === 'datapath') writeSection(readFileSync(page, 'utf8'));
-  rmSync(folder, { recursive: true });
+  const { status } = spawnSync(process.execPath, [program, ...options], { stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
 }
