@@ -128,6 +128,50 @@ test('policy: check, apply, explain, draft, diff, provision, rollback, export an
   expect((await ringfence(0, 'policy', 'show', 'web-to-db')).stdout.text).toContain('providedBy: role=db');
 });
 
+test('policy: confirm windows, canary, lint, simulate, import', async () => {
+  const policy = join(folder, 'rollout');
+  await mkdir(policy);
+  const rules = (port: number) =>
+    `rules:\n  - { id: web-to-db, service: tcp/${port}, providedBy: role=db, usedBy: role=web }\n`;
+  const apply = async (port: number, ...more: string[]) => {
+    await writeFile(join(policy, 'main.yaml'), rules(port));
+    return json<{ version: number; rollout: object | null }>('policy', 'apply', '-f', policy, ...more);
+  };
+  const { version: base } = await apply(1);
+  expect(await apply(2, '--confirm-within', '10m')).toMatchObject({
+    version: base + 1,
+    rollout: { baseVersion: base },
+  });
+  const refused = await ringfence(6, 'policy', 'provision');
+  expect(refused.stderr.text).toMatch(/RF_POLICY_PENDING[\s\S]*policy confirm, promote or return/);
+  expect((await ringfence(0, 'status')).stdout.text).toMatch(new RegExp(`version ${base} comes back unless confirmed`));
+  await ringfence(0, 'policy', 'confirm', String(base + 1));
+  await ringfence(6, 'policy', 'confirm');
+  expect(await apply(3, '--canary', 'role=web')).toMatchObject({ rollout: { canary: 'role=web' } });
+  expect((await ringfence(0, 'policy', 'history')).stdout.text).toMatch(/canary on role=web/);
+  await ringfence(0, 'policy', 'return', '--note', 'enough');
+  const { versions } = await json<{ versions: object[] }>('policy', 'history', '--limit', '2');
+  expect(versions).toMatchObject([
+    { state: 'returned', why: 'taken back by admin: enough' },
+    { state: 'in-force', confirmedBy: 'admin' },
+  ]);
+  expect((await ringfence(0, 'policy', 'diff')).stdout.text).toMatch(/\+ allow tcp\/3 .*[\s\S]*reach/);
+  expect(await json('policy', 'simulate', '--since', '1h', '--as-enforced')).toMatchObject({
+    connections: 0,
+    groups: [],
+  });
+  expect((await json<{ findings: { kind: string }[] }>('policy', 'lint')).findings).toBeInstanceOf(Array);
+  const manifests = join(folder, 'manifests');
+  await mkdir(manifests);
+  await writeFile(
+    join(manifests, 'deny.yaml'),
+    'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: deny, namespace: shop }\nspec: { podSelector: {} }\n',
+  );
+  const imported = await ringfence(0, 'policy', 'import', 'networkpolicy', manifests);
+  expect(imported.stdout.text).toContain('netpol/shop/deny');
+  await ringfence(0, 'policy', 'discard');
+});
+
 test('a host enrols by token, its flows come through tail and list, and it is revoked', async () => {
   const token = join(folder, 'token');
   const stateDir = join(folder, 'agent');

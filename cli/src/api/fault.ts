@@ -87,7 +87,7 @@ export function faultOf(error: ServiceError, doing: string, address: string): Cl
     code: rfCode ?? `RF_GRPC_${status[error.code] ?? error.code}`,
     ...(told.startsWith('Cannot ') ? { what: told } : { what: `Cannot ${doing}`, found: told }),
     where: `controller at ${address}`,
-    next: nextStep(error.code),
+    next: nextByRfCode[rfCode ?? ''] ?? nextStep(error.code),
     exit,
     cause: error,
   });
@@ -107,6 +107,14 @@ function connectionFault(error: ServiceError, doing: string, address: string): C
     cause: error,
   });
 }
+
+/** Where a refusal of the controller leads next, when it says more than its gRPC status. */
+const nextByRfCode: Readonly<Record<string, string>> = {
+  RF_POLICY_PENDING: 'ringfence status shows it; ringfence policy confirm, promote or return ends it',
+  RF_POLICY_SETTLED: 'ringfence policy history',
+  RF_POLICY_CONFLICT: 'ringfence policy history, ringfence policy diff',
+  RF_POLICY_VERSION: 'ringfence policy history',
+};
 
 function nextStep(code: status): string | undefined {
   switch (code) {
