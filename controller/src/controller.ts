@@ -15,6 +15,7 @@ import { LabelsService } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js
 import { NatMappingsService } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
 import { PairingService } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import { PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { SpacesService } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { WorkloadsService } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import {
@@ -40,6 +41,7 @@ import { policyVeto } from './api/policy-veto.js';
 import { ADMIN_BOUNDS, bind, ENROLL_BOUNDS, newServer, SYNC_BOUNDS, shutDown } from './api/ports.js';
 import { addReflectionAndHealth } from './api/reflection.js';
 import { RuleNames } from './api/rule-names.js';
+import { spacesService } from './api/spaces-service.js';
 import { statusService } from './api/status-service.js';
 import { demandPeer, ServingCertificate, serverCredentials } from './api/tls.js';
 import { WorkloadView } from './api/workload-view.js';
@@ -196,7 +198,8 @@ async function start(
   const followers = new Followers();
   const ends = new EndResolver({
     workload: (id) => store.get('workload', id),
-    at: (ipHex, hostId) => index.at(ipHex, hostId),
+    at: (ipHex, hostId) => distributor.topology.behind(hostId, ipHex).flatMap((id) => store.get('workload', id) ?? []),
+    serviceAt: (...service) => distributor.topology.serviceAt(...service)?.workloadId,
     ofHost: (hostId) => index.ofHost(hostId),
     identityOf: (id) => distributor.identityOf(id),
     workloadsOf: (identity) => distributor.workloadsOf(identity),
@@ -295,6 +298,7 @@ async function start(
     ...hostsService({ store, index, view: hostView, enrolment, enrollAddress, now, log }),
   });
   admin.addService(NatMappingsService, { ...natService({ store, distributor, log }) });
+  admin.addService(SpacesService, { ...spacesService({ store, index, distributor, now, log }) });
   admin.addService(PairingService, {
     ...pairingService({ store, index, pairing, isolation, distributor, hosts, now, log }),
   });

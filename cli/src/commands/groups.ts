@@ -89,6 +89,11 @@ export const groups: readonly Group[] = [
     load: async () => (await import('./nat.js')).define,
   },
   {
+    name: 'space',
+    summary: 'address spaces, who translates between them, and the way between two workloads',
+    load: async () => (await import('./space.js')).define,
+  },
+  {
     name: 'enroll',
     summary: 'give the agent of this machine its certificate',
     load: async () => (await import('./enroll.js')).define,

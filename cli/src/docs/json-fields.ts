@@ -20,6 +20,7 @@ import {
   RuleInfo,
   SimulatePolicyResponse_Group,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { SpaceInfo, SpacePathResponse } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { Workload } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
@@ -40,6 +41,7 @@ import {
   simulatedJson,
   versionJson,
 } from '../views/policy.js';
+import { pathJson, spaceJson } from '../views/space.js';
 import { statusJson } from '../views/status.js';
 import { workloadJson } from '../views/workload.js';
 
@@ -98,6 +100,8 @@ const samples: Readonly<Record<string, object>> = {
   'flow (`flows`, `type: flow`)': flowJson(Flow.fromPartial({ source: end, destination: end })),
   'rule (`rules`)': ruleJson(rule),
   'version (`versions`)': versionJson(PolicyVersion.fromPartial({})),
+  'space (`spaces`)': spaceJson(SpaceInfo.fromPartial({})),
+  'path of `space path`': pathJson(SpacePathResponse.fromPartial({ hops: [{}], services: [{}] })),
   'problem (`problems`)': problemJson(Problem.fromPartial({})),
   'rollout (`rollout`)': rolloutJson(PolicyRollout.fromPartial({})) ?? {},
   difference: diffJson(

@@ -13,6 +13,8 @@ export interface EndSource {
   ofHost(hostId: string): readonly WorkloadRecord[];
   identityOf(workloadId: string): number;
   workloadsOf(identity: number): readonly string[];
+  /** Id of the workload that a host reaches under an address and port by a mapping. */
+  serviceAt?(hostId: string, protocol: number, ipHex: string, port: number): string | undefined;
 }
 
 const SNAPSHOTS_MAX = 200_000;
@@ -47,9 +49,17 @@ export class EndResolver {
   /**
    * The other end as seen from `hostId`: the one workload that has the address and the identity; of several (a host and its services
    * share one address) what they have in common; of none the only workload of the identity. Loopback is the reporting host itself,
-   * with the services on it. `ip` is mapped bytes.
+   * with the services on it. `mapped`: a mapping named it. `ip` is mapped bytes.
    */
-  remote(ip: Uint8Array, identity: number, hostId: string): FlowEndInfo {
+  remote(
+    ip: Uint8Array,
+    identity: number,
+    hostId: string,
+    mapped?: { readonly protocol: number; readonly port: number },
+  ): FlowEndInfo {
+    const behind = mapped && this.#source.serviceAt?.(hostId, mapped.protocol, addressHex(ip), mapped.port);
+    const service = behind === undefined ? undefined : this.#source.workload(behind);
+    if (service !== undefined && this.#source.identityOf(service.id) === identity) return this.#snapshot(service);
     const here = LOOPBACK.some((prefix) => prefixCovers(prefix, ip))
       ? this.#source.ofHost(hostId).filter(({ present, kind }) => present && ON_HOST.has(kind))
       : this.#source.at(addressHex(ip), hostId);

@@ -12,8 +12,10 @@ import type { StartingMode } from '../pairing/profile.js';
 import type { Policy, Selector } from '../policy/model.js';
 import { selectorMatches } from '../policy/selector.js';
 import type { PersistentNumbers } from '../store/numbers.js';
-import type { NatRecord, WorkloadRecord } from '../store/records.js';
+import { type NatRecord, SPACES_KEY, type WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
+import { declareSpaces } from '../topology/declare.js';
+import { SpaceTree } from '../topology/spaces.js';
 import { type CellKey, HostState } from './host-state.js';
 import type { Revisions } from './revisions.js';
 
@@ -84,6 +86,9 @@ export class Distributor {
           else this.#setWorkload(change.after);
           this.#canaryHosts = undefined;
           this.#canaryMoved = true;
+          relevant = true;
+        } else if (change.kind === 'spaces') {
+          this.#compiler.setSpaces(spacesOf(change.after?.content));
           relevant = true;
         } else if (change.kind === 'nat') {
           if (change.before !== undefined) this.#compiler.removeMapping(mappingOf(change.before));
@@ -332,8 +337,9 @@ export class Distributor {
     return state;
   }
 
-  /** Mappings that were pushed. */
+  /** Declared spaces and pushed mappings. */
   #tellSpaces(compiler: Compiler): void {
+    compiler.setSpaces(spacesOf(this.#options.store.table('spaces').get(SPACES_KEY)?.content));
     for (const record of this.#options.store.table('nat').values()) compiler.setMapping(mappingOf(record));
   }
 
@@ -346,6 +352,14 @@ export class Distributor {
     const { isolation, reject } = this.#options;
     return compilerWorkload(record, reject, isolation.of(record) !== undefined);
   }
+}
+
+/** Throws when what was accepted once cannot be read: to go on without would show peers under wrong addresses. */
+function spacesOf(content: string | undefined): SpaceTree {
+  if (content === undefined) return SpaceTree.EMPTY;
+  const { tree, problems } = declareSpaces('spaces', content);
+  if (tree !== undefined) return tree;
+  throw new Error(`Cannot read the stored spaces: ${problems[0]?.message ?? ''}`);
 }
 
 function mappingOf({ space, protocol, ip, port, workloadId, workloadPort }: NatRecord): PushedMapping {

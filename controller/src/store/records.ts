@@ -185,6 +185,9 @@ const nat = z.object({
   source: z.string(),
 });
 
+/** Declared address spaces; one record, key SPACES_KEY. Content that was accepted. */
+const spaces = z.object({ content: z.string(), changedMs: time });
+
 /** What a pairing key's holder may become; key is its id. Fields as in pairing/profile.ts. */
 const pairingProfile = z.object({
   id: z.string(),
@@ -266,11 +269,15 @@ export const SCHEMAS = {
   policyFate,
   policyState,
   nat,
+  spaces,
   pairingProfile,
   pairingKey,
   pairing,
   quarantine,
 };
+
+/** Key of the one record of kind spaces. */
+export const SPACES_KEY = 'current';
 
 /** Name of a kind of record. */
 export type Kind = keyof typeof SCHEMAS;

@@ -40,7 +40,7 @@ export interface Space {
   readonly hosts: readonly string[];
   /** Ranges that are used here; empty: not said. */
   readonly networks: readonly AddressPrefix[];
-  /** Empty: addresses are the same outside (routed). */
+  /** A family without any: its addresses are the same outside (routed). */
   readonly sources: readonly SourceTranslation[];
   readonly destinations: readonly DestinationMapping[];
 }
@@ -113,8 +113,9 @@ export class SpaceTree {
     const space = this.#byName.get(spot.space);
     if (space === undefined) return undefined;
     const to = space.parent;
-    if (space.sources.length === 0) return { to, kind: 'routed', hex: [spot.hex] };
     const address = addressFromHex(spot.hex);
+    const v4 = isIpv4(address);
+    if (!space.sources.some((source) => translates(source, v4))) return { to, kind: 'routed', hex: [spot.hex] };
     for (const source of space.sources) {
       if (source.kind === 'one-to-one' && prefixCovers(source.inside, address)) {
         return { to, kind: source.kind, hex: [addressHex(transplant(address, source.outside))] };
@@ -125,9 +126,8 @@ export class SpaceTree {
         return { to, kind: source.kind, hex: [addressHex(source.outside)] };
       }
     }
-    const family = isIpv4(address);
     const hex = space.sources.flatMap((source) =>
-      source.kind === 'shared' ? source.addresses.filter((each) => isIpv4(each) === family).map(addressHex) : [],
+      source.kind === 'shared' ? source.addresses.filter((each) => isIpv4(each) === v4).map(addressHex) : [],
     );
     return hex.length === 0 ? undefined : { to, kind: 'shared', hex };
   }
@@ -179,6 +179,11 @@ export class SpaceTree {
     const further = found.flatMap((each) => this.expose(each, each.toPort));
     return [...found, ...further];
   }
+}
+
+function translates(source: SourceTranslation, v4: boolean): boolean {
+  const addresses = source.kind === 'shared' ? source.addresses : [source.inside.address];
+  return addresses.some((each) => isIpv4(each) === v4);
 }
 
 /** The address with the first bits of a prefix. */
