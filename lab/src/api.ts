@@ -8,6 +8,7 @@ import {
   PolicyClient,
   type PolicyFile,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { type ApplySpacesResponse, SpacesClient } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusClient, type SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { type Workload, WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
@@ -40,6 +41,7 @@ export class AdminApi {
   private readonly policy: PolicyClient;
   private readonly flowClient: FlowsClient;
   private readonly statusClient: StatusClient;
+  private readonly spaceClient: SpacesClient;
 
   /** `target` as gRPC wants it; `contextFile` is the controller's operator/context.json. */
   constructor(target: string, contextFile: string) {
@@ -58,6 +60,7 @@ export class AdminApi {
     this.hosts = new HostsClient(target, tls, options);
     this.policy = new PolicyClient(target, tls, options);
     this.flowClient = new FlowsClient(target, tls, options);
+    this.spaceClient = new SpacesClient(target, tls, options);
     this.statusClient = new StatusClient(target, tls, options);
   }
 
@@ -112,6 +115,11 @@ export class AdminApi {
     return call((done) => this.policy.apply(request, done));
   }
 
+  /** Makes these the declared spaces. Problems come back in the response. */
+  applySpaces(content: string): Promise<ApplySpacesResponse> {
+    return call((done) => this.spaceClient.apply({ content, file: 'spaces.yaml', dryRun: false }, done));
+  }
+
   /** Kept flow records that match, oldest first. */
   async flows(filter?: FlowFilter): Promise<Flow[]> {
     const stream: ClientReadableStream<FlowStreamMessage> = this.flowClient.query({ filter, limit: 100_000 });
@@ -123,6 +131,14 @@ export class AdminApi {
   }
 
   close(): void {
-    for (const client of [this.workloads, this.hosts, this.policy, this.flowClient, this.statusClient]) client.close();
+    for (const client of [
+      this.workloads,
+      this.hosts,
+      this.policy,
+      this.flowClient,
+      this.spaceClient,
+      this.statusClient,
+    ])
+      client.close();
   }
 }

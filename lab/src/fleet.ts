@@ -14,6 +14,8 @@ export interface FleetHostSpec extends HostOptions {
   name: string;
   /** Containers to run. */
   containers?: readonly string[];
+  /** Their published ports, as ContainerOptions. */
+  publish?: Readonly<Record<string, Record<string, number>>>;
   /** Plain services: cgroup workloads. */
   services?: readonly string[];
   agent?: AgentOverrides;
@@ -150,7 +152,10 @@ async function boot(lab: Lab, controller: ControllerProcess, spec: FleetHostSpec
   const host = await lab.addHost(spec.name, { ...spec, docker: (spec.containers?.length ?? 0) > 0 });
   const places = new Map<string, Place>();
   for (const name of spec.services ?? []) places.set(name, await host.service(name));
-  for (const name of spec.containers ?? []) places.set(name, await host.container(name));
+  for (const name of spec.containers ?? []) {
+    const publish = spec.publish?.[name];
+    places.set(name, await host.container(name, publish && { publish }));
+  }
   const agent = await AgentProcess.configure(host, controller, spec.services ?? [], spec.agent);
   return { host, agent, places };
 }

@@ -11,6 +11,10 @@ export interface HostOptions {
   docker?: boolean;
   /** Let Docker write its own NAT rules (masquerade, published ports). Default false: container networks are routed. */
   dockerNat?: boolean;
+  /** Let a process of Docker's answer for published ports where its NAT rules do not. Default false. */
+  userlandProxy?: boolean;
+  /** IPv4 address and prefix of Docker's bridge. Default one that no other host of the lab has. With dockerNat only. */
+  bridge?: string;
   /** Docker's storage driver. Default overlay2. */
   storage?: 'overlay2' | 'vfs';
 }
@@ -27,7 +31,8 @@ export class TestHost extends LabNode {
     const host = new TestHost(seat, netns, await tool(), pinPath);
     const { index, router } = seat;
     await router.ip([
-      `route add ${host.containerNet.ip4} via 10.200.${index}.2`,
+      // Behind Docker's own NAT nobody routes to containers.
+      ...(options.dockerNat ? [] : [`route add ${host.containerNet.ip4} via 10.200.${index}.2`]),
       `route add ${host.containerNet.ip6} via fd77:200:${index}::2`,
     ]);
     if (options.docker) host.engine = await DockerEngine.start(host, options);
