@@ -37,6 +37,8 @@ rules:
     usedBy: { all: [role=web, env=prod] }
 `;
 
+const alphaConfig = { unassigned: 'isolate', pairing: { keyEnv: 'RF_KEY', keyFile: '/tmp/rf-key' } };
+
 describe('pairing', () => {
   let fleet: Fleet;
   let alpha: Member;
@@ -78,7 +80,7 @@ describe('pairing', () => {
       {
         name: 'alpha',
         containers: ['first'],
-        agent: { unassigned: 'isolate', pairing: { keyEnv: 'RF_KEY', keyFile: '/tmp/rf-key' } },
+        agent: alphaConfig,
       },
       { name: 'beta', containers: ['server'] },
     ]);
@@ -300,6 +302,31 @@ describe('pairing', () => {
     ])
       expect(history).toContain(word);
     for (const name of ['r-old', 'r-new', 'r-late']) await alpha.host.docker.remove(name);
+  });
+
+  it('a quarantined host keeps the controller and its admin sources, and nothing else', async () => {
+    const [admin, stranger, host] = [
+      await fleet.controller.node.place('admin', 'admin'),
+      await beta.host.self(),
+      await alpha.host.self(),
+    ];
+    await alpha.agent.stop();
+    await alpha.agent.writeConfig({ ...alphaConfig, adminSources: [{ from: admin.addresses.ip4, port: 22 }] });
+    await alpha.agent.start();
+    await alpha.agent.ready();
+    const server = await host.serve('tcp:22', 'tcp:81');
+    const session = await admin.stream('tcp', alpha.host.addresses.ip4, 22, 5);
+    expect(await reaches(admin, host, 81)).toBe(true);
+    expect(await reaches(stranger, host, 22)).toBe(true);
+    const { id } = await cli<{ id: string }>('quarantine', 'add', 'alpha', '--reason', 'odd traffic', '--yes');
+    await until('the host to be cut off', async () => !(await reaches(stranger, host, 22)));
+    expect(await reaches(admin, host, 81)).toBe(false);
+    expect(await reaches(admin, host, 22)).toBe(true);
+    expect(await fleet.controller.cli(['workload', 'show', 'alpha/alpha'])).toContain('odd traffic');
+    await fleet.controller.cli(['quarantine', 'release', id]);
+    await until('the host to be back', () => reaches(stranger, host, 22));
+    expect(await session.stop()).toMatchObject({ closed: 'none', missing: 0 });
+    await server.stop();
   });
 
   it('controller away, agent restarted: what is paired goes on, what is new is held until it is decided', async () => {
