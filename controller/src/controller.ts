@@ -165,12 +165,14 @@ async function start(
     onStanding: (standing, what) => {
       const { version, confirmByMs, canary } = standing;
       log.info({ version, rules: standing.policy.rules.length, confirmByMs, canary }, `policy ${what}`);
+      hosts.policyLatency.provisioned(version, now());
       distributor.setPolicy(standing);
     },
     onError: (error) => log.error({ err: error }, 'a policy version could not be taken back; trying again'),
   });
   closers.push(() => policy.stop());
   await policy.resume();
+  hosts.policyLatency.clear();
   await distributor.flushed();
   const dimensions = () =>
     knownDimensions([policy.current.document, policy.newest.document, ...policy.draftDocuments()]);

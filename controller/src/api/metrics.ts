@@ -2,7 +2,7 @@
 
 import { Reason, reasonToJSON, type Verdict, verdictToJSON } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import Fastify from 'fastify';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { ListenAddress } from '../config.js';
 import { type StatusOptions, systemStatus } from './status-service.js';
 
@@ -27,6 +27,20 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
   const conditions = gauge('conditions', 'Conditions that an operator should see, by severity', ['severity']);
   const storeBytes = gauge('store_bytes', 'Bytes of the store on disk');
   const storeHealthy = gauge('store_healthy', '1 while the store can be written');
+  const flowStoreBytes = gauge('flow_store_bytes', 'Bytes of the flow store on disk');
+  const flowStoreRecords = gauge('flow_store_records', 'Flow records kept');
+  const flowStorePending = gauge('flow_store_pending_records', 'Flow records taken and not stored yet');
+  const flowStoreHealthy = gauge('flow_store_healthy', '1 while flow records can be stored');
+  const hostTables = gauge('host_table_fill_max', 'Fullest kernel table of that name over all hosts, 0 to 1', [
+    'table',
+  ]);
+  const policyLatency = new Histogram({
+    name: 'ringfence_policy_latency_seconds',
+    help: 'From provisioning a version to the acknowledgement of a host',
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    registers: [registry],
+  });
+  options.hosts.policyLatency.onMeasured = (seconds) => policyLatency.observe(seconds);
 
   const fastify = Fastify({ logger: false });
   fastify.get('/metrics', async (_request, reply) => {
@@ -50,8 +64,16 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
     lossTotal.set({ hop: 'deny_ring' }, Number(loss?.deniesRingDropped ?? 0n));
     lossTotal.set({ hop: 'agent' }, Number(loss?.agentDropped ?? 0n));
     lossTotal.set({ hop: 'spool' }, Number(loss?.spoolDropped ?? 0n));
+    lossTotal.set({ hop: 'store' }, Number(status.flows?.storeLost ?? 0n));
     lossTotal.set({ hop: 'history' }, Number(status.flows?.historyDropped ?? 0n));
     lossTotal.set({ hop: 'subscriber' }, Number(status.flows?.followerDropped ?? 0n));
+    const flowStore = options.archive.status();
+    flowStoreBytes.set(flowStore.bytes);
+    flowStoreRecords.set(flowStore.kept);
+    flowStorePending.set(options.archive.pending);
+    flowStoreHealthy.set(flowStore.problem === '' ? 1 : 0);
+    hostTables.reset();
+    for (const [table, fill] of fullestTables(options)) hostTables.set({ table }, fill);
     followers.set(status.flows?.followers ?? 0);
     for (const severity of ['alarm', 'warning', 'info']) {
       conditions.set({ severity }, status.conditions.filter((condition) => condition.severity === severity).length);
@@ -66,6 +88,18 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
     port: typeof address === 'object' && address !== null ? address.port : listen.port,
     close: () => fastify.close(),
   };
+}
+
+/** By table, the fill of the host where it is fullest. */
+function fullestTables({ hosts }: StatusOptions): Map<string, number> {
+  const fullest = new Map<string, number>();
+  for (const { tables } of hosts.all()) {
+    for (const { table, entries, entriesMax } of tables) {
+      const fill = entriesMax === 0 ? 0 : entries / entriesMax;
+      fullest.set(table, Math.max(fullest.get(table) ?? 0, fill));
+    }
+  }
+  return fullest;
 }
 
 function nameOf(text: string, prefix: string): string {

@@ -333,7 +333,10 @@ class Stream {
   #afterAnswer(host: HostRuntime): void {
     const { acked, ackedPolicyVersion, refusal } = this.#session;
     host.ackedRevision = acked;
-    if (ackedPolicyVersion !== 0) host.ackedPolicyVersion = ackedPolicyVersion;
+    if (ackedPolicyVersion !== 0 && host.ackedPolicyVersion !== ackedPolicyVersion) {
+      host.ackedPolicyVersion = ackedPolicyVersion;
+      this.#options.hosts.policyLatency.acknowledged(ackedPolicyVersion, this.#options.now());
+    }
     host.refusal = refusal === undefined ? undefined : { ...refusal, revision: BigInt(refusal.revision) };
     void this.#pump();
   }

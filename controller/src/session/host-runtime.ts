@@ -34,7 +34,34 @@ export interface HostRuntime {
   ackedPolicyVersion: number;
 }
 
+/** How long a version takes from being provisioned to each host's acknowledgement. */
+export class PolicyLatency {
+  readonly #provisionedMs = new Map<number, number>();
+  /** Told each measured time, in seconds. */
+  onMeasured: (seconds: number) => void = () => {};
+
+  provisioned(version: number, nowMs: number): void {
+    this.#provisionedMs.set(version, nowMs);
+    const oldest = this.#provisionedMs.keys().next();
+    if (this.#provisionedMs.size > VERSIONS_MAX && !oldest.done) this.#provisionedMs.delete(oldest.value);
+  }
+
+  /** A host says for the first time that a version is in force there. */
+  acknowledged(version: number, nowMs: number): void {
+    const from = this.#provisionedMs.get(version);
+    if (from !== undefined) this.onMeasured(Math.max(0, nowMs - from) / 1000);
+  }
+
+  /** What came before is not measured: a restart provisions nothing. */
+  clear(): void {
+    this.#provisionedMs.clear();
+  }
+}
+
+const VERSIONS_MAX = 64;
+
 export class HostRuntimes {
+  readonly policyLatency = new PolicyLatency();
   readonly #hosts = new Map<string, HostRuntime>();
 
   /** The host's entry, made when there is none. */
