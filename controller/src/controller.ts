@@ -289,7 +289,7 @@ async function start(
       log,
       hostsAttached,
       store,
-      history,
+      archive: flowArchive,
     }),
   });
   const names = { hostIds: hostIdsOf(store), ruleNumber: (id: string) => store.get('rule', id)?.number };

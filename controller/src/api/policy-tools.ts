@@ -11,7 +11,7 @@ import type {
   SimulatePolicyResponse,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { knownConnections, ruleHits } from '../flows/connections.js';
-import type { FlowHistory } from '../flows/history.js';
+import type { FlowArchive } from '../flows/store/archive.js';
 import { serialisePolicy } from '../policy/canonical.js';
 import { diffDocuments, diffReach } from '../policy/diff.js';
 import { readManifests } from '../policy/import/manifests.js';
@@ -28,7 +28,7 @@ import { ruleInfos } from './policy-words.js';
 
 export interface PolicyToolsOptions {
   readonly store: StateStore;
-  readonly history: FlowHistory;
+  readonly archive: FlowArchive;
   readonly now: () => number;
 }
 
@@ -74,7 +74,7 @@ export function diffMeaning(
 
 /** Throws ApiError RF_POLICY_SIZE on a policy whose rules cannot be compared with each other in reasonable time. In turns, as replay. */
 export async function lintPolicy(
-  { store, history, now }: PolicyToolsOptions,
+  { store, archive, now }: PolicyToolsOptions,
   read: ReadPolicy,
   inForce: Policy,
   request: LintPolicyRequest,
@@ -86,11 +86,11 @@ export async function lintPolicy(
     );
   }
   const sinceMs = Number(request.sinceMs);
-  const { hits, records, knownSinceMs } = ruleHits(history, sinceMs);
+  const { hits, records, knownSinceMs } = await ruleHits(archive, sinceMs);
   const facts = { workloads: workloadsOf(store), nowMs: now(), ...(records === 0 ? {} : { hits }) };
   const places = new Map(ruleInfos(read).map((rule) => [rule.id, rule]));
   const known = new Set(inForce.rules.map(({ id }) => id));
-  const notes = historyNotes(history, sinceMs, knownSinceMs);
+  const notes = historyNotes(archive, sinceMs, knownSinceMs);
   if (records === 0) notes.push('No connection is recorded in that time: nothing is said about unused rules.');
   const found: Finding[] = [];
   let turnMs = performance.now();
@@ -119,13 +119,13 @@ export async function lintPolicy(
 
 /** Replays what the history holds, in turns with everything else that the controller does. */
 export async function simulatePolicy(
-  { history, now }: PolicyToolsOptions,
+  { archive, now }: PolicyToolsOptions,
   before: ReadPolicy,
   after: ReadPolicy,
   request: SimulatePolicyRequest,
 ): Promise<SimulatePolicyResponse> {
   const sinceMs = Number(request.sinceMs);
-  const { connections, knownSinceMs, truncated, undecided } = knownConnections(history, sinceMs, CONNECTIONS_MAX);
+  const { connections, knownSinceMs, truncated, undecided } = await knownConnections(archive, sinceMs, CONNECTIONS_MAX);
   const mentioned = [before, after].flatMap(({ policy }) => [...mentionedDimensions(policy)]);
   const dimensions = request.dimensions.length > 0 ? request.dimensions : [...new Set(mentioned)].sort();
   const options = { dimensions, enforced: request.asEnforced, nowMs: now() };
@@ -152,8 +152,9 @@ export async function simulatePolicy(
   );
   const total = (outcome?: string) =>
     BigInt(sorted.reduce((sum, g) => sum + (outcome === undefined || g.outcome === outcome ? g.connections : 0), 0));
-  const notes = historyNotes(history, sinceMs, knownSinceMs);
-  if (truncated) notes.push(`More than ${CONNECTIONS_MAX} distinct connections: the newest were replayed.`);
+  const notes = historyNotes(archive, sinceMs, knownSinceMs);
+  if (truncated)
+    notes.push(`More is recorded than is read at once: ${connections.length} distinct connections were replayed.`);
   if (undecided > 0)
     notes.push(`${undecided} records are of traffic that policy is not asked about (failsafe, loopback).`);
   if (sorted.length > GROUPS_MAX) notes.push(`${sorted.length - GROUPS_MAX} groups more are left out.`);
@@ -197,9 +198,9 @@ function workloadsOf(store: StateStore): PolicyWorkload[] {
   return [...store.table('workload').values()].filter(({ present }) => present);
 }
 
-function historyNotes(history: FlowHistory, sinceMs: number, knownSinceMs: number): string[] {
-  const { dropped } = history.status();
-  if (knownSinceMs === 0) return ['No connection is recorded: the history is empty.'];
+function historyNotes(archive: FlowArchive, sinceMs: number, knownSinceMs: number): string[] {
+  const { dropped } = archive.status();
+  if (knownSinceMs === 0) return ['No connection is recorded in that time.'];
   if (sinceMs > 0 && sinceMs >= knownSinceMs) return [];
   const lost = dropped > 0 ? `, ${dropped} older records were dropped` : '';
   return [`Connections are known since ${new Date(knownSinceMs).toISOString()} only${lost}.`];

@@ -1,11 +1,12 @@
-// What the history says of connections, as policy tools ask it: distinct connections with how often they were seen, and how often
+// What the flow archive says of connections, as policy tools ask it: distinct connections with how often they were seen, and how often
 // each rule decided. Both ends of a connection may have reported it; it counts once.
 import { mappedAddress } from '@ringfence/proto/address.js';
+import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { Direction, EventKind, Reason } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { ConnectionEnd } from '../policy/connection.js';
 import type { RecordedConnection } from '../policy/simulate.js';
 import type { FlowBlock, FlowEndInfo } from './block.js';
-import type { FlowHistory } from './history.js';
+import type { FlowArchive } from './store/archive.js';
 
 /** What policy decided; failsafe, loopback and the like come before policy. */
 const DECIDED: ReadonlySet<number> = new Set([
@@ -17,27 +18,29 @@ const DECIDED: ReadonlySet<number> = new Set([
   Reason.REASON_CONSTRAINT_UNMET,
 ]);
 
-/** Connections that the history holds. */
+/** Records that one question reads at most; the newest count. */
+const RECORDS_MAX = 1_000_000;
+const PAGE_RECORDS = 8192;
+
+/** Connections that the archive holds. */
 export interface KnownConnections {
   readonly connections: readonly RecordedConnection[];
   /** Packets of the oldest record, Unix milliseconds; 0: none. */
   readonly knownSinceMs: number;
-  /** More distinct connections than `max`: the newest were taken. */
+  /** There are more distinct connections than `max`, or more records than are read at once. */
   readonly truncated: boolean;
   /** Records that policy had no say in. */
   readonly undecided: number;
 }
 
 /** Distinct connections seen since then, at most `max`. */
-export function knownConnections(history: FlowHistory, sinceMs: number, max: number): KnownConnections {
+export async function knownConnections(archive: FlowArchive, sinceMs: number, max: number): Promise<KnownConnections> {
   const found = new Map<string, { from: ConnectionEnd; to: ConnectionEnd; seen: [number, number]; lastUs: number }>();
   const tuples = new Map<string, { protocol: number; port: number }>();
   let truncated = false;
   let undecided = 0;
-  const sinceUs = sinceMs * 1000;
-  const oldest = eachNewestFirst(history, (block, i) => {
+  const { oldestUs, all } = await eachRecord(archive, sinceMs, (block, i) => {
     const lastUs = block.lastSeenUs[i] ?? 0;
-    if (lastUs < sinceUs) return;
     if (!DECIDED.has(block.reason[i] ?? 0)) {
       undecided += 1;
       return;
@@ -69,35 +72,45 @@ export function knownConnections(history: FlowHistory, sinceMs: number, max: num
     count: Math.max(1, ...seen),
     lastSeenMs: Math.floor(lastUs / 1000),
   }));
-  return { connections, knownSinceMs: Math.floor(oldest / 1000), truncated, undecided };
+  return { connections, knownSinceMs: Math.floor(oldestUs / 1000), truncated: truncated || !all, undecided };
 }
 
 /** Records by deciding rule since then, and when the oldest record is from. */
-export function ruleHits(
-  history: FlowHistory,
+export async function ruleHits(
+  archive: FlowArchive,
   sinceMs: number,
-): { readonly hits: ReadonlyMap<number, number>; readonly records: number; readonly knownSinceMs: number } {
+): Promise<{ readonly hits: ReadonlyMap<number, number>; readonly records: number; readonly knownSinceMs: number }> {
   const hits = new Map<number, number>();
   let records = 0;
-  const oldest = eachNewestFirst(history, (block, i) => {
-    if ((block.lastSeenUs[i] ?? 0) < sinceMs * 1000) return;
+  const { oldestUs } = await eachRecord(archive, sinceMs, (block, i) => {
     records += 1;
     const rule = block.rule[i] ?? 0;
-    if (rule !== 0) hits.set(rule, (hits.get(rule) ?? 0) + timesOf(block, i) || 1);
+    if (rule !== 0) hits.set(rule, (hits.get(rule) ?? 0) + Math.max(1, timesOf(block, i)));
   });
-  return { hits, records, knownSinceMs: Math.floor(oldest / 1000) };
+  return { hits, records, knownSinceMs: Math.floor(oldestUs / 1000) };
 }
 
-/** Calls back for every record, newest first. Gives the earliest packet of all, microseconds; 0: no record. */
-function eachNewestFirst(history: FlowHistory, visit: (block: FlowBlock, index: number) => void): number {
-  let oldest = 0;
-  history.newest((block, index) => {
-    const firstUs = block.firstSeenUs[index] ?? 0;
-    if (oldest === 0 || firstUs < oldest) oldest = firstUs;
-    visit(block, index);
-    return false;
-  }, 1);
-  return oldest;
+/** Calls back for every record since then, in order of arrival. Gives the earliest packet, microseconds (0: no record). */
+async function eachRecord(
+  archive: FlowArchive,
+  sinceMs: number,
+  visit: (block: FlowBlock, index: number) => void,
+): Promise<{ readonly oldestUs: number; readonly all: boolean }> {
+  const filter = sinceMs > 0 ? FlowFilter.fromPartial({ sinceUs: BigInt(sinceMs) * 1000n }) : undefined;
+  let oldestUs = 0;
+  let afterId = await archive.startOfNewest(filter, RECORDS_MAX);
+  let read = 0;
+  for (;;) {
+    const page = await archive.page({ filter, afterId, limit: PAGE_RECORDS });
+    for (const { block, index } of page.records) {
+      const firstUs = block.firstSeenUs[index] ?? 0;
+      if (oldestUs === 0 || firstUs < oldestUs) oldestUs = firstUs;
+      visit(block, index);
+    }
+    read += page.records.length;
+    if (!page.more) return { oldestUs, all: read < RECORDS_MAX };
+    afterId = page.lastId;
+  }
 }
 
 /** Connections that a record begins. */
