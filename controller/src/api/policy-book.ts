@@ -2,7 +2,6 @@
 // nothing. A rollout is on disk with it: a controller that was killed goes on with what is left of its window.
 import { status } from '@grpc/grpc-js';
 import {
-  EMPTY_DOCUMENT,
   EMPTY_POLICY,
   type Policy,
   type PolicyDocument,
@@ -16,7 +15,7 @@ import { policyOf, sideBySide } from '../policy/side-by-side.js';
 import type { PolicyStanding } from '../session/distributor.js';
 import type { PersistentNumbers } from '../store/numbers.js';
 import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord, RolloutRecord } from '../store/records.js';
-import type { StateStore, StateTransaction } from '../store/state-store.js';
+import type { StateStore } from '../store/state-store.js';
 import { ApiError, notFound } from './errors.js';
 import { changedFiles, type PolicyChange, readFiles, sameFiles, sortFiles } from './policy-files.js';
 import {
@@ -28,10 +27,12 @@ import {
   rolloutOf,
   spoken,
 } from './policy-rollout.js';
+import { endVersion, loadVersion, type PolicyInForce, STATE_KEY, versionKey, writeDraft } from './policy-versions.js';
 import type { ReadPolicy } from './policy-words.js';
 
 /** Versions kept; older ones are dropped. */
 const VERSIONS_MAX = 500;
+
 export interface ProvisionRequest {
   readonly author: string;
   readonly note: string;
@@ -65,31 +66,10 @@ export interface PolicyBookOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** The policy in force. */
-export interface PolicyInForce extends ReadPolicy {
-  /** 0: none was ever provisioned. */
-  readonly version: number;
-  readonly record: PolicyVersionRecord | undefined;
-}
-
-/** A provisioned policy that this program cannot read: it must not be taken for an empty one. */
-export class PolicyUnreadableError extends Error {
-  override readonly name = 'PolicyUnreadableError';
-  readonly code = 'RF_POLICY_UNREADABLE';
-}
-
-const STATE_KEY = 'policy';
 /** Stands for the sentence with the window's length. */
 const WINDOW_ENDED = 'window ended';
 const RETRY_MS = 1000;
 const TIMER_MAX_MS = 2 ** 31 - 1;
-const NO_POLICY: PolicyInForce = {
-  files: [],
-  document: EMPTY_DOCUMENT,
-  policy: EMPTY_POLICY,
-  version: 0,
-  record: undefined,
-};
 
 export class PolicyBook {
   readonly #options: PolicyBookOptions;
@@ -110,10 +90,17 @@ export class PolicyBook {
   constructor(options: PolicyBookOptions) {
     this.#options = options;
     const state = options.store.get('policyState', STATE_KEY);
-    this.#settled = this.#load(state?.settled ?? this.history(1, 0)[0]?.number ?? 0);
+    this.#settled = loadVersion(
+      options.store,
+      options.ruleNumbers,
+      state?.settled ?? this.history(1, 0)[0]?.number ?? 0,
+    );
     const record = state?.rollout ?? undefined;
     if (record !== undefined)
-      this.#open = { rollout: rolloutOf(record, this.#settled.version), policy: this.#load(record.version) };
+      this.#open = {
+        rollout: rolloutOf(record, this.#settled.version),
+        policy: loadVersion(options.store, options.ruleNumbers, record.version),
+      };
   }
 
   /** Takes a rollout back whose window has ended meanwhile, waits for the end of another, and tells what is in force. */
@@ -411,22 +398,6 @@ export class PolicyBook {
     return { version, startedMs, author, windowMs, deadlineMs, canary: requirements ?? null };
   }
 
-  /** A version as it is stored. Throws PolicyUnreadableError. */
-  #load(number: number): PolicyInForce {
-    if (number === 0) return NO_POLICY;
-    const record = this.#options.store.get('policyVersion', versionKey(number));
-    const { document, problems } =
-      record === undefined ? { document: undefined, problems: [] } : readFiles(record.files);
-    if (record === undefined || document === undefined) {
-      throw new PolicyUnreadableError(
-        `Cannot read policy version ${number} from the store: ${problems.find((p) => !p.warning)?.message ?? 'no document'}; ` +
-          'it was provisioned by another version of this program',
-      );
-    }
-    const policy = resolvePolicy(document, this.#options.ruleNumbers);
-    return { files: record.files, document, policy, version: number, record };
-  }
-
   #judge(
     files: readonly PolicyFileRecord[],
     provision = true,
@@ -496,27 +467,6 @@ export class PolicyBook {
   }
 }
 
-/** Notes that a version has ceased to be in force; 0 is none. */
-function endVersion(
-  tx: StateTransaction,
-  number: number,
-  end: Pick<PolicyFateRecord, 'endedMs' | 'next'> & Partial<PolicyFateRecord>,
-): void {
-  if (number === 0) return;
-  const fate = tx.get('policyFate', versionKey(number)) ?? NO_FATE;
-  tx.set('policyFate', versionKey(number), { ...fate, ...end });
-}
-
 function conflict(message: string): ApiError {
   return new ApiError(status.ABORTED, 'RF_POLICY_CONFLICT', message);
-}
-
-function writeDraft(tx: StateTransaction, files: readonly PolicyFileRecord[]): void {
-  const names = new Set(files.map(({ name }) => name));
-  for (const [name] of [...tx.entries('draftFile')]) if (!names.has(name)) tx.delete('draftFile', name);
-  for (const { name, content } of files) tx.set('draftFile', name, { content });
-}
-
-function versionKey(number: number): string {
-  return String(number).padStart(10, '0');
 }
