@@ -173,6 +173,7 @@ export class Agent {
       { run, ...config.flows },
       {
         rings: () => this.#datapath.rings(),
+        denied: () => this.#datapath.denied(),
         lanes: () => this.#datapath.status().lanes,
         resolve: (endpoint) => this.#endpoints.resolve(endpoint),
         onCut: (cut) => this.#closeSocket(cut),

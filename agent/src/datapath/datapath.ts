@@ -247,6 +247,12 @@ export class Datapath {
     return [this.#loaded.maps.rings('rf_events'), this.#loaded.maps.rings('rf_denies')];
   }
 
+  /** Attempts on denied flows that were folded, by flow. */
+  denied(): BpfMap {
+    this.#open();
+    return this.#loaded.maps.get('rf_denied');
+  }
+
   /** Endpoints of the state in force, by the number that events carry. */
   endpoints(): readonly DesiredEndpoint[] {
     return this.#desired?.endpoints ?? [];

@@ -10,6 +10,7 @@ import type { LaneTotals } from '../datapath/types.js';
 import type { Timers } from '../timers.js';
 import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggregator.js';
 import { WallClock } from './clock.js';
+import { type DeniedMap, DeniedTails } from './denied-tails.js';
 import { EVENT_BYTES } from './event-layout.js';
 import type { RecordBatch } from './record-batch.js';
 import type { FlowSpool } from './spool.js';
@@ -29,6 +30,8 @@ export interface FlowDriverPorts {
   readonly rings: () => readonly [readonly BpfMap[], readonly BpfMap[]];
   /** Totals of the kernel's lanes since they were made. */
   readonly lanes: () => { readonly flows: LaneTotals; readonly denies: LaneTotals };
+  /** Attempts that the kernel folded and did not tell yet. */
+  readonly denied: () => DeniedMap;
   readonly resolve: ResolveEndpoint;
   /** An open connection was cut: close its socket. */
   readonly onCut: (cut: CutConnection) => void;
@@ -36,6 +39,10 @@ export interface FlowDriverPorts {
   readonly spool: FlowSpool;
   readonly timers: Timers;
 }
+
+const DENY_LANE = 1;
+/** Half a second above the kernel's period of folding. */
+const QUIET_NS = 1.5e9;
 
 export class FlowDriver {
   readonly aggregator: FlowAggregator;
@@ -45,6 +52,7 @@ export class FlowDriver {
   #consumer: RingConsumer | undefined;
   readonly #lanesAtStart: { readonly flows: LaneTotals; readonly denies: LaneTotals };
   readonly #runBytes: Buffer;
+  readonly #tails = new DeniedTails({ flows: 16_384, quietNs: QUIET_NS });
   #cancel: (() => void) | undefined;
 
   constructor(options: FlowDriverOptions, ports: FlowDriverPorts) {
@@ -95,7 +103,7 @@ export class FlowDriver {
       ringDropped: flows.dropped - flowsBefore.dropped,
       deniesProduced: denies.produced - deniesBefore.produced,
       deniesRingDropped: denies.dropped - deniesBefore.dropped,
-      agentDropped: handOff + BigInt(this.aggregator.counters.dropped),
+      agentDropped: handOff + BigInt(this.aggregator.counters.dropped + this.#tails.lost),
       spoolDropped: BigInt(dropped.allow + dropped.deny + this.#ports.uploader.counters.lost),
       recordsSent: BigInt(this.#ports.uploader.counters.records),
     });
@@ -111,6 +119,8 @@ export class FlowDriver {
   #schedule(): void {
     this.#cancel = this.#ports.timers.after(this.#options.flushMs, () => {
       this.#clock.resample();
+      const tails = this.#tails.sweep(this.#ports.denied(), this.#clock.monotonicNs());
+      if (tails.length > 0) this.takeSwept(tails);
       this.aggregator.flush(this.#clock.monotonicNs());
       this.#ports.spool.sync();
       this.#schedule();
@@ -120,6 +130,7 @@ export class FlowDriver {
   #take(batch: RingBatch): void {
     try {
       this.aggregator.ingest(batch.buffer, batch.recordCount);
+      if (batch.lane === DENY_LANE) this.#tails.note(batch.buffer, batch.recordCount);
     } finally {
       batch.release();
     }
