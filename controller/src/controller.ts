@@ -216,7 +216,7 @@ async function start(
   const refusal = certificateRefusal(store, now);
   const onRefused = (port: string) => (address: string, why: string) =>
     log.warn({ port, address, why }, 'call refused');
-  const enrolment = new Enrolment(store, authority, now);
+  const enrolment = new Enrolment(store, authority, now, { desk, comesFrom });
   const bound: { sync?: ListenAddress; enroll?: ListenAddress } = {};
   const told = (address: ListenAddress | undefined, calledHost: string) =>
     advertised(config.advertise, calledHost, address ?? { host: '', port: 0 });

@@ -5,8 +5,10 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ContainerOptions } from '../src/docker.js';
+import { run as execute } from '../src/exec.js';
 import { Fleet, type Member } from '../src/fleet.js';
 import { PacketCount } from '../src/packet-count.js';
+import { repository } from '../src/paths.js';
 import type { Place } from '../src/place.js';
 import { until } from '../src/until.js';
 
@@ -302,6 +304,35 @@ describe('pairing', () => {
     ])
       expect(history).toContain(word);
     for (const name of ['r-old', 'r-new', 'r-late']) await alpha.host.docker.remove(name);
+  });
+
+  it('a host enrols by a key that carries the controller’s fingerprint', async () => {
+    const made = await cli<Key>('key', 'create', 'web', '--for-hosts');
+    secrets.push(made.key);
+    const { host } = beta;
+    const file = host.file('host.key');
+    await writeFile(file, `${made.key}\n`, { mode: 0o600 });
+    const stateDir = host.file('second-agent');
+    const main = join(repository, 'cli', 'dist', 'main.js');
+    const args = [
+      'enroll',
+      '--controller',
+      fleet.controller.enrollAddress,
+      '--key-file',
+      file,
+      '--state-dir',
+      stateDir,
+    ];
+    await execute('nsenter', [`--net=${host.netns.path}`, process.execPath, main, ...args]);
+    expect(statSync(join(stateDir, 'key.pem')).mode & 0o077).toBe(0);
+    const { keys } = await cli<{ keys: { id: string; uses: number }[] }>('key', 'list');
+    expect(keys.find(({ id }) => id === made.id)?.uses).toBe(1);
+    const other = `${made.key.split('.')[0]}.${Buffer.alloc(32, 1).toString('base64url')}`;
+    await writeFile(file, other);
+    await expect(execute('nsenter', [`--net=${host.netns.path}`, process.execPath, main, ...args])).rejects.toThrow(
+      /RF_CA_MISMATCH/,
+    );
+    await rm(file);
   });
 
   it('a quarantined host keeps the controller and its admin sources, and nothing else', async () => {

@@ -101,6 +101,14 @@ describe('enrollHost', () => {
 });
 
 describe('parseToken', () => {
+  it('takes a pairing key that carries the fingerprint, and no other', () => {
+    const key = `rfk1_0123456789_${'a'.repeat(52)}_bbbbbbb`;
+    const pin = Buffer.alloc(32, 7).toString('base64url');
+    expect(parseToken(`${key}.${pin}\n`)).toMatchObject({ text: `${key}.${pin}`, id: '0123456789' });
+    expect(() => parseToken(key)).toThrow(/no fingerprint of the controller.*--for-hosts/);
+    expect(() => parseToken(`${key}.short`)).toThrow(/a fingerprint of/);
+  });
+
   it.each([
     ['', 'it is empty'],
     ['abc', 'does not start with rfe1'],

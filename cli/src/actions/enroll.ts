@@ -7,6 +7,7 @@ import { field } from '../output/fields.js';
 interface Options {
   controller: string;
   tokenFile: string;
+  keyFile?: string;
   stateDir: string;
 }
 
@@ -28,12 +29,13 @@ const nextByCode: Readonly<Record<string, string>> = {
 /** `enroll`: gives the agent of this machine its certificate. The agent's own code does it, and it is loaded only here. */
 export const enroll: Action<[], Options> = async (invocation, options) => {
   const { io, printer } = invocation;
-  if (options.tokenFile === '-' && io.stdin.isTTY) {
+  const file = options.keyFile ?? options.tokenFile;
+  if (file === '-' && io.stdin.isTTY) {
     throw usageError('Cannot read the token', 'found a terminal on standard input', 'a token file or a pipe', {
       next: 'ringfence enroll --token-file FILE, or pipe the token in',
     });
   }
-  const token = (await readInput(io, options.tokenFile)).trim();
+  const token = (await readInput(io, file)).trim();
   const { enrollHost } = await import('@ringfence/agent/control/enroll.js');
   const { hostFacts } = await import('@ringfence/agent/control/host-facts.js');
   let enrolled: Enrolled;

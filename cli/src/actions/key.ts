@@ -1,8 +1,10 @@
+import { createHash, X509Certificate } from 'node:crypto';
 import { AuditService } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { PairingService, RevokeAction } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import type { Action } from '../app.js';
 import { usageError } from '../errors.js';
 import { parseWhole } from '../filter/numbers.js';
+import type { Invocation } from '../invocation.js';
 import { confirm } from '../output/confirm.js';
 import { field } from '../output/fields.js';
 import { createPrivately } from '../output/private-file.js';
@@ -13,14 +15,20 @@ import { keyColumns, keyJson, pairingColumns, pairingJson } from '../views/pairi
  * `key create`. The key goes to standard output alone on its line, or to a new file that only the caller can read; what else is to say
  * goes to standard error.
  */
-export const createKey: Action<[string], { note?: string; out?: string }> = async (invocation, options, profile) => {
+export const createKey: Action<[string], { note?: string; out?: string; forHosts?: boolean }> = async (
+  invocation,
+  options,
+  profile,
+) => {
   const { printer } = invocation;
   const connection = await invocation.connect();
   // The file is made first: a key that cannot be kept should not be made.
   const file = options.out === undefined ? undefined : await createPrivately(options.out, 'the key');
   try {
     const request = { profile, note: options.note ?? '' };
-    const { text, key } = await connection.call('make a key', PairingService.createKey, request);
+    const made = await connection.call('make a key', PairingService.createKey, request);
+    const { key } = made;
+    const text = options.forHosts ? `${made.text}.${await fingerprint(invocation)}` : made.text;
     await file?.writeFile(`${text}\n`);
     const place = options.out ?? null;
     const json = {
@@ -35,6 +43,12 @@ export const createKey: Action<[string], { note?: string; out?: string }> = asyn
     await file?.close();
   }
 };
+
+/** What a host pins the controller by: SHA-256 of its authority's certificate. */
+async function fingerprint(invocation: Invocation): Promise<string> {
+  const { identity } = await invocation.context();
+  return createHash('sha256').update(new X509Certificate(identity.caPem).raw).digest('base64url');
+}
 
 /** `key list`. */
 export const listKeys: Action<[string | undefined], { all?: boolean }> = async (invocation, options, profile) => {
@@ -101,7 +115,14 @@ export const revokeKey: Action<[string], RevokeOptions> = async (invocation, opt
 export const keyHistory: Action<[string], { limit: string }> = async (invocation, options, keyId) => {
   const limit = parseWhole(options.limit, '--limit', 1, 1000);
   const connection = await invocation.connect();
-  const filter = { actions: ['pairing.', 'key.', 'quarantine.'], actor: '', object: '', hostId: '', keyId, sinceMs: 0n };
+  const filter = {
+    actions: ['pairing.', 'key.', 'quarantine.'],
+    actor: '',
+    object: '',
+    hostId: '',
+    keyId,
+    sinceMs: 0n,
+  };
   const { entries } = await connection.call('read the history', AuditService.list, { filter, limit, before: 0n });
   await invocation.printer.list({
     name: 'entries',

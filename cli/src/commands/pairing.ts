@@ -61,6 +61,7 @@ export const defineKey: Define = (command, app) => {
     .command('create <profile>')
     .description('Make a key of a profile; it is shown once. Containers carry it as label ringfence.pairing-key.')
     .option('--note <text>', 'why, for the list')
+    .option('--for-hosts', 'with the fingerprint of the controller, for `ringfence enroll --key-file`')
     .option('--out <file>', 'write the key to a new file (mode 0600) instead of standard output')
     .action(app.action(async () => (await load()).createKey));
   command

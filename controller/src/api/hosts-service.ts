@@ -96,6 +96,7 @@ export function hostsService(options: HostsOptions): HostsServer {
         demandHost(tx.get('host', hostId), hostId);
         dropInventory(tx, index.ofHost(hostId));
         tx.delete('host', hostId);
+        tx.delete('pairing', `${hostId}/host`);
         for (const [key] of [...tx.entries('sticky')]) if (key.startsWith(`${hostId}|`)) tx.delete('sticky', key);
       });
       log.warn({ hostId, author, reason: text }, 'host removed');

@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatKey } from '../pairing/key-text.js';
 import { call } from '../testing/admin-client.js';
 import { Harness } from '../testing/harness.js';
-import type { SimulatedAgent } from '../testing/simulated-agent.js';
+import { enrollAgent, type SimulatedAgent } from '../testing/simulated-agent.js';
 
 let harness: Harness;
 
@@ -182,6 +182,28 @@ describe('pairing', () => {
     const { shown } = await decided(agent, 'c1');
     expect(labelsOf(shown.labels)).toEqual({ role: 'special', app: 'shop' });
     expect(shown.pairing).toMatchObject({ paired: false, denial: 'revoked' });
+  });
+
+  test('a host enrols by a key, is labelled by its profile, and is held like the rest when the key leaks', async () => {
+    await saveProfile({ usesMax: 1 });
+    const key = await newKey();
+    const { addresses } = harness.controller;
+    const enrol = () => enrollAgent(addresses.enroll, `${key.text}.pin`, harness.admin.caPem, { hostname: 'edge' });
+    const agent = await harness.agent(await enrol());
+    await expect(enrol()).rejects.toThrow(/RF_ENROLL_KEY: Cannot enrol: exhausted/);
+    agent.sendInventory([{ localId: 'host', kind: WorkloadKind.WORKLOAD_KIND_HOST, name: 'edge', source: 'host' }]);
+    await agent.until(() => agent.assignments.has('host'), 'assignment of the host');
+    const { workloads } = harness.admin;
+    const shown = await call(workloads, workloads.get, { workload: 'edge/host' });
+    expect(labelsOf(shown.labels)).toEqual({ env: 'prod', role: 'web' });
+    expect(shown.pairing).toMatchObject({ paired: true, keyId: key.id });
+    const decisions = await audit({ actions: ['pairing.'] });
+    expect(decisions.map(({ action, actor, keyId }) => [action, actor, keyId])).toEqual([
+      ['pairing.approve', 'host:edge', key.id],
+      ['pairing.deny', 'enrolment', key.id],
+    ]);
+    await revoke(key.id, RevokeAction.REVOKE_ACTION_QUARANTINE);
+    await agent.until(() => agent.assignments.get('host')?.isolated === true, 'the host cut off');
   });
 
   test('a host that demands pairing: no key is cut off, a key or labels let through; another host is as it was', async () => {

@@ -1,6 +1,9 @@
 // How a host gets its certificates: the first by a one-time token, the next by its present certificate.
 import type { webcrypto } from 'node:crypto';
 import type { HostFacts } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { currentCaller } from '../audit/caller.js';
+import type { PairingDesk } from '../keys/pairing-desk.js';
+import { denialText } from '../pairing/decide.js';
 import type { HostRecord } from '../store/records.js';
 import type { StateStore, StateTransaction } from '../store/state-store.js';
 import { type Authority, HOST_LIFETIME_MS } from './authority.js';
@@ -18,6 +21,7 @@ export class EnrolmentError extends Error {
       | 'RF_ENROLL_TOKEN_USED'
       | 'RF_ENROLL_TOKEN_EXPIRED'
       | 'RF_ENROLL_REQUEST'
+      | 'RF_ENROLL_KEY'
       | 'RF_ENROLL_RATE'
       | 'RF_HOST_UNKNOWN',
     message: string,
@@ -49,13 +53,22 @@ export function isHostId(text: string): boolean {
   return HOST_ID.test(text);
 }
 
+/** What decides on hosts that enrol by a pairing key. */
+export interface HostKeys {
+  readonly desk: Pick<PairingDesk, 'pairIn'>;
+  /** Whether an address lies in a prefix. */
+  readonly comesFrom: (address: string, prefix: string) => boolean;
+}
+
 export class Enrolment {
   readonly #store: StateStore;
   readonly #authority: Authority;
   readonly #now: () => number;
+  readonly #keys: HostKeys | undefined;
   readonly #failures = new FailureLimit(10, 3000);
 
-  constructor(store: StateStore, authority: Authority, now: () => number) {
+  constructor(store: StateStore, authority: Authority, now: () => number, keys?: HostKeys) {
+    this.#keys = keys;
     this.#store = store;
     this.#authority = authority;
     this.#now = now;
@@ -102,6 +115,7 @@ export class Enrolment {
       );
     }
     try {
+      if (tokenText.startsWith('rfk1_')) return await this.#enrollByKey(tokenText, csrDer, facts, source);
       return await this.#enroll(tokenText, csrDer, facts);
     } catch (error) {
       if (error instanceof EnrolmentError) this.#failures.failed(source, this.#now());
@@ -123,6 +137,59 @@ export class Enrolment {
     const serial = newSerial();
     const hostId = await this.#store.update((tx) => this.#consume(tx, token.id, serial, facts));
     return { hostId, certificatePem: await this.#authority.signHost(key, serial, hostId) };
+  }
+
+  /** A pairing key, with or without the fingerprint that the host pinned us by. Its profile labels the host itself; the id is a new one. */
+  async #enrollByKey(text: string, csrDer: Uint8Array, facts: HostFacts | undefined, source: string) {
+    const keys = this.#keys;
+    if (keys === undefined) throw new EnrolmentError('RF_ENROLL_KEY', 'Cannot enrol: pairing keys are not taken here');
+    const csr = await this.#readRequest(csrDer, 'enrol');
+    const serial = newSerial();
+    const [keyText = ''] = text.trim().split('.');
+    const name = (facts?.hostname ?? '').slice(0, 255);
+    const { hostId, decision } = await this.#store.update((tx) => {
+      const id = freeHostId(tx, name);
+      const { decision: made, keyId = '' } = keys.desk.pairIn(tx, {
+        workloadId: `${id}/host`,
+        hostId: id,
+        keyText,
+        requested: {},
+        fromPrefix: (prefix) => keys.comesFrom(source, prefix),
+      });
+      if (made.paired) tx.set('host', id, this.#enrolled(id, name, facts, [], serial));
+      else {
+        const { name: actor, address } = currentCaller();
+        const text = `host ${JSON.stringify(name)} denied: ${made.denial}`;
+        const detail = JSON.stringify({ hostname: name, denial: made.denial, detail: made.detail });
+        tx.audit({
+          atMs: this.#now(),
+          actor,
+          source: address,
+          action: 'pairing.deny',
+          object: name,
+          hostId: '',
+          keyId,
+          text,
+          detail,
+        });
+      }
+      return { hostId: id, decision: made };
+    });
+    if (!decision.paired)
+      throw new EnrolmentError('RF_ENROLL_KEY', `Cannot enrol: ${decision.denial}: ${denialText[decision.denial]}`);
+    return { hostId, certificatePem: await this.#authority.signHost(csr, serial, hostId) };
+  }
+
+  #enrolled(
+    id: string,
+    name: string,
+    facts: HostFacts | undefined,
+    certificates: HostRecord['certificates'],
+    serial: string,
+  ): HostRecord {
+    const now = this.#now();
+    const host = { id, name: name === '' ? id : name, enrolledMs: now, certificates, facts: factsRecord(facts) };
+    return withCertificate(host, serial, now);
   }
 
   /** Signs a new key for the host whose certificate the caller showed. Its older certificates stay good until they expire. */
@@ -160,14 +227,7 @@ export class Enrolment {
     const revoked = (known?.certificates ?? []).map((c) =>
       c.revokedMs === 0 ? { ...c, revokedMs: now, reason: 'enrolled again' } : c,
     );
-    const host: HostRecord = {
-      id: hostId,
-      name: name === '' ? hostId : name,
-      enrolledMs: now,
-      certificates: revoked,
-      facts: factsRecord(facts),
-    };
-    tx.set('host', hostId, withCertificate(host, serial, now));
+    tx.set('host', hostId, this.#enrolled(hostId, name, facts, revoked, serial));
     return hostId;
   }
 

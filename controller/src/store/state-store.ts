@@ -16,6 +16,8 @@ export interface StateTransaction {
   entries<K extends Kind>(kind: K): IterableIterator<[string, Records[K]]>;
   set<K extends Kind>(kind: K, key: string, value: Records[K]): void;
   delete(kind: Kind, key: string): void;
+  /** Adds an entry to the audit log beyond what the changes tell: something that was refused. */
+  audit(entry: AuditDraft): void;
   /** Adds `by` to a counter and returns its new value; a counter begins at 0. */
   count(name: string, by?: number): number;
 }
@@ -74,7 +76,8 @@ export class StateStore {
       const overlay = new Overlay(this.#tables);
       const result = work(overlay);
       const changes = overlay.changes();
-      if (changes.length > 0) this.#publish(changes, await this.#commit(changes, this.#auditor(changes)));
+      const audit = [...this.#auditor(changes), ...overlay.audited];
+      if (changes.length + audit.length > 0) this.#publish(changes, await this.#commit(changes, audit));
       return result;
     });
     this.#queue = turn.catch(() => {});
@@ -146,6 +149,7 @@ export class StateStore {
 class Overlay implements StateTransaction {
   readonly #tables: Tables;
   readonly #writes = new Map<Kind, Map<string, unknown>>();
+  readonly audited: AuditDraft[] = [];
 
   constructor(tables: Tables) {
     this.#tables = tables;
@@ -169,6 +173,10 @@ class Overlay implements StateTransaction {
 
   delete(kind: Kind, key: string): void {
     this.#write(kind, key, undefined);
+  }
+
+  audit(entry: AuditDraft): void {
+    this.audited.push(entry);
   }
 
   count(name: string, by = 1): number {
