@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-describe('reach', () => {
+describe('reach', { timeout: 60_000 }, () => {
   test('reads a folder without any controller: text, JSON, one JSON document for each line', async () => {
     const table = new TestTerminal({ columns: 40 });
     expect(await table.run('reach', folder)).toBe(0);
