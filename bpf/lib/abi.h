@@ -29,10 +29,10 @@ struct rf_endpoint_key {
 };
 
 enum rf_endpoint_flags {
-	RF_EP_ISOLATED = 1 << 0, /* failsafe table only, whatever the modes say; reason ISOLATED */
-	RF_EP_REJECT = 1 << 1,	 /* refuse with RST / ICMP unreachable; otherwise drop silently */
-	RF_EP_HOST = 1 << 2,	 /* the host itself: the endpoint of sockets that no deeper cgroup endpoint claims */
-	RF_EP_SKIP = 1 << 3,	 /* a container's cgroup: it is decided at its interface, cgroup programs pass it */
+	RF_EP_ISOLATED = 1 << 0,   /* failsafe table only, whatever the modes say; reason ISOLATED */
+	RF_EP_REJECT = 1 << 1,	   /* refuse with RST / ICMP unreachable; otherwise drop silently */
+	RF_EP_HOST = 1 << 2,	   /* the host itself: the endpoint of sockets that no deeper cgroup endpoint claims */
+	RF_EP_SKIP = 1 << 3,	   /* a container's cgroup: it is decided at its interface, cgroup programs pass it */
 	RF_EP_CONTAINERS = 1 << 4, /* cgroup that containers start below: decides sockets of any network namespace */
 };
 

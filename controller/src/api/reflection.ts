@@ -7,9 +7,18 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 
 /** Services of the admin port, as reflection and health name them. */
-export const ADMIN_SERVICES = ['Workloads', 'Labels', 'Policy', 'Flows', 'Hosts', 'NatMappings', 'Spaces', 'Status'].map(
-  (name) => `ringfence.v1.${name}`,
-);
+export const ADMIN_SERVICES = [
+  'Workloads',
+  'Labels',
+  'Policy',
+  'Flows',
+  'Hosts',
+  'NatMappings',
+  'Spaces',
+  'Pairing',
+  'Audit',
+  'Status',
+].map((name) => `ringfence.v1.${name}`);
 
 type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];
 
