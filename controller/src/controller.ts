@@ -201,6 +201,7 @@ async function start(
   const ends = new EndResolver({
     workload: (id) => store.get('workload', id),
     at: (ipHex, hostId) => distributor.topology.behind(hostId, ipHex).flatMap((id) => store.get('workload', id) ?? []),
+    lately: (ipHex, hostId) => distributor.topology.lately(hostId, ipHex),
     serviceAt: (...service) => distributor.topology.serviceAt(...service)?.workloadId,
     ofHost: (hostId) => index.ofHost(hostId),
     identityOf: (id) => distributor.identityOf(id),

@@ -36,6 +36,7 @@ import { type RuleChanges, RuleTable } from './rule-table.js';
 import { isEmpty, sequence } from './sequencer.js';
 import { SetBuilder } from './set-builder.js';
 import { ownEnd, type SetNode } from './set-node.js';
+import { Tombstones } from './tombstones.js';
 import type { ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from './types.js';
 
 export interface CompilerOptions {
@@ -64,7 +65,8 @@ class CompilerGraph implements Compiler {
   readonly #sets: SetBuilder;
   readonly #bindings = new BindingTable();
   readonly #nats = new NatTable((id) => this.identityOf(id));
-  readonly #placement = new Placement(this.#bindings, this.#nats);
+  readonly #tombstones: Tombstones;
+  readonly #placement: Placement;
   readonly #book: AddressBook;
   readonly #workloads = new Map<string, Placed>();
   readonly #onHost = new Map<string, Set<string>>();
@@ -90,6 +92,8 @@ class CompilerGraph implements Compiler {
   constructor(options: CompilerOptions) {
     this.#identities = new IdentityTable(options.identities, options.quarantineMs);
     this.#classes = new CidrClasses(options.classes);
+    this.#tombstones = new Tombstones(options.quarantineMs);
+    this.#placement = new Placement(this.#bindings, this.#nats, this.#tombstones);
     this.#book = new AddressBook(
       this.#bindings,
       (number) => this.#identities.get(number),
@@ -137,6 +141,7 @@ class CompilerGraph implements Compiler {
     this.#nowMs = Math.max(this.#nowMs, nowMs);
     if ((this.#ruleTable.nextExpiryMs() ?? Number.POSITIVE_INFINITY) <= this.#nowMs) this.#policyChanged = true;
     this.#identities.tick(this.#nowMs);
+    this.#tombstones.tick(this.#nowMs);
   }
 
   nextDeadlineMs(): number | undefined {
@@ -193,6 +198,10 @@ class CompilerGraph implements Compiler {
 
   behind(hostId: string, hex: string): readonly string[] {
     return this.#bindings.workloadsSeenBy(this.#placement.scopes(hostId), hex);
+  }
+
+  lately(hostId: string, hex: string) {
+    return this.#tombstones.at(this.#placement.scopes(hostId), hex);
   }
 
   serviceAt(hostId: string, protocol: number, hex: string, port: number) {

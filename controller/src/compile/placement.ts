@@ -4,6 +4,7 @@ import type { SpaceTree } from '../topology/spaces.js';
 import { type Place, type ServicePlace, Topology } from '../topology/view.js';
 import type { BindingTable } from './binding-table.js';
 import type { NatTable } from './nat-table.js';
+import type { Tombstones } from './tombstones.js';
 import type { CompilerWorkload } from './types.js';
 
 interface Held {
@@ -20,11 +21,13 @@ export class Placement {
   readonly #topology = new Topology();
   readonly #bindings: BindingTable;
   readonly #nats: NatTable;
+  readonly #tombstones: Tombstones;
   readonly #held = new Map<string, Held>();
   readonly #onHost = new Map<string, Set<string>>();
   readonly #stale = new Set<string>();
 
-  constructor(bindings: BindingTable, nats: NatTable) {
+  constructor(bindings: BindingTable, nats: NatTable, tombstones: Tombstones) {
+    this.#tombstones = tombstones;
     this.#bindings = bindings;
     this.#nats = nats;
   }
@@ -90,6 +93,7 @@ export class Placement {
 
   #displace(held: Held): void {
     if (held.places === undefined) return;
+    this.#tombstones.bury({ workloadId: held.workload.id, identity: held.identity }, held.places);
     this.#bindings.remove(held.workload.id, held.places);
     this.#nats.remove(held.workload.id, held.services);
     held.places = undefined;

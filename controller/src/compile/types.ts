@@ -5,6 +5,7 @@ import type { Labels, Policy } from '../policy/model.js';
 import type { SpaceTree } from '../topology/spaces.js';
 import type { Place, Published, ServicePlace, SpaceAddress } from '../topology/view.js';
 import type { PushedMapping, Service } from './nat-table.js';
+import type { Departed } from './tombstones.js';
 
 export type { SpaceAddress } from '../topology/view.js';
 
@@ -78,6 +79,8 @@ export interface Compiler {
   workloadsOf(identity: number): readonly string[];
   /** Ids of the workloads that a host may mean by an address (hexadecimal), as of the last flush; sorted. */
   behind(hostId: string, hex: string): readonly string[];
+  /** Who was there until lately (the quarantine), the last one first. */
+  lately(hostId: string, hex: string): readonly Departed[];
   /** Who is reached from a host under an address and port by a mapping. */
   serviceAt(hostId: string, protocol: number, hex: string, port: number): Service | undefined;
   /** Everywhere a workload's addresses appear, its own ones first. */

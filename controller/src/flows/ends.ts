@@ -13,6 +13,8 @@ export interface EndSource {
   ofHost(hostId: string): readonly WorkloadRecord[];
   identityOf(workloadId: string): number;
   workloadsOf(identity: number): readonly string[];
+  /** Who an agent on this host saw under an address until lately. */
+  lately?(ipHex: string, hostId: string): readonly { readonly workloadId: string; readonly identity: number }[];
   /** Id of the workload that a host reaches under an address and port by a mapping. */
   serviceAt?(hostId: string, protocol: number, ipHex: string, port: number): string | undefined;
 }
@@ -68,6 +70,9 @@ export class EndResolver {
     if (only !== undefined && fitting.length === 1) return this.#snapshot(only);
     if (fitting.length > 1) return unnamed(identity, fitting);
     if (identity === 0) return NOBODY;
+    const departed = this.#source.lately?.(addressHex(ip), hostId).find((each) => each.identity === identity);
+    const gone = departed && this.#source.workload(departed.workloadId);
+    if (gone !== undefined) return { ...this.#snapshot(gone), identity };
     const members = this.#source.workloadsOf(identity).slice(0, MEMBERS_MAX);
     const records = members.flatMap((id) => this.#source.workload(id) ?? []);
     const [member] = records;

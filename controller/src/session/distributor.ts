@@ -159,7 +159,7 @@ export class Distributor {
   }
 
   /** Where workloads are seen; as of the last flush. */
-  get topology(): Pick<Compiler, 'behind' | 'serviceAt' | 'placesOf' | 'servicesOf' | 'scopes'> {
+  get topology(): Pick<Compiler, 'behind' | 'lately' | 'serviceAt' | 'placesOf' | 'servicesOf' | 'scopes'> {
     return this.#compiler;
   }
 
