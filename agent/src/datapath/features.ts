@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { objectPath, PROGRAMS, RODATA } from '@ringfence/bpf';
-import { effectiveCapabilities, netnsCookie, probeFeatures, type VariableValue } from '@ringfence/native';
+import { effectiveCapabilities, NativeError, netnsCookie, probeFeatures, type VariableValue } from '@ringfence/native';
 
 /** What this kernel and process allow, as far as the programs and their attachment care. */
 export interface KernelFeatures {
@@ -11,14 +11,14 @@ export interface KernelFeatures {
   readonly rodata: Readonly<Record<string, VariableValue>>;
 }
 
-/** Probes the kernel; guardsContainers goes into the read-only data. Throws NativeError when the network namespace has no cookie (kernel before 5.14). */
+/** Probes the kernel; guardsContainers goes into the read-only data. Throws NativeError when the cookie cannot be read for another reason than its absence. */
 export function kernelFeatures(guardsContainers: boolean): KernelFeatures {
   const probed = probeFeatures();
   const capabilities = effectiveCapabilities();
   return {
     tcx: probed.tcx.supported,
     rodata: {
-      rf_netns_cookie: netnsCookie(),
+      rf_netns_cookie: ownCookie(),
       rf_has_skb_cookie: probed.netnsCookieInCgroupSkb.supported,
       rf_has_sock_cookie: kernelAtLeast(5, 15),
       rf_guards_containers: guardsContainers,
@@ -27,6 +27,19 @@ export function kernelFeatures(guardsContainers: boolean): KernelFeatures {
       rf_has_task_read: capabilities.has('CAP_PERFMON') || capabilities.has('CAP_SYS_ADMIN'),
     },
   };
+}
+
+/**
+ * 0 before 5.14 ("Cannot read the cookie of the network namespace: Protocol not available"): the cgroup programs then decide the
+ * sockets of every network namespace below the agent's cgroup root; containers pass by their cgroup once they are found.
+ */
+function ownCookie(): bigint {
+  try {
+    return netnsCookie();
+  } catch (error) {
+    if (error instanceof NativeError && error.errnoName === 'ENOPROTOOPT') return 0n;
+    throw error;
+  }
 }
 
 /** bpf_get_netns_cookie in cgroup/sock_create has no cheaper probe than the version. */
