@@ -32,6 +32,12 @@ bench: ## measurements side by side with their peers, written to bench/RESULTS.m
 	$(Q)$(WITH_NODE) tools/build.sh
 	$(Q)$(WITH_NODE) exec node bench/dist/main.js $(BENCH)
 
+.PHONY: vm-test
+vm-test: ## what works on older and newer kernels, each booted under QEMU (KERNELS="5.10 6.1": only those)
+	$(Q)tools/setup.sh run vm
+	$(Q)$(WITH_NODE) tools/build.sh
+	$(Q)$(WITH_NODE) exec node vm-tests/dist/run.js $(KERNELS)
+
 doctor: ## what this machine lacks, and the fix for each
 	@tools/doctor.sh
 
