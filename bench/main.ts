@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const BENCHMARKS = ['datapath', 'compile'] as const;
+const BENCHMARKS = ['datapath', 'compile', 'flows'] as const;
 const [wanted, ...options] = process.argv.slice(2);
 const chosen = wanted === undefined ? BENCHMARKS : BENCHMARKS.filter((name) => name === wanted);
 if (chosen.length === 0) {

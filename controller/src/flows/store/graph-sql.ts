@@ -31,21 +31,21 @@ export async function graphOf(
   }
   const kept = new Set(parts.map(({ hour }) => hour));
   const sources = raw.map(({ hour }) => {
-    const sums = `${groups(dictionary)}, ${KEYS}, ${SUMS_OF_RECORDS}`;
-    return `SELECT ${sums} FROM ${recordTable(hour)} WHERE ${condition} AND ${timeCondition(filter)} GROUP BY ALL`;
+    return `SELECT local_end, remote_end, ${KEYS}, ${SUMS_OF_RECORDS} FROM ${recordTable(hour)} WHERE ${condition} AND ${timeCondition(filter)} GROUP BY ALL`;
   });
   if (!recordsNeeded) {
     const [from, to] = [Math.floor(sinceUs / 1000 / HOUR_MS), Math.floor(untilUs / 1000 / HOUR_MS)];
     const left = `(hour BETWEEN ${from} AND ${to}) OR hour IN (${[...kept, -1].join(',')})`;
     const not = [...counted, -1].join(',');
     for (const day of days) {
-      sources.push(`SELECT ${groups(dictionary)}, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM r_${day}
+      sources.push(`SELECT local_end, remote_end, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM r_${day}
         WHERE ${condition} AND (${left}) AND hour NOT IN (${not}) GROUP BY ALL`);
     }
   }
   if (sources.length === 0) return [];
   const keys = await mapEnds(connection, dictionary, groupBy);
-  const sql = `SELECT gl, gr, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${sources.join(' UNION ALL ')}) GROUP BY ALL`;
+  // Ends first, groups after: the list is looked into once for each pair, not for each record.
+  const sql = `SELECT ${groups(dictionary)}, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${sources.join(' UNION ALL ')}) GROUP BY ALL`;
   const rows = (await connection.runAndReadAll(sql)).getRows();
   return rows.map((row): GraphRow => {
     const [gl = 0, gr = 0, direction = 0, protocol = 0, servicePort = 0, verdict = 0, process = 0, ...sums] =
