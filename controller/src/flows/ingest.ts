@@ -1,5 +1,5 @@
 // Batches from agents into history and to live tails: once each, by column.
-import { Confidence } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { Confidence, Reason } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { FlowColumns, FlowUploadMessage } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import { BLOCK_RECORDS, type FlowBlock, type FlowEndInfo, UNKNOWN_END } from './block.js';
 import { columnsProblem, copyFixed, copyUint64, uint32 } from './decode.js';
@@ -157,7 +157,10 @@ export class FlowIngest {
     const known = new Map<string, FlowEndInfo>();
     const ends: FlowEndInfo[] = [];
     for (let i = 0; i < columns.count; i += 1) {
-      const identity = identities[i] ?? 0;
+      // Nobody behind a shared address was allowed, so nobody decided: the first of them is no more likely than the others.
+      const undecided =
+        columns.confidence[i] === Confidence.CONFIDENCE_SHARED && columns.reason[i] === Reason.REASON_IMPLICIT_DENY;
+      const identity = undecided ? 0 : (identities[i] ?? 0);
       let key = ips.toString('latin1', 16 * i, 16 * i + 16) + String.fromCharCode(identity & 0xffff, identity >>> 16);
       const protocol = columns.protocol[i] ?? 0;
       const port = (columns.remotePort[2 * i] ?? 0) | ((columns.remotePort[2 * i + 1] ?? 0) << 8);

@@ -17,6 +17,7 @@ import { LabelsClient } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js'
 import { NatMappingsClient } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
 import { PairingClient } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import { PolicyClient } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { SpacesClient } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusClient } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 
@@ -35,6 +36,7 @@ export class AdminClient {
   readonly flows: FlowsClient;
   readonly hosts: HostsClient;
   readonly nat: NatMappingsClient;
+  readonly spaces: SpacesClient;
   readonly status: StatusClient;
   readonly pairing: PairingClient;
   readonly audit: AuditClient;
@@ -57,6 +59,7 @@ export class AdminClient {
     this.flows = new FlowsClient(address, channel, options);
     this.hosts = new HostsClient(address, channel, options);
     this.nat = new NatMappingsClient(address, channel, options);
+    this.spaces = new SpacesClient(address, channel, options);
     this.status = new StatusClient(address, channel, options);
     this.pairing = new PairingClient(address, channel, options);
     this.audit = new AuditClient(address, channel, options);
@@ -70,6 +73,7 @@ export class AdminClient {
       this.flows,
       this.hosts,
       this.nat,
+      this.spaces,
       this.status,
       this.pairing,
       this.audit,
