@@ -2,11 +2,14 @@
 // good policy before anything else; and must show 8: a truncated state file.
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Fleet } from '../src/fleet.js';
 import { until } from '../src/until.js';
 import { Witness } from '../src/witness.js';
 import { shopPolicy, startShop } from './shop.js';
+
+// Each test boots two hosts twice, and a boot loads every program.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 describe('a host that reboots while the controller is gone', () => {
   let fleet: Fleet | undefined;

@@ -102,7 +102,8 @@ export class AgentProcess {
         if (!this.running) throw new HopelessError(`Cannot start the agent: it ended: ${this.log.slice(-3000)}`);
         return undefined;
       },
-      { timeoutMs: 30_000 },
+      // Loading programs takes the verifier seconds, and many more on a machine with other work.
+      { timeoutMs: 100_000 },
     );
   }
 

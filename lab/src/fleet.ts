@@ -36,8 +36,11 @@ export class Fleet {
     readonly members: Map<string, Member>,
   ) {}
 
-  /** Builds, enrols and starts all of it; returns when every workload is known to the controller. */
-  static async start(specs: readonly FleetHostSpec[]): Promise<Fleet> {
+  /**
+   * Builds, enrols and starts all of it; returns when every workload is known to the controller. `patienceMs` bounds a broken run: each
+   * agent's programs take seconds of a processor to load.
+   */
+  static async start(specs: readonly FleetHostSpec[], patienceMs = 60_000): Promise<Fleet> {
     const lab = await Lab.create();
     try {
       const controller = new ControllerProcess(await lab.addNode('control'));
@@ -51,7 +54,8 @@ export class Fleet {
           await agent.start();
         }),
       );
-      await fleet.known(specs.flatMap((s) => [s.name, ...(s.containers ?? []), ...(s.services ?? [])]));
+      const names = specs.flatMap((s) => [s.name, ...(s.containers ?? []), ...(s.services ?? [])]);
+      await fleet.known(names, patienceMs);
       return fleet;
     } catch (error) {
       await lab.close();
@@ -79,7 +83,7 @@ export class Fleet {
   }
 
   /** Waits until the controller knows workloads of these names. */
-  async known(names: readonly string[], timeoutMs = 60_000): Promise<Workload[]> {
+  async known(names: readonly string[], timeoutMs = 100_000): Promise<Workload[]> {
     return until(
       `workloads ${names.join(', ')} to be known`,
       async () => {
