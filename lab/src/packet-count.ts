@@ -6,7 +6,8 @@ import type { Place } from './place.js';
 /**
  * Counts packets at both ends of one container's interface, in the kernel, by nftables at netdev ingress: outbound ones where they enter
  * the host, after its TC programs; inbound ones where they enter the container, after them too. What passes is what was exchanged. ARP,
- * neighbour discovery and DHCP are not counted: they are the failsafe table's.
+ * neighbour discovery and the kernel's multicast listener reports (which a bridge floods to every port) are not counted: they pass everywhere,
+ * isolated or not.
  */
 export class PacketCount {
   private constructor(private readonly ends: readonly { readonly netns: string; readonly table: string }[]) {}
@@ -33,6 +34,7 @@ export class PacketCount {
         chain count { type filter hook ingress device "${end.device}" priority 0; policy accept;
           ether type arp accept
           icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } accept
+          ip6 hoplimit 1 icmpv6 type { mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept
           ether type { ip, ip6 } counter name seen
         }
       }\n`;
