@@ -1,4 +1,4 @@
-import type { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import type { FlowStatus, SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { type Field, field } from '../output/fields.js';
 import { plural } from '../text/plural.js';
 import { ago, duration, isoFromMs, size } from '../text/time.js';
@@ -34,6 +34,8 @@ export function statusJson(status: SystemStatus): object {
             kept: flows.kept,
             keptMax: flows.keptMax,
             historyDropped: flows.historyDropped,
+            storeBytes: flows.storeBytes,
+            storeLost: flows.storeLost,
             followers: flows.followers,
             followerDropped: flows.followerDropped,
             byVerdict: counts(flows.byVerdict, verdictWords),
@@ -98,7 +100,12 @@ export function statusFields(status: SystemStatus, address: string, now: number)
     field('  inbound', countsText(status.workloadsByModeIn, modeWords)),
     field('  outbound', countsText(status.workloadsByModeOut, modeWords)),
     field('  alarm', notInForce > 0 ? `${notInForce} expected to enforce and do not` : undefined, 'bad'),
-    field('flows', flows && `${flows.kept} of ${flows.keptMax} kept, ${plural(flows.followers, 'tail')} open`),
+    field('flows', flows && `${keptText(flows)}, ${plural(flows.followers, 'tail')} open`),
+    field(
+      '  not stored',
+      flows !== undefined && flows.storeLost > 0n ? `${flows.storeLost} records` : undefined,
+      'bad',
+    ),
     field('  taken', flows && countsText(flows.byVerdict, verdictWords)),
     { label: '  lost', values: flows?.loss === undefined ? [] : lossLines(flows.loss), tone: 'warn' },
     field('store', store && `${store.path}, ${size(store.bytes)}, revision ${store.revision}`),
@@ -106,4 +113,9 @@ export function statusFields(status: SystemStatus, address: string, now: number)
     field('authority', `ends ${ago(status.caNotAfterMs, now)}, SHA-256 ${status.caFingerprint.slice(0, 16)}…`),
     ...status.conditions.map((c) => field('condition', conditionText(c), severityTone(c.severity))),
   ];
+}
+
+/** On disk the bound is in age and bytes, in memory in records. */
+function keptText({ kept, keptMax, storeBytes }: FlowStatus): string {
+  return keptMax === 0n ? `${kept} kept, ${size(storeBytes)} on disk` : `${kept} of ${keptMax} kept in memory`;
 }

@@ -105,7 +105,7 @@ test('status names what is wrong', () => {
     workloads   3, 0 without an agent, 0 identities
       inbound   2 visibility, 1 enforce
       alarm     2 expected to enforce and do not
-    flows       10 of 1000 kept, 0 tails open
+    flows       10 of 1000 kept in memory, 0 tails open
       taken     9 allowed, 1 blocked
     store       /var/lib/ringfence, 2.0 KiB, revision 0
     authority   ends never, SHA-256 abababababababab…
