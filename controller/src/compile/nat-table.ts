@@ -1,6 +1,6 @@
 // Translated addresses and ports to the workload and port behind them: published ports, declared and pushed mappings. Every host
 // that sees the scope of one is told it, named by its rules or not: without it the port would be judged as the host's own.
-import { addressFromHex } from '@ringfence/proto/address.js';
+import { addressFromHex, addressHex } from '@ringfence/proto/address.js';
 import type { NatAddress, NatState } from '@ringfence/proto/instructions.js';
 import { type ServicePlace, serviceKey, WORLD } from '../topology/view.js';
 
@@ -34,6 +34,9 @@ interface Mapped {
 
 export class NatTable {
   readonly #mapped = new Map<string, Mapped>();
+  readonly #byScope = new Map<string, Map<string, Mapped>>();
+  /** What the routed world maps, for hosts that start: most of what each of them holds. Made when asked for. */
+  #world: readonly NatState[] | undefined;
   readonly #touched = new Map<string, Omit<Mapped, 'holders' | 'pushed'>>();
   readonly #pushedFor = new Map<string, Set<string>>();
   readonly #identityOf: (workloadId: string) => number;
@@ -90,14 +93,17 @@ export class NatTable {
   }
 
   /** Everything that a host with these scopes holds. */
-  allSeenBy(scopes: readonly string[]): NatState[] {
+  allSeenBy(scopes: readonly string[]): readonly NatState[] {
+    this.#world ??= this.#inScope(WORLD);
+    const inner = scopes.filter((scope) => scope !== WORLD && this.#byScope.has(scope));
+    if (inner.length === 0) return this.#world;
+    // From the outside in: the same address and port further in comes later and counts.
     const found = new Map<string, NatState>();
-    for (const mapped of this.#mapped.values()) {
-      if (!scopes.includes(mapped.scope)) continue;
-      const state = this.#stateAt(scopes, mapped);
-      if (state !== undefined) found.set(serviceKey('', mapped.protocol, mapped.hex, mapped.port), state);
+    for (const scope of inner.reverse()) {
+      for (const state of this.#inScope(scope)) found.set(keyIn(WORLD, state), state);
     }
-    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, state]) => state);
+    const outer = this.#world.filter((state) => found.size === 0 || !found.has(keyIn(WORLD, state)));
+    return [...outer, ...found.values()];
   }
 
   /** True when something changed since the last sweep. */
@@ -128,6 +134,11 @@ export class NatTable {
     return { ...addressOf(at), identity: service.identity, workloadPort: service.port };
   }
 
+  #inScope(scope: string): NatState[] {
+    const mapped = [...(this.#byScope.get(scope) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1));
+    return mapped.flatMap(([, each]) => this.#stateAt([scope], each) ?? []);
+  }
+
   /** Of several published under one address and port, the first by id. */
   #serviceOf(mapped: Mapped | undefined): Service | undefined {
     if (mapped === undefined) return undefined;
@@ -143,23 +154,36 @@ export class NatTable {
   #at(place: { scope: string; protocol: number; hex: string; port: number; key: string }): Mapped {
     const { scope, protocol, hex, port, key } = place;
     this.#touched.set(key, { scope, protocol, hex, port });
+    this.#world = undefined;
     let mapped = this.#mapped.get(key);
     if (mapped === undefined) {
       mapped = { scope, protocol, hex, port, holders: new Map(), pushed: undefined };
       this.#mapped.set(key, mapped);
+      const others = this.#byScope.get(scope) ?? new Map<string, Mapped>();
+      this.#byScope.set(scope, others.set(key, mapped));
     }
     return mapped;
   }
 
   #touchKey(key: string): void {
     const mapped = this.#mapped.get(key);
-    if (mapped !== undefined) this.#touched.set(key, mapped);
+    if (mapped === undefined) return;
+    this.#touched.set(key, mapped);
+    this.#world = undefined;
   }
 
   #drop(key: string): void {
     const mapped = this.#mapped.get(key);
-    if (mapped !== undefined && mapped.holders.size === 0 && mapped.pushed === undefined) this.#mapped.delete(key);
+    if (mapped === undefined || mapped.holders.size > 0 || mapped.pushed !== undefined) return;
+    this.#mapped.delete(key);
+    const others = this.#byScope.get(mapped.scope);
+    others?.delete(key);
+    if (others?.size === 0) this.#byScope.delete(mapped.scope);
   }
+}
+
+function keyIn(scope: string, state: NatState): string {
+  return serviceKey(scope, state.protocol, addressHex(state.address), state.port);
 }
 
 function addressOf(at: { readonly protocol: number; readonly hex: string; readonly port: number }): NatAddress {
