@@ -77,7 +77,9 @@ static __always_inline void rf_count(__u32 verdict, __u32 reason, __u32 directio
 		return;
 	}
 	__sync_fetch_and_add(&counter->packets, 1);
-	__sync_fetch_and_add(&counter->bytes, bytes);
+	/* Adding a constant 0 becomes an atomic OR, refused by 5.10: "BPF_STX uses reserved fields". */
+	if (!__builtin_constant_p(bytes) || bytes)
+		__sync_fetch_and_add(&counter->bytes, bytes);
 }
 
 /* Global generation; 0 (which no flow or socket carries) when it cannot be read. */
