@@ -41,8 +41,8 @@ describe('a host that reboots while the controller is gone', () => {
     for (const { host } of running().members.values()) await host.link('up');
     const server = running().place('server');
     const intruder = running().place('intruder');
-    const result = await intruder.probe('tcp', server.addresses.ip4, 80, 3000);
-    expect(result, JSON.stringify(result)).toMatchObject({ ok: true });
+    // The kernel detaches a link some time after its last pin is gone.
+    await until('forbidden traffic to pass', async () => (await intruder.probe('tcp', server.addresses.ip4, 80)).ok);
   });
 
   it('the last good policy is in force before the network is, and before the controller is back', async () => {
