@@ -56,6 +56,19 @@ interface Placed {
   readonly identity: Identity;
 }
 
+/** A delta that says nothing yet. */
+const UNCHANGED: Omit<HostDelta, 'hostId' | 'policyVersion'> = {
+  full: false,
+  sets: [],
+  removedSets: [],
+  assignments: [],
+  removedAssignments: [],
+  bindings: [],
+  removedBindings: [],
+  cidrs: [],
+  removedCidrs: [],
+};
+
 class CompilerGraph implements Compiler {
   readonly #identities: IdentityTable;
   readonly #classes: CidrClasses;
@@ -412,11 +425,18 @@ class CompilerGraph implements Compiler {
       identity: (number) => this.#identities.get(number),
     });
     const deltas: HostDelta[] = [];
-    const told = new Set([...this.#dirtyHosts, ...bindings.keys(), ...(this.#nats.dirty ? this.#hosts.values() : [])]);
+    const told = new Set([...this.#dirtyHosts, ...bindings.keys()]);
     for (const host of told) {
       const { set, removed } = bindings.get(host) ?? { set: [], removed: [] };
       const delta = this.#advance(host, set, removed);
       if (!isEmpty(delta)) deltas.push(delta);
+    }
+    // Nothing but mappings has changed for the others.
+    for (const host of this.#nats.dirty ? this.#hosts.values() : []) {
+      if (told.has(host)) continue;
+      const { set, removed } = this.#nats.changesFor(this.#placement.scopes(host.id));
+      if (set.length + removed.length === 0) continue;
+      deltas.push({ ...UNCHANGED, hostId: host.id, policyVersion: this.#version, nats: set, removedNats: removed });
     }
     return deltas.sort((a, b) => (a.hostId < b.hostId ? -1 : 1));
   }
