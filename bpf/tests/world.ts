@@ -10,7 +10,8 @@ import type { Compiler, CompilerWorkload } from '@ringfence/controller/compile/t
 import { type Decision, evaluate, type Tuple } from '@ringfence/controller/policy/evaluate.js';
 import type { Policy } from '@ringfence/controller/policy/model.js';
 import { identityNumbers } from '@ringfence/controller/policy/testing/numbers.js';
-import { view } from '@ringfence/controller/topology/view.js';
+import { behind } from '@ringfence/controller/topology/testing/behind.js';
+import { Topology } from '@ringfence/controller/topology/view.js';
 import { formatAddress, isIpv4 } from '@ringfence/proto/address.js';
 import { Direction, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { ENDPOINT, type Endpoint, type FlowKey, type MapName } from '../ts/index.js';
@@ -34,6 +35,7 @@ export class World {
   readonly #kernel: TestKernel;
   readonly #compiler: Compiler;
   readonly #workloads: readonly CompilerWorkload[];
+  readonly #topology = new Topology();
   readonly #options: WorldOptions;
   #policy: Policy;
   #endpoints = new Map<string, Endpoint>();
@@ -48,7 +50,11 @@ export class World {
     this.#compiler = createCompiler({ identities: identityNumbers(), classes: identityNumbers(), quarantineMs: 0 });
     this.#compiler.tick(NOW_MS);
     this.#compiler.setHost(HOST);
-    for (const workload of workloads) this.#compiler.setWorkload(workload);
+    for (const workload of workloads) {
+      this.#compiler.setWorkload(workload);
+      this.#topology.add(workload);
+    }
+    this.#topology.settle();
     this.provision(policy);
   }
 
@@ -123,13 +129,10 @@ export class World {
       const peers = this.#workloads.filter((workload) => workload.id === nat.workload);
       return evaluate(this.#policy, subject, peers, { ...tuple, port: nat.targetPort }, way, NOW_MS);
     }
-    const behind = this.#workloads
-      .filter((peer) => view(HOST, peer).some((at) => equal(at.address, tuple.remote)))
-      .sort((a, b) => this.#compiler.identityOf(a.id) - this.#compiler.identityOf(b.id));
-    const here = behind.filter((peer) =>
-      peer.addresses.some((at) => at.space !== '' && equal(at.address, tuple.remote)),
+    const peers = behind(this.#topology, this.#workloads, HOST, tuple.remote).sort(
+      (a, b) => this.#compiler.identityOf(a.id) - this.#compiler.identityOf(b.id),
     );
-    return evaluate(this.#policy, subject, here.length > 0 ? here : behind, tuple, way, NOW_MS);
+    return evaluate(this.#policy, subject, peers, tuple, way, NOW_MS);
   }
 }
 

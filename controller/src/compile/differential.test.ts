@@ -1,4 +1,4 @@
-import { addressHex, isIpv4 } from '@ringfence/proto/address.js';
+import { isIpv4 } from '@ringfence/proto/address.js';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { decideCompiledShared } from '@ringfence/proto/policy-set.js';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +6,7 @@ import { decidingRule, effectiveMode } from '../policy/evaluate.js';
 import { randomHosts, randomPolicy, randomTuple, randomWorkload } from '../policy/testing/generate.js';
 import { identityNumbers } from '../policy/testing/numbers.js';
 import { random } from '../policy/testing/random.js';
+import { behind } from '../topology/testing/behind.js';
 import { Topology } from '../topology/view.js';
 import { createCompiler } from './graph.js';
 import { HostMirror } from './testing/host-mirror.js';
@@ -50,17 +51,9 @@ describe('compiled sets', () => {
         for (let index = 0; index < 20; index += 1) {
           const tuple = randomTuple(r, remotes);
           // The oracle is given everybody whom this host can see behind the address, in the order of identities.
-          const hex = addressHex(tuple.remote);
-          const candidates = (
-            topology
-              .scopes(subject.hostId)
-              .map((scope) =>
-                workloads.filter((peer) =>
-                  topology.placesOf(peer).some((place) => place.scope === scope && place.hex === hex),
-                ),
-              )
-              .find((behind) => behind.length > 0) ?? []
-          ).sort((a, b) => compiler.identityOf(a.id) - compiler.identityOf(b.id));
+          const candidates = behind(topology, workloads, subject.hostId, tuple.remote).sort(
+            (a, b) => compiler.identityOf(a.id) - compiler.identityOf(b.id),
+          );
           for (const direction of DIRECTIONS) {
             const inbound = direction === Direction.DIRECTION_INBOUND;
             const rule = decidingRule(policy, subject, candidates, tuple, direction, NOW);
