@@ -1,5 +1,5 @@
 // make vm-test: boots each kernel of kernels.txt and prints what works on it.
-// Usage: run.js [SERIES…]     for example: run.js 5.10 6.12
+// Usage: run.js [--objects] [SERIES…]     for example: run.js 5.10 6.12. --objects: features and verifier, no packets.
 // Ends with 1 when a check failed or a kernel was not to be had. Everything it makes is under vm-tests/.cache.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +15,7 @@ import { type Column, hasFailure, renderNotes, renderTable } from './host/table.
 const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
 const CACHE = join(REPOSITORY, 'vm-tests/.cache');
 const TIMEOUT_MS = 900_000;
+const only = process.argv.includes('--objects') ? 'objects' : 'all';
 
 const say = (text: string) => process.stderr.write(`vm-test: ${text}\n`);
 
@@ -43,7 +44,7 @@ async function tryKernel(apt: Apt, line: KernelLine, base: Buffer): Promise<Colu
     const { image, modules } = findKernel(fetchKernel(apt, line));
     const initrd = join(dir, 'initrd');
     writeFileSync(initrd, Buffer.concat([base, padding(base.length), modulesImage(collectModules(modules))]));
-    const { lines, seconds, problem } = await bootGuest(image, initrd, dir, TIMEOUT_MS);
+    const { lines, seconds, problem } = await bootGuest(image, initrd, dir, TIMEOUT_MS, only);
     rmSync(initrd);
     const release = lines.find((l) => l.kind === 'start')?.release ?? 'no checks';
     say(`${line.series}: ${release}, ${seconds.toFixed(1)} s${problem === '' ? '' : `, ${problem}`}`);
@@ -60,7 +61,7 @@ function padding(length: number): Buffer {
   return Buffer.alloc((4 - (length % 4)) % 4);
 }
 
-const asked = process.argv.slice(2);
+const asked = process.argv.slice(2).filter((word) => word !== '--objects');
 const all = parseKernels(readFileSync(join(REPOSITORY, 'vm-tests/kernels.txt'), 'utf8'));
 const unknown = asked.filter((series) => !all.some((line) => line.series === series));
 if (unknown.length > 0) {

@@ -1,5 +1,5 @@
 // Every BPF object through this kernel's verifier, with the read-only data that the agent chooses here.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { kernelFeatures } from '@ringfence/agent/datapath/features.js';
 import { objectPath, PROGRAMS } from '@ringfence/bpf';
 import { BpfObject, NativeError } from '@ringfence/native';
@@ -18,9 +18,14 @@ export async function reportLoaded(report: Report, missing: Readonly<Record<stri
   }
 }
 
-/** When it could not be opened: each object by itself, so that every refusal is seen and not only the first. */
+/**
+ * When it could not be opened, or only objects were asked for: each by itself, so that every refusal is seen and not only the first;
+ * small ones first, since a verifier that gives up on a large one takes minutes under emulation.
+ */
 export async function loadEach(report: Report): Promise<void> {
-  for (const { name, object, required } of Object.values(PROGRAMS)) {
+  const size = (object: string) => statSync(objectPath(object)).size;
+  const programs = Object.values(PROGRAMS).sort((a, b) => size(a.object) - size(b.object));
+  for (const { name, object, required } of programs) {
     await report.check(`load ${object}`, () => {
       using open = BpfObject.open(objectPath(object));
       const known = new Set(open.variables().map((variable) => variable.name));

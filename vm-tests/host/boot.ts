@@ -17,8 +17,14 @@ export interface BootResult {
 const MEMORY_MIB = 1024;
 const NICE = 15;
 
-/** dir: for the console's log and the results. timeoutMs: whole life of the guest. */
-export async function bootGuest(kernel: string, initrd: string, dir: string, timeoutMs: number): Promise<BootResult> {
+/** dir: for the console's log and the results. timeoutMs: whole life of the guest. only: 'objects' leaves out the packets. */
+export async function bootGuest(
+  kernel: string,
+  initrd: string,
+  dir: string,
+  timeoutMs: number,
+  only: 'objects' | 'all',
+): Promise<BootResult> {
   const [consoleLog, results] = [join(dir, 'console.log'), join(dir, 'results.jsonl')];
   for (const file of [consoleLog, results]) writeFileSync(file, '');
   // q35: on the older pc machine some kernels panic now and then under emulation. Serial 0 is the console, serial 1 the results.
@@ -27,7 +33,14 @@ export async function bootGuest(kernel: string, initrd: string, dir: string, tim
     'qemu-system-x86_64',
     [
       ...args.split(' '),
-      ...['-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0 loglevel=4 panic=-1 mitigations=off'],
+      ...[
+        '-kernel',
+        kernel,
+        '-initrd',
+        initrd,
+        '-append',
+        `console=ttyS0 loglevel=4 panic=-1 mitigations=off RF_ONLY=${only}`,
+      ],
       ...['-serial', `file:${consoleLog}`, '-serial', `file:${results}`],
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
