@@ -4,7 +4,11 @@ import { parsePolicy, provisionProblems } from '@ringfence/controller/policy/par
 import { expect, test } from 'vitest';
 
 const top = resolve(import.meta.dirname, '..');
-const folders = [...readdirSync(join(top, 'examples')).map((name) => join('examples', name)), 'lab/demo/policy', 'docs/examples/credit'];
+const folders = [
+  ...readdirSync(join(top, 'examples')).map((name) => join('examples', name)),
+  'lab/demo/policy',
+  'docs/examples/credit',
+];
 
 test.each(folders)('the policy in %s is one that can be provisioned', (folder) => {
   const names = readdirSync(join(top, folder)).filter((name) => name.endsWith('.yaml'));

@@ -38,7 +38,13 @@ function record(id: string, more: Partial<WorkloadRecord> = {}): WorkloadRecord 
   };
 }
 
-const NOBODY: EndSource = { workload: () => undefined, at: () => [], ofHost: () => [], identityOf: () => 0, workloadsOf: () => [] };
+const NOBODY: EndSource = {
+  workload: () => undefined,
+  at: () => [],
+  ofHost: () => [],
+  identityOf: () => 0,
+  workloadsOf: () => [],
+};
 
 function parts(historyMax = 100_000, source: EndSource = NOBODY) {
   const history = new MemoryHistory(historyMax);
