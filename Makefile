@@ -8,6 +8,8 @@ NODE_PATH_PREFIX = $$(cat .tools/node-bin 2>/dev/null):
 WITH_NODE = set -euo pipefail; export PATH="$(NODE_PATH_PREFIX)$$PATH";
 
 
+.PHONY: help setup doctor gen build check format test bench run demo vm-test clean
+
 help: ## this list
 	@echo "Ringfence: label-identity micro-segmentation in the kernel"
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
@@ -32,7 +34,6 @@ bench: ## measurements side by side with their peers, written to bench/RESULTS.m
 	$(Q)$(WITH_NODE) tools/build.sh
 	$(Q)$(WITH_NODE) exec node bench/dist/main.js $(BENCH)
 
-.PHONY: vm-test
 vm-test: ## what works on older and newer kernels, each booted under QEMU (KERNELS="5.10 6.1": only those)
 	$(Q)tools/setup.sh run vm
 	$(Q)$(WITH_NODE) tools/build.sh
