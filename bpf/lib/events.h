@@ -114,29 +114,32 @@ static __always_inline void rf_fill_flow(struct rf_event *event, const struct rf
 }
 
 /* Reports what is known of a flow. */
-RF_SUBPROGRAM void rf_report_flow(const struct rf_flow_key *key, const struct rf_flow *flow,
-				  const struct rf_report *report)
+RF_GLOBAL int rf_report_flow(const struct rf_flow_key *key, const struct rf_flow *flow, const struct rf_report *report)
 {
-	struct rf_lane_stats *stats = rf_lane_of(report->lane);
+	struct rf_lane_stats *stats;
 	struct rf_event *event;
 	__u32 sequence;
 	void *ring;
 
+	if (!key || !flow || !report)
+		return 0;
+	stats = rf_lane_of(report->lane);
 	if (!stats)
-		return;
+		return 0;
 	sequence = rf_next_sequence(stats);
 	ring = rf_ring_of(report->lane);
 	if (!ring) {
 		rf_failed(RF_ERROR_RING);
 		__sync_fetch_and_add(&stats->dropped, 1);
-		return;
+		return 0;
 	}
 	event = rf_reserve(ring, stats, sequence);
 	if (!event)
-		return;
+		return 0;
 	rf_fill_key(event, key, report);
 	rf_fill_flow(event, flow, report->flags);
 	rf_submit(ring, stats, event);
+	return 0;
 }
 
 /* A packet that made no flow: refused, or a problem. */
@@ -151,28 +154,33 @@ struct rf_refusal {
 	char comm[16];
 };
 
-RF_SUBPROGRAM void rf_report_refusal(const struct rf_flow_key *key, const struct rf_refusal *refusal,
-				     const struct rf_report *report)
+RF_GLOBAL int rf_report_refusal(const struct rf_flow_key *key, const struct rf_refusal *refusal,
+				const struct rf_report *report)
 {
-	struct rf_lane_stats *stats = rf_lane_of(RF_LANE_DENIES);
-	const struct rf_decision *d = &refusal->d;
+	const struct rf_decision *d;
+	struct rf_lane_stats *stats;
 	struct rf_event *event;
 	__u32 sequence;
-	__u8 flags = report->flags;
+	__u8 flags;
 	void *ring;
 
+	if (!key || !refusal || !report)
+		return 0;
+	d = &refusal->d;
+	flags = report->flags;
+	stats = rf_lane_of(RF_LANE_DENIES);
 	if (!stats)
-		return;
+		return 0;
 	sequence = rf_next_sequence(stats);
 	ring = rf_ring_of(RF_LANE_DENIES);
 	if (!ring) {
 		rf_failed(RF_ERROR_RING);
 		__sync_fetch_and_add(&stats->dropped, 1);
-		return;
+		return 0;
 	}
 	event = rf_reserve(ring, stats, sequence);
 	if (!event)
-		return;
+		return 0;
 	rf_fill_key(event, key, report);
 	event->first_seen_ns = report->now;
 	event->bytes_in = refusal->packet_direction == RF_DIRECTION_INBOUND ? refusal->bytes : 0;
@@ -196,6 +204,7 @@ RF_SUBPROGRAM void rf_report_refusal(const struct rf_flow_key *key, const struct
 	event->flags = flags;
 	__builtin_memcpy(event->comm, refusal->comm, sizeof(event->comm));
 	rf_submit(ring, stats, event);
+	return 0;
 }
 
 /*

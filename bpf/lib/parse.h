@@ -304,14 +304,27 @@ static __always_inline enum rf_parsed rf_parse_v6(struct __sk_buff *skb, struct 
 	return rf_parse_transport(skb, p, p->l3 + total, embedded);
 }
 
-/* protocol: EtherType, network order. p is zeroed by the caller except l3, which is set. */
-static __always_inline enum rf_parsed rf_parse_ip(struct __sk_buff *skb, struct rf_packet *p, __u16 protocol)
+/*
+ * protocol: EtherType, network order. p is zeroed by the caller except l3, which is set. Returns enum rf_parsed. Global, so that
+ * what follows is verified for one packet of unknown shape and not once for every way through the headers.
+ */
+RF_GLOBAL int rf_parse_ip(struct __sk_buff *skb, struct rf_packet *p, __u16 protocol)
 {
+	if (!p)
+		return RF_PARSED_BAD;
 	if (protocol == bpf_htons(RF_ETH_P_IP))
 		return rf_parse_v4(skb, p, 0);
 	if (protocol == bpf_htons(RF_ETH_P_IPV6))
 		return rf_parse_v6(skb, p, 0);
 	return RF_PARSED_NON_IP;
+}
+
+/* The packet inside an ICMP error, p->l3 its start. Returns enum rf_parsed. */
+RF_GLOBAL int rf_parse_embedded(struct __sk_buff *skb, struct rf_packet *p, __u32 v6)
+{
+	if (!p)
+		return RF_PARSED_BAD;
+	return v6 ? rf_parse_v6(skb, p, 1) : rf_parse_v4(skb, p, 1);
 }
 
 /*

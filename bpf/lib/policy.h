@@ -232,11 +232,14 @@ static __always_inline void rf_ask_policy(__u32 set, const struct rf_flow_key *k
  * to twice (packet direction, then the reverse for connections that lost their entry), and inlining both doubled
  * verification.
  */
-RF_SUBPROGRAM void rf_decide(const struct rf_endpoint *ep, const struct rf_flow_key *key, struct rf_decision *d)
+RF_GLOBAL int rf_decide(const struct rf_endpoint *ep, const struct rf_flow_key *key, struct rf_decision *d)
 {
-	__u32 set = d->direction == RF_DIRECTION_INBOUND ? ep->set_in : ep->set_out;
 	__u32 peer_flags;
+	__u32 set;
 
+	if (!ep || !key || !d)
+		return 0;
+	set = d->direction == RF_DIRECTION_INBOUND ? ep->set_in : ep->set_out;
 	d->rule = 0;
 	d->identity = 0;
 	d->flags = 0;
@@ -266,6 +269,7 @@ RF_SUBPROGRAM void rf_decide(const struct rf_endpoint *ep, const struct rf_flow_
 	if (peer_flags & RF_PEER_SHARED)
 		d->identity = 0;
 	rf_apply_mode(ep, d);
+	return 0;
 }
 
 #endif

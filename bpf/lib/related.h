@@ -17,7 +17,7 @@ RF_SUBPROGRAM int rf_is_related(struct __sk_buff *skb, struct rf_work *w)
 	struct rf_flow *flow;
 	enum rf_parsed parsed;
 
-	parsed = w->p.v6 ? rf_parse_v6(skb, &embedded, 1) : rf_parse_v4(skb, &embedded, 1);
+	parsed = rf_parse_embedded(skb, &embedded, w->p.v6);
 	if (parsed != RF_PARSED_IP || embedded.fragment == RF_FRAGMENT_LATER || embedded.icmp == RF_ICMP_ERROR)
 		return 0;
 	rf_flow_key_of(&key, &embedded, direction, w->key.endpoint, 0);
