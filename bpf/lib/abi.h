@@ -316,7 +316,7 @@ struct rf_lane_stats {
 	__u64 delivered;
 	__u64 dropped;
 	struct bpf_spin_lock lock;
-	__u32 pad;
+	__u32 woken; /* when the reader was last woken: CLOCK_MONOTONIC >> 20, about milliseconds */
 };
 
 /* Per CPU, index (verdict * RF_REASON_COUNT + reason) * RF_DIRECTIONS + direction (as packets go, 1 in, 2 out). */

@@ -26,9 +26,9 @@
 #define RF_SUBPROGRAM static __noinline __attribute__((unused))
 
 /*
- * A global subprogram: verified once per object and on its own, not again on every path that calls it. Its pointers may be NULL
- * to the verifier, and what they point to must be initialised. Without it 6.1 gives up on tc_ingress ("BPF program is too
- * large. Processed 1000001 insn"), and 6.18 takes seconds. Pointers to structs want 5.12.
+ * A global subprogram: verified once per object and on its own, not again on every path that calls it. Its pointers may
+ * be NULL to the verifier, and what they point to must be initialised. Without it 6.1 gives up on tc_ingress ("BPF
+ * program is too large. Processed 1000001 insn"), and 6.18 takes seconds. Pointers to structs want 5.12.
  */
 #define RF_GLOBAL __noinline __attribute__((unused))
 

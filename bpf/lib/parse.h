@@ -305,8 +305,9 @@ static __always_inline enum rf_parsed rf_parse_v6(struct __sk_buff *skb, struct 
 }
 
 /*
- * protocol: EtherType, network order. p is zeroed by the caller except l3, which is set. Returns enum rf_parsed. Global, so that
- * what follows is verified for one packet of unknown shape and not once for every way through the headers.
+ * protocol: EtherType, network order. p is zeroed by the caller except l3, which is set. Returns enum rf_parsed.
+ * Global, so that what follows is verified for one packet of unknown shape and not once for every way through the
+ * headers.
  */
 RF_GLOBAL int rf_parse_ip(struct __sk_buff *skb, struct rf_packet *p, __u16 protocol)
 {

@@ -139,7 +139,7 @@ export const LANE_STATS = layout('rf_lane_stats', 32, {
   delivered: u64(8),
   dropped: u64(16),
   lock: skip(24, 4),
-  pad: skip(28, 4),
+  woken: skip(28, 4),
 });
 export const COUNTER = layout('rf_counter', 16, { packets: u64(0), bytes: u64(8) });
 
