@@ -38,7 +38,7 @@ RF_SUBPROGRAM int rf_call_is_refused(struct rf_flow_key *key, const struct rf_en
 		.policy_version = ep->policy_version,
 		.packet_direction = RF_DIRECTION_OUTBOUND,
 	};
-	struct rf_decision reverse;
+	struct rf_decision reverse = {};
 
 	key->endpoint = ep->number;
 	rf_decide(ep, key, &refusal.d);

@@ -104,7 +104,7 @@ static __always_inline enum rf_outcome rf_problem(struct rf_work *w, const struc
  */
 static __always_inline void rf_decide_packet(struct rf_work *w, const struct rf_endpoint *ep, struct bpf_sock *sk)
 {
-	struct rf_decision reverse;
+	struct rf_decision reverse = {};
 	int may_be_reply = 0;
 
 	w->d.direction = w->direction;
