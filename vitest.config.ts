@@ -15,6 +15,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
+          testTimeout: 30_000,
           include: ['**/*.test.ts'],
           exclude: [...exclude, '**/*.root.test.ts', '**/*.vm.test.ts'],
         },
