@@ -26,8 +26,10 @@ else lacking libbpf "no /usr/include/bpf/libbpf.h" "apt-get install libbpf-dev l
 if command -v g++ >/dev/null; then ok g++ "$(g++ --version | head -n 1)"; else lacking g++ "no C++ compiler: the native addon cannot be built" "apt-get install g++ make python3"; fi
 
 release=$(uname -r)
-if [ "$(printf '%s\n' 5.10 "${release%%-*}" | sort -V | head -n 1)" = 5.10 ]; then ok kernel "$release"
-else lacking kernel "found $release, wanted 5.10 or later" "install a newer kernel package and reboot"; fi
+at_least() { [ "$(printf '%s\n' "$1" "${release%%-*}" | sort -V | head -n 1)" = "$1" ]; }
+if at_least 6.18; then ok kernel "$release"
+elif at_least 5.12; then warn kernel "found $release; every test runs on 6.18, older ones are little tried" "see docs/kernels.md, or install a newer kernel package and reboot"
+else lacking kernel "found $release, wanted 5.12 or later (6.18 is what is tested)" "install a newer kernel package and reboot; see docs/kernels.md"; fi
 if [ -r /sys/kernel/btf/vmlinux ]; then ok BTF "/sys/kernel/btf/vmlinux"
 else lacking BTF "no /sys/kernel/btf/vmlinux" "use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian's are)"; fi
 
