@@ -35,13 +35,13 @@ export function nodeFinding(version: string): Finding {
   return { state: 'fail', found: `${version}, wanted 22.19 or later`, fix: 'make setup, or install a newer Node.js' };
 }
 
-/** A kernel release against the oldest that is supported. */
+/** A kernel release against the oldest that the programs can load on; docs/kernels.md says what was tried. */
 export function kernelFinding(kernel: string): Finding {
   const [major = 0, minor = 0] = kernel.split(/[.-]/).map(Number);
-  if (major < 5 || (major === 5 && minor < 10)) {
+  if (major < 5 || (major === 5 && minor < 12)) {
     return {
       state: 'fail',
-      found: `${kernel}, wanted 5.10 or later`,
+      found: `${kernel}, wanted 5.12 or later`,
       fix: 'install a newer kernel package and reboot',
     };
   }
