@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MapFlag, MapType, UpdateFlag } from './constants.js';
+import { NativeError } from './error.js';
 import { possibleCpus, unpin } from './kernel.js';
 import { BpfMap, type MapSpec } from './map.js';
 import { BpfObject } from './object.js';
