@@ -184,9 +184,9 @@ describe('the process behind a container', () => {
     actors.push(server);
     expect(await server.line()).toBe('ready');
     expect(await said(CONNECT(ADDRESS.far, 80), NEAR)).toBe('ok');
-    const [, inwards] = kernel.flows()[0] ?? [];
-    expect(inwards?.pid).toBe(server.pid);
-    expect(inwards?.comm).not.toBe('');
+    // The client is connected before the server has sent anything of its own.
+    await expect.poll(() => kernel.flows()[0]?.[1].pid, { timeout: 10_000 }).toBe(server.pid);
+    expect(kernel.flows()[0]?.[1].comm).not.toBe('');
 
     kernel.clearFlows();
     const listener = actor(LISTEN(ADDRESS.near, 80), NEAR);
@@ -194,6 +194,6 @@ describe('the process behind a container', () => {
     const client = new Actor(CONNECT(ADDRESS.near, 80), 'svc', FAR);
     actors.push(client);
     expect(await client.line()).toBe('ok');
-    expect(kernel.flows().map(([, flow]) => flow.pid)).toContain(client.pid);
+    await expect.poll(() => kernel.flows().map(([, flow]) => flow.pid), { timeout: 10_000 }).toContain(client.pid);
   });
 });
