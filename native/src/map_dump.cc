@@ -23,6 +23,9 @@ constexpr uint32_t kLargestChunk = 1 << 22;
 constexpr size_t kStepsPerEntry = 16;
 constexpr size_t kStepsFree = 1 << 18;
 
+/* Times that a successor is asked for before a walk that gets a different answer each time gives up. */
+constexpr int kMostAnswers = 64;
+
 struct Shape {
 	int fd;
 	size_t key_size;
@@ -75,13 +78,24 @@ int ReadBatches(const Shape &shape, Entries &out)
 	}
 }
 
-bool HasDuplicates(const Shape &shape, const Entries &entries)
+/*
+ * The key after key (null: the first), 0 or errno. The kernel walks a trie without a lock: while it climbs from the key
+ * it compares each node with its parent's children, and where a deletion has just put another node in that place it
+ * takes the right half of the parent's subtree for walked, or finds the end. So an answer counts when it is given twice
+ * in a row: what was passed over in one is there in the next.
+ */
+int Successor(const Shape &shape, const uint8_t *key, std::string &next)
 {
-	std::unordered_set<std::string> seen;
-	for (size_t at = 0; at < entries.keys.size(); at += shape.key_size)
-		if (!seen.emplace(reinterpret_cast<const char *>(entries.keys.data()) + at, shape.key_size).second)
-			return true;
-	return false;
+	std::string again(shape.key_size, 0);
+	int err = bpf_map_get_next_key(shape.fd, key, next.data()) < 0 ? errno : 0;
+	for (int answers = 1; answers < kMostAnswers; answers++) {
+		int second = bpf_map_get_next_key(shape.fd, key, again.data()) < 0 ? errno : 0;
+		if (second == err && (err != 0 || again == next))
+			return err;
+		err = second;
+		next.swap(again);
+	}
+	return ELOOP;
 }
 
 /*
@@ -94,12 +108,14 @@ int ReadCarefully(const Shape &shape, Entries &out)
 {
 	std::unordered_set<std::string> seen;
 	std::vector<const std::string *> path; /* keys walked over, into seen: its nodes stay where they are */
+	auto data = [](const std::string &key) { return reinterpret_cast<const uint8_t *>(key.data()); };
 	std::string next(shape.key_size, 0);
 	std::string first(shape.key_size, 0);
 	std::vector<uint8_t> value(shape.stride);
 	for (size_t steps = 0; steps < kStepsFree + kStepsPerEntry * seen.size(); steps++) {
-		if (bpf_map_get_next_key(shape.fd, path.empty() ? nullptr : path.back()->data(), next.data()) < 0)
-			return errno == ENOENT ? 0 : errno;
+		int err = Successor(shape, path.empty() ? nullptr : data(*path.back()), next);
+		if (err != 0)
+			return err == ENOENT ? 0 : err;
 		auto known = seen.find(next);
 		if (known != seen.end()) {
 			bool lost = !path.empty() && bpf_map_get_next_key(shape.fd, nullptr, first.data()) == 0 &&
@@ -111,7 +127,7 @@ int ReadCarefully(const Shape &shape, Entries &out)
 			continue;
 		}
 		if (bpf_map_lookup_elem(shape.fd, next.data(), value.data()) == 0)
-			out.Take(shape, reinterpret_cast<const uint8_t *>(next.data()), value.data(), 1);
+			out.Take(shape, data(next), value.data(), 1);
 		else if (errno != ENOENT)
 			return errno;
 		path.push_back(&*seen.insert(next).first);
@@ -120,10 +136,10 @@ int ReadCarefully(const Shape &shape, Entries &out)
 }
 
 /*
- * Whether a batch walk of the type can lose its place: not in hash tables, which are read bucket by bucket under a
- * lock, nor in arrays, from which nothing goes.
+ * Whether a batch walk of the type can start over or pass over keys: not in hash tables, which are read bucket by
+ * bucket under a lock, nor in arrays, from which nothing goes.
  */
-bool CanStartOver(uint32_t type)
+bool WalksUnlocked(uint32_t type)
 {
 	switch (type) {
 	case BPF_MAP_TYPE_HASH:
@@ -153,8 +169,13 @@ Napi::Value Map::Dump(const Napi::CallbackInfo &info)
 	int err = ReadBatches(shape, entries);
 	/* EINTR: before 6.15 the kernel gives up when keys vanish under it. */
 	bool no_batch = err == 524 || err == EINVAL || err == EOPNOTSUPP || err == EINTR;
-	/* A walk that started over shows as keys read twice. */
-	if (no_batch || (err == 0 && CanStartOver(info_.type) && HasDuplicates(shape, entries))) {
+	/* A batch walk that others disturb does not tell. Two that read the same were not disturbed. */
+	bool doubtful = false;
+	if (err == 0 && WalksUnlocked(info_.type)) {
+		Entries again;
+		doubtful = ReadBatches(shape, again) != 0 || again.keys != entries.keys;
+	}
+	if (no_batch || doubtful) {
 		entries = {};
 		syscall = "bpf(BPF_MAP_GET_NEXT_KEY)";
 		err = ReadCarefully(shape, entries);

@@ -125,9 +125,8 @@ export class BpfMap {
 
   /**
    * Every entry. While others write: an entry present all the time is returned exactly once, one that comes or goes meanwhile at
-   * most once. An LPM trie promises less while keys are deleted: no key twice, but one may be passed over, or come with the value of
-   * a shorter prefix: the kernel has no exact lookup there. Throws RF_MAP_ACCESS when keys are
-   * deleted faster than the map can be walked.
+   * most once. A key of an LPM trie deleted meanwhile may come with the value of a shorter prefix: the kernel has no exact lookup
+   * there. Throws RF_MAP_ACCESS when keys are deleted faster than the map can be walked.
    */
   dump(): MapDump {
     return this.#native.dump();
