@@ -159,7 +159,11 @@ static __always_inline int rf_is_failsafe(const struct rf_flow_key *key, __u8 di
 	return bpf_map_lookup_elem(&rf_failsafe, &failsafe) != 0;
 }
 
-/* Who is at the remote end. Returns rf_peer_flags; with RF_PEER_SHARED identity is a number in rf_shared. */
+/*
+ * Who is at the remote end. Returns rf_peer_flags; with RF_PEER_SHARED identity is a number in rf_shared. A mapping says
+ * who answers under an address and port: it is asked outbound only. Inbound the remote port is a client's own, which may
+ * happen to be a published one.
+ */
 static __always_inline __u32 rf_find_peer(const struct rf_endpoint *ep, const struct rf_flow_key *key,
 					  struct rf_decision *d)
 {
@@ -173,11 +177,10 @@ static __always_inline __u32 rf_find_peer(const struct rf_endpoint *ep, const st
 	struct rf_peer *peer;
 	struct rf_nat *nat;
 
-	nat = bpf_map_lookup_elem(&rf_nat, &nat_key);
+	nat = d->direction == RF_DIRECTION_OUTBOUND ? bpf_map_lookup_elem(&rf_nat, &nat_key) : 0;
 	if (nat) {
 		d->identity = nat->identity;
-		if (d->direction == RF_DIRECTION_OUTBOUND)
-			d->service_port_be = nat->port_be;
+		d->service_port_be = nat->port_be;
 		return RF_PEER_MAPPED;
 	}
 	peer = bpf_map_lookup_elem(&rf_peers, &peer_key);

@@ -9,7 +9,16 @@ import { Direction, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/co
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type FlowEvent, FlowFlag } from '../ts/index.js';
 import { DROP, PASS, REDIRECT, TestKernel } from './kernel.js';
-import { type Connection, connection, HOST, isIcmpError, keyText, type Way, World } from './world.js';
+import {
+  type Connection,
+  connection,
+  HOST,
+  isIcmpError,
+  keyText,
+  type Way,
+  World,
+  type WorldOptions,
+} from './world.js';
 
 const SEED = Number(process.env.RINGFENCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const CASES = Number(process.env.RINGFENCE_CASES ?? 10_000);
@@ -39,8 +48,9 @@ describe('programs', () => {
       kernel.clearFlows();
       const numbers = ruleNumbers();
       const workloads = Array.from({ length: 6 + r.below(10) }, (_, i) => subjectsHere(randomWorkload(r, i), r));
-      const world = new World(kernel, randomPolicy(r, 12, numbers), workloads);
-      const cases = draw(r, world, workloads);
+      const nats = randomNats(r, workloads);
+      const world = new World(kernel, randomPolicy(r, 12, numbers), workloads, { nats });
+      const cases = draw(r, world, workloads, nats);
       const passed: Case[] = [];
       const expected = new Map<string, { decision: Decision; it: Case }>();
       for (const it of cases) {
@@ -91,7 +101,22 @@ function subjectsHere(workload: CompilerWorkload, r: Random): CompilerWorkload {
   return workload.hostId !== '' && r.chance(0.5) ? { ...workload, hostId: HOST } : workload;
 }
 
-function draw(r: Random, world: World, workloads: readonly CompilerWorkload[]): Case[] {
+type Nats = NonNullable<WorldOptions['nats']>;
+
+/** A few addresses and ports that mean somebody else. Ports are those that connections are drawn with. */
+function randomNats(r: Random, workloads: readonly CompilerWorkload[]): Nats {
+  const remotes = workloads.flatMap((workload) => workload.addresses.map((at) => at.address));
+  if (remotes.length === 0) return [];
+  const drawn = Array.from({ length: r.below(8) }, () => {
+    const { protocol, port, remote } = randomTuple(r, remotes);
+    const workload = r.pick(workloads).id;
+    return { space: '', protocol, port, address: remote, workload, targetPort: r.pick([80, 443, 53, 5432]) };
+  }).filter(({ protocol }) => protocol === 6 || protocol === 17);
+  const keyOf = (nat: Nats[number]) => `${nat.protocol} ${nat.port} ${Buffer.from(nat.address).toString('hex')}`;
+  return [...new Map(drawn.map((nat) => [keyOf(nat), nat])).values()];
+}
+
+function draw(r: Random, world: World, workloads: readonly CompilerWorkload[], nats: Nats): Case[] {
   const remotes = workloads.flatMap((workload) => workload.addresses.map((at) => at.address));
   const cases: Case[] = [];
   const keys = new Set<string>();
@@ -99,7 +124,13 @@ function draw(r: Random, world: World, workloads: readonly CompilerWorkload[]): 
   for (const subject of world.subjects) {
     const { number: endpoint } = world.enter(subject);
     for (let i = 0; i < 24; i++) {
-      const drawn = connection(randomTuple(r, remotes), WAYS[r.below(2)] ?? WAYS[0], client++);
+      // Some come to a mapped port, and some, which must not count, come from one.
+      const nat = nats.length > 0 && r.chance(0.3) ? r.pick(nats) : undefined;
+      const way = WAYS[r.below(2)] ?? WAYS[0];
+      const inbound = way === Direction.DIRECTION_INBOUND;
+      const plain = randomTuple(r, remotes);
+      const at = nat && { protocol: nat.protocol, remote: nat.address, port: inbound ? plain.port : nat.port };
+      const drawn = connection(at ?? plain, way, nat && inbound ? nat.port : client++);
       const text = keyText({ ...drawn.key, endpoint });
       // Protocols without ports have one flow per peer: the first asks, the others would hit it.
       if (keys.has(text)) continue;

@@ -2,8 +2,8 @@
 //
 //   subject  in|out  remote  service  verdict  reason  rule
 //
-// remote: a workload's id (its first address) or an address. rule: the id of the deciding rule, - for none. The rows run through
-// evaluate.ts and through the programs.
+// remote: a workload's id (its first address) or an address; @port after it: the port of the end that opens. rule: the id of the
+// deciding rule, - for none. The rows run through evaluate.ts and through the programs.
 import type { FailsafeState, NatState } from '@ringfence/agent/desired/update.js';
 import type { CompilerWorkload } from '@ringfence/controller/compile/types.js';
 import { EMPTY_DOCUMENT, type PolicyDocument } from '@ringfence/controller/policy/model.js';
@@ -496,6 +496,8 @@ export const SCENARIOS: readonly Scenario[] = [
         { id: 'api', service: ['tcp/80'], providedBy: 'role=api', usedBy: 'role=web' },
         { id: 'agent', service: ['tcp/9100', 'tcp/8081'], providedBy: 'role=host', usedBy: 'role=web' },
         { id: 'no-8080', action: 'deny', service: ['tcp/8080'], providedBy: 'role=host', usedBy: 'role=web' },
+        { id: 'scrape', service: ['tcp/9200', 'udp/9200'], providedBy: 'role=web', usedBy: 'role=host' },
+        { id: 'no-api', action: 'deny', service: ['any'], providedBy: 'role=web', usedBy: 'role=api' },
       ],
     }),
     rows: `
@@ -505,6 +507,12 @@ export const SCENARIOS: readonly Scenario[] = [
       web  out  192.0.2.2   tcp/9100  allowed  RULE_ALLOW     agent
       web  out  192.0.2.2   udp/8080  blocked  IMPLICIT_DENY  -
       web  out  api         tcp/80    allowed  RULE_ALLOW     api
-      web  out  api         tcp/8080  blocked  IMPLICIT_DENY  -`,
+      web  out  api         tcp/8080  blocked  IMPLICIT_DENY  -
+      web  in   192.0.2.2       tcp/9200  allowed  RULE_ALLOW     scrape
+      web  in   192.0.2.2@8080  tcp/9200  allowed  RULE_ALLOW     scrape
+      web  in   192.0.2.2@8080  udp/9200  allowed  RULE_ALLOW     scrape
+      web  in   192.0.2.2@8080  tcp/80    blocked  IMPLICIT_DENY  -
+      web  in   api@8080        tcp/9200  blocked  RULE_DENY      no-api
+      web  in   203.0.113.9@8080  tcp/9200  blocked  IMPLICIT_DENY  -`,
   },
 ];

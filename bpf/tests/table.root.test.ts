@@ -21,6 +21,8 @@ interface Row {
   readonly subject: string;
   readonly way: Way;
   readonly remote: string;
+  /** Port of the end that opens; undefined: one that no other row has. */
+  readonly client: number | undefined;
   readonly protocol: number;
   readonly port: number;
   readonly wanted: string;
@@ -28,7 +30,8 @@ interface Row {
 
 function parseRow(line: string): Row {
   const text = line.trim().replace(/\s+/g, ' ');
-  const [subject = '', way, remote = '', service = '', verdict = '', reason = '', rule = ''] = text.split(' ');
+  const [subject = '', way, from = '', service = '', verdict = '', reason = '', rule = ''] = text.split(' ');
+  const [remote = '', client] = from.split('@');
   const [name = '', rest = '0'] = service.split('/');
   const icmp = name.startsWith('icmp');
   const [type = 0, code = 0] = rest.split(':').map(Number);
@@ -37,6 +40,7 @@ function parseRow(line: string): Row {
     subject,
     way: way === 'in' ? Direction.DIRECTION_INBOUND : Direction.DIRECTION_OUTBOUND,
     remote,
+    client: client === undefined ? undefined : Number(client),
     protocol: name === 'protocol' ? Number(rest) : (PROTOCOLS[name] ?? Number.NaN),
     port: name === 'protocol' ? 0 : icmp ? type * 256 + code : type,
     wanted: `${VERDICTS[verdict]} ${reason} ${rule}`,
@@ -78,7 +82,7 @@ describe('table', () => {
         meaning.push(`${row.text}: ${meant(world, scenario, subject, tuple, row.way, ids)}`);
 
         world.enter(subject);
-        const asked = connection(tuple, row.way, client++);
+        const asked = connection(tuple, row.way, row.client ?? client++);
         const { retval } =
           row.way === Direction.DIRECTION_INBOUND ? kernel.receive(asked.opening) : kernel.send(asked.opening);
         const events = await kernel.events();

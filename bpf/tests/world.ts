@@ -120,12 +120,14 @@ export class World {
     return current;
   }
 
-  /** What policy means. A destination mapping names the peer and the port that policy is asked about. */
+  /** What policy means. Outbound a destination mapping names the peer and the port that policy is asked about. */
   evaluate(subject: CompilerWorkload, tuple: Tuple, way: Way): Decision {
+    const outbound = way === Direction.DIRECTION_OUTBOUND;
     const nat = this.#options.nats?.find(
-      (each) => each.protocol === tuple.protocol && each.port === tuple.port && equal(each.address, tuple.remote),
+      (each) =>
+        outbound && each.protocol === tuple.protocol && each.port === tuple.port && equal(each.address, tuple.remote),
     );
-    if (nat && way === Direction.DIRECTION_OUTBOUND) {
+    if (nat) {
       const peers = this.#workloads.filter((workload) => workload.id === nat.workload);
       return evaluate(this.#policy, subject, peers, { ...tuple, port: nat.targetPort }, way, NOW_MS);
     }
