@@ -4,6 +4,7 @@
 #include "args.h"
 #include "btf.h"
 #include "clsact.h"
+#include "conntrack.h"
 #include "env.h"
 #include "interfaces.h"
 #include "kernel.h"
@@ -42,6 +43,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	state->program_class = Napi::Persistent(Program::Define(env));
 	state->link_class = Napi::Persistent(Link::Define(env));
 	state->ring_class = Napi::Persistent(Ring::Define(env));
+	state->conntrack_class = Napi::Persistent(Conntrack::Define(env));
 
 	Export<SetErrorClass>(env, exports, "setErrorClass");
 
@@ -68,6 +70,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	Export<ClsactRemoveQdisc>(env, exports, "clsactRemoveQdisc");
 
 	Export<Ring::Create>(env, exports, "createRing");
+
+	Export<Conntrack::Create>(env, exports, "createConntrack");
 
 	Export<ReadBtf>(env, exports, "readBtf");
 

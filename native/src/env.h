@@ -15,6 +15,7 @@ struct EnvState {
 	Napi::FunctionReference program_class;
 	Napi::FunctionReference link_class;
 	Napi::FunctionReference ring_class;
+	Napi::FunctionReference conntrack_class;
 };
 
 inline EnvState &State(Napi::Env env)

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { BtfEnum, BtfStruct } from './btf.js';
+import type { ConntrackCounters } from './conntrack.js';
 import { NativeError } from './error.js';
 import type { NetInterface } from './interfaces.js';
 import type { AttachedList, LinkInfo } from './link.js';
@@ -111,6 +112,13 @@ export interface NativeRing {
   close(): Promise<void>;
 }
 
+/** src/conntrack.cc */
+export interface NativeConntrack {
+  dump(): Promise<void>;
+  counters(): ConntrackCounters;
+  close(): Promise<void>;
+}
+
 export interface Binding {
   /** The class that C++ throws; set once after loading. */
   setErrorClass(type: typeof NativeError): void;
@@ -163,6 +171,16 @@ export interface Binding {
     maxIdleMs: number,
     onBatch: (buffer: ArrayBuffer, recordCount: number, lane: number, slot: number) => void,
   ): NativeRing;
+
+  /** src/conntrack.cc: onMessage gets null when events were lost, else records, its own until it returns. */
+  createConntrack(
+    netns: string,
+    receiveBytes: number,
+    batchRecords: number,
+    batches: number,
+    delayMs: number,
+    onMessage: (buffer: ArrayBuffer | null, records: number) => void,
+  ): NativeConntrack;
 
   /** src/btf.cc */
   readBtf(source: string, names: string[] | undefined): { structs: BtfStruct[]; enums: BtfEnum[] };

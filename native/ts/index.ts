@@ -3,6 +3,8 @@ export type { BtfEnum, BtfMember, BtfStruct, BtfTypes } from './btf.js';
 export { readBtf } from './btf.js';
 export type { ClsactPlace } from './clsact.js';
 export { clsactAttach, clsactDetach, clsactQuery, clsactRemoveQdisc } from './clsact.js';
+export type { ConntrackCounters, ConntrackHandlers, ConntrackOptions } from './conntrack.js';
+export { CONNTRACK, ConntrackKind, ConntrackReader } from './conntrack.js';
 export type { TcDirection } from './constants.js';
 export { AttachType, LinkType, MapFlag, MapType, ProgramType, UpdateFlag } from './constants.js';
 export type { NativeErrorCode, NativeErrorDetail } from './error.js';
