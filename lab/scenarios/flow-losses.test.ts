@@ -66,6 +66,7 @@ function run({ tableEntries, spoolBytes, tail }: Sizes) {
             sequence: BigInt(sequence),
             flows: columns,
             loss: LossCounters.fromPartial({ agentDropped: BigInt(aggregator.counters.dropped) }),
+            translations: undefined,
           }).finish(),
         ),
     },

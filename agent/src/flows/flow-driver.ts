@@ -143,6 +143,7 @@ export class FlowDriver {
         sequence: BigInt(sequence),
         flows: batch.columns,
         loss: this.loss(),
+        translations: undefined,
       }).finish(),
     );
   }

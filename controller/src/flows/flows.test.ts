@@ -61,7 +61,7 @@ const all = () => true;
 
 test('a batch is taken once; a repetition is acknowledged and counted', () => {
   const { ingest, history } = parts();
-  const message = { run: RUN, sequence: 1n, flows: flowColumns(rows(3)), loss: undefined };
+  const message = { run: RUN, sequence: 1n, flows: flowColumns(rows(3)), loss: undefined, translations: undefined };
   expect(ingest.take('h', message)).toEqual({ taken: true, sequence: 1n });
   expect(ingest.take('h', message)).toEqual({ taken: true, sequence: 1n });
   // Another host may use the same run and number; another run of the host starts anew.
@@ -81,8 +81,14 @@ test('batches that do not fit a block are spread over blocks, values in place', 
     bytesIn: 2 ** 40 + i,
     process: `p${i % 3}`,
   }));
-  ingest.take('h', { run: RUN, sequence: 1n, flows: flowColumns(big.slice(0, 10)), loss: undefined });
-  ingest.take('h', { run: RUN, sequence: 2n, flows: flowColumns(big), loss: undefined });
+  ingest.take('h', {
+    run: RUN,
+    sequence: 1n,
+    flows: flowColumns(big.slice(0, 10)),
+    loss: undefined,
+    translations: undefined,
+  });
+  ingest.take('h', { run: RUN, sequence: 2n, flows: flowColumns(big), loss: undefined, translations: undefined });
   const found = history.newest(all, count);
   expect(found).toHaveLength(count);
   found.forEach(({ block, index }, i) => {
@@ -99,7 +105,13 @@ test('batches that do not fit a block are spread over blocks, values in place', 
 test('history keeps about its bound, drops the oldest and counts them', () => {
   const { ingest, history } = parts(2 * BLOCK_RECORDS);
   for (let i = 0n; i < 5n; i += 1n) {
-    ingest.take('h', { run: RUN, sequence: i + 1n, flows: flowColumns(rows(BLOCK_RECORDS)), loss: undefined });
+    ingest.take('h', {
+      run: RUN,
+      sequence: i + 1n,
+      flows: flowColumns(rows(BLOCK_RECORDS)),
+      loss: undefined,
+      translations: undefined,
+    });
   }
   expect(history.status()).toEqual({ kept: 2 * BLOCK_RECORDS, keptMax: 2 * BLOCK_RECORDS, dropped: 3 * BLOCK_RECORDS });
   const [oldest] = history.newest(all, Number.MAX_SAFE_INTEGER);
@@ -121,14 +133,18 @@ test('contradictory columns are refused with the column, counted, and leave noth
   for (const [change, wanted] of cases) {
     const flows = { ...good, ...change };
     expect(columnsProblem(flows), wanted).toContain(wanted);
-    expect(ingest.take('h', { run: RUN, sequence: 1n, flows, loss: undefined })).toMatchObject({ taken: false });
+    expect(ingest.take('h', { run: RUN, sequence: 1n, flows, loss: undefined, translations: undefined })).toMatchObject(
+      { taken: false },
+    );
   }
-  expect(ingest.take('h', { run: Buffer.alloc(3), sequence: 1n, flows: good, loss: undefined })).toMatchObject({
+  expect(
+    ingest.take('h', { run: Buffer.alloc(3), sequence: 1n, flows: good, loss: undefined, translations: undefined }),
+  ).toMatchObject({
     taken: false,
   });
   expect(history.status().kept).toBe(0);
   // The number was not used up: the agent may send it again, put right.
-  expect(ingest.take('h', { run: RUN, sequence: 1n, flows: good, loss: undefined })).toEqual({
+  expect(ingest.take('h', { run: RUN, sequence: 1n, flows: good, loss: undefined, translations: undefined })).toEqual({
     taken: true,
     sequence: 1n,
   });
@@ -139,7 +155,13 @@ test('losses add up over runs and hosts, and what is newly lost goes to live tai
   const follower = new Follower(all, { bufferMax: 10, sample: 0 }, () => {});
   followers.add(follower);
   const send = (run: number, sequence: bigint, loss: Partial<LossCounters>) =>
-    ingest.take('h', { run: Buffer.alloc(16, run), sequence, flows: undefined, loss: LossCounters.fromPartial(loss) });
+    ingest.take('h', {
+      run: Buffer.alloc(16, run),
+      sequence,
+      flows: undefined,
+      loss: LossCounters.fromPartial(loss),
+      translations: undefined,
+    });
   send(1, 1n, { eventsProduced: 100n, ringDropped: 4n });
   send(1, 2n, { eventsProduced: 200n, ringDropped: 6n, spoolDropped: 3n });
   expect(follower.take(10)?.gaps).toEqual([
@@ -164,7 +186,13 @@ test('a slow follower loses its oldest records and is told how many; another one
   followers.add(slow);
   const remove = followers.add(wide);
   for (let i = 0; i < 10; i += 1) {
-    ingest.take('h', { run: RUN, sequence: BigInt(i + 1), flows: flowColumns(rows(95, i * 95)), loss: undefined });
+    ingest.take('h', {
+      run: RUN,
+      sequence: BigInt(i + 1),
+      flows: flowColumns(rows(95, i * 95)),
+      loss: undefined,
+      translations: undefined,
+    });
   }
   expect(wakes).toBeGreaterThan(0);
   expect(followers.dropped).toBe(850);
@@ -192,7 +220,7 @@ test('sampling gives one in n of the records that match', () => {
     () => {},
   );
   followers.add(sampled);
-  ingest.take('h', { run: RUN, sequence: 1n, flows: flowColumns(rows(100)), loss: undefined });
+  ingest.take('h', { run: RUN, sequence: 1n, flows: flowColumns(rows(100)), loss: undefined, translations: undefined });
   expect(sampled.take(1000)?.records.map(({ block, index }) => block.remotePort[index])).toEqual([
     0, 10, 20, 30, 40, 50, 60, 70, 80, 90,
   ]);
@@ -235,9 +263,9 @@ test('the remote end is the workload with address and identity, the only one of 
 test('records keep the labels that their ends had when they arrived', () => {
   let now = record('h/w', { labels: { role: 'old' } });
   const { ingest, history } = parts(10_000, { ...NOBODY, workload: () => now });
-  ingest.take('h', { run: RUN, sequence: 1n, flows: flowColumns(rows(1)), loss: undefined });
+  ingest.take('h', { run: RUN, sequence: 1n, flows: flowColumns(rows(1)), loss: undefined, translations: undefined });
   now = { ...now, labels: { role: 'new' }, version: 2 };
-  ingest.take('h', { run: RUN, sequence: 2n, flows: flowColumns(rows(1)), loss: undefined });
+  ingest.take('h', { run: RUN, sequence: 2n, flows: flowColumns(rows(1)), loss: undefined, translations: undefined });
   const labels = history.newest(all, 10).map(({ block, index }) => block.ends[block.local[index] ?? -1]?.labels.role);
   expect(labels).toEqual(['old', 'new']);
 });

@@ -322,7 +322,13 @@ export class FlowStream {
 
   /** False when the caller should wait for `drained`. */
   send(sequence: bigint, flows: FlowColumns | undefined, loss: Partial<LossCounters> = {}): boolean {
-    return this.#stream.write({ run: this.#run, sequence, flows, loss: LossCounters.fromPartial(loss) });
+    return this.#stream.write({
+      run: this.#run,
+      sequence,
+      flows,
+      loss: LossCounters.fromPartial(loss),
+      translations: undefined,
+    });
   }
 
   drained(): Promise<void> {

@@ -157,7 +157,7 @@ describe.each(['memory', 'disk'])('%s', (kind) => {
       await new Promise<void>((resolve) => {
         ingest.take(
           batch % 2 === 0 ? 'h1' : 'h2',
-          { run: RUN, sequence: BigInt(batch + 1), flows, loss: undefined },
+          { run: RUN, sequence: BigInt(batch + 1), flows, loss: undefined, translations: undefined },
           resolve,
         );
       });

@@ -50,7 +50,55 @@ export interface FlowUploadMessage {
     | FlowColumns
     | undefined;
   /** Loss up to this batch, cumulative for the run. */
-  loss: LossCounters | undefined;
+  loss:
+    | LossCounters
+    | undefined;
+  /** Connections that this host translated since the batch before. A batch carries records, these, or both. */
+  translations: TranslationColumns | undefined;
+}
+
+/**
+ * Connections that the host's kernel translates, by column: who is behind a translated address and port. Columns have equal length n;
+ * what is told again means the same. After a new stream the agent tells every open one again.
+ */
+export interface TranslationColumns {
+  /** Number of translations. */
+  count: number;
+  /** Addresses that the *_ref columns point into, 16 bytes each, IPv4 mapped into IPv6. */
+  addresses: Buffer;
+  /** Strings that workload_ref points into: local ids; entry 0 is the empty string. */
+  strings: string[];
+  /** n × u64: when the connection was opened, Unix microseconds by the host's clock. */
+  openedUs: Buffer;
+  /** n × u64: when it was over; 0 while it is open. */
+  closedUs: Buffer;
+  /** n × u8: IANA protocol number. */
+  protocol: Buffer;
+  /** n × u16 into addresses: who opened it, before translation. */
+  sourceRef: Buffer;
+  /** n × u16 into addresses: whom it called, before translation. */
+  destinationRef: Buffer;
+  /** n × u16 into addresses: source after translation. */
+  translatedSourceRef: Buffer;
+  /** n × u16 into addresses: destination after translation. */
+  translatedDestinationRef: Buffer;
+  /** n × u16 each. ICMP: the echo id, in place of the source's port. */
+  sourcePort: Buffer;
+  /** ICMP: type * 256 + code. */
+  destinationPort: Buffer;
+  /** After translation. */
+  translatedSourcePort: Buffer;
+  /** After translation. */
+  translatedDestinationPort: Buffer;
+  /** n × u16 into strings: the local workload that opened it; empty when it came from outside the host. */
+  workloadRef: Buffer;
+  /** Translations that were not told for want of room, cumulative for the run. */
+  dropped: bigint;
+  /**
+   * Times that the kernel's queue of events was full, cumulative for the run. What was missed and is open was told after each; what
+   * opened and closed meanwhile was not.
+   */
+  overruns: bigint;
 }
 
 /** Everything up to here is safe with the controller. */
@@ -218,7 +266,7 @@ export interface Flow {
 }
 
 function createBaseFlowUploadMessage(): FlowUploadMessage {
-  return { run: Buffer.alloc(0), sequence: 0n, flows: undefined, loss: undefined };
+  return { run: Buffer.alloc(0), sequence: 0n, flows: undefined, loss: undefined, translations: undefined };
 }
 
 export const FlowUploadMessage: MessageFns<FlowUploadMessage> = {
@@ -237,6 +285,9 @@ export const FlowUploadMessage: MessageFns<FlowUploadMessage> = {
     }
     if (message.loss !== undefined) {
       LossCounters.encode(message.loss, writer.uint32(34).fork()).join();
+    }
+    if (message.translations !== undefined) {
+      TranslationColumns.encode(message.translations, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -286,6 +337,14 @@ export const FlowUploadMessage: MessageFns<FlowUploadMessage> = {
             message.loss = LossCounters.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.translations = TranslationColumns.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -312,6 +371,9 @@ export const FlowUploadMessage: MessageFns<FlowUploadMessage> = {
     if (message.loss !== undefined) {
       obj.loss = LossCounters.toJSON(message.loss);
     }
+    if (message.translations !== undefined) {
+      obj.translations = TranslationColumns.toJSON(message.translations);
+    }
     return obj;
   },
 
@@ -328,6 +390,336 @@ export const FlowUploadMessage: MessageFns<FlowUploadMessage> = {
     message.loss = (object.loss !== undefined && object.loss !== null)
       ? LossCounters.fromPartial(object.loss)
       : undefined;
+    message.translations = (object.translations !== undefined && object.translations !== null)
+      ? TranslationColumns.fromPartial(object.translations)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTranslationColumns(): TranslationColumns {
+  return {
+    count: 0,
+    addresses: Buffer.alloc(0),
+    strings: [],
+    openedUs: Buffer.alloc(0),
+    closedUs: Buffer.alloc(0),
+    protocol: Buffer.alloc(0),
+    sourceRef: Buffer.alloc(0),
+    destinationRef: Buffer.alloc(0),
+    translatedSourceRef: Buffer.alloc(0),
+    translatedDestinationRef: Buffer.alloc(0),
+    sourcePort: Buffer.alloc(0),
+    destinationPort: Buffer.alloc(0),
+    translatedSourcePort: Buffer.alloc(0),
+    translatedDestinationPort: Buffer.alloc(0),
+    workloadRef: Buffer.alloc(0),
+    dropped: 0n,
+    overruns: 0n,
+  };
+}
+
+export const TranslationColumns: MessageFns<TranslationColumns> = {
+  encode(message: TranslationColumns, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    if (message.addresses.length !== 0) {
+      writer.uint32(18).bytes(message.addresses);
+    }
+    for (const v of message.strings) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.openedUs.length !== 0) {
+      writer.uint32(34).bytes(message.openedUs);
+    }
+    if (message.closedUs.length !== 0) {
+      writer.uint32(42).bytes(message.closedUs);
+    }
+    if (message.protocol.length !== 0) {
+      writer.uint32(50).bytes(message.protocol);
+    }
+    if (message.sourceRef.length !== 0) {
+      writer.uint32(58).bytes(message.sourceRef);
+    }
+    if (message.destinationRef.length !== 0) {
+      writer.uint32(66).bytes(message.destinationRef);
+    }
+    if (message.translatedSourceRef.length !== 0) {
+      writer.uint32(74).bytes(message.translatedSourceRef);
+    }
+    if (message.translatedDestinationRef.length !== 0) {
+      writer.uint32(82).bytes(message.translatedDestinationRef);
+    }
+    if (message.sourcePort.length !== 0) {
+      writer.uint32(90).bytes(message.sourcePort);
+    }
+    if (message.destinationPort.length !== 0) {
+      writer.uint32(98).bytes(message.destinationPort);
+    }
+    if (message.translatedSourcePort.length !== 0) {
+      writer.uint32(106).bytes(message.translatedSourcePort);
+    }
+    if (message.translatedDestinationPort.length !== 0) {
+      writer.uint32(114).bytes(message.translatedDestinationPort);
+    }
+    if (message.workloadRef.length !== 0) {
+      writer.uint32(122).bytes(message.workloadRef);
+    }
+    if (message.dropped !== 0n) {
+      if (BigInt.asUintN(64, message.dropped) !== message.dropped) {
+        throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
+      }
+      writer.uint32(128).uint64(message.dropped);
+    }
+    if (message.overruns !== 0n) {
+      if (BigInt.asUintN(64, message.overruns) !== message.overruns) {
+        throw new globalThis.Error("value provided for field message.overruns of type uint64 too large");
+      }
+      writer.uint32(136).uint64(message.overruns);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TranslationColumns {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTranslationColumns();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.strings.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.openedUs = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.closedUs = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.protocol = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sourceRef = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.destinationRef = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.translatedSourceRef = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.translatedDestinationRef = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.sourcePort = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.destinationPort = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.translatedSourcePort = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.translatedDestinationPort = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.workloadRef = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.dropped = reader.uint64() as bigint;
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.overruns = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TranslationColumns): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.addresses.length !== 0) {
+      obj.addresses = base64FromBytes(message.addresses);
+    }
+    if (message.strings?.length) {
+      obj.strings = message.strings;
+    }
+    if (message.openedUs.length !== 0) {
+      obj.openedUs = base64FromBytes(message.openedUs);
+    }
+    if (message.closedUs.length !== 0) {
+      obj.closedUs = base64FromBytes(message.closedUs);
+    }
+    if (message.protocol.length !== 0) {
+      obj.protocol = base64FromBytes(message.protocol);
+    }
+    if (message.sourceRef.length !== 0) {
+      obj.sourceRef = base64FromBytes(message.sourceRef);
+    }
+    if (message.destinationRef.length !== 0) {
+      obj.destinationRef = base64FromBytes(message.destinationRef);
+    }
+    if (message.translatedSourceRef.length !== 0) {
+      obj.translatedSourceRef = base64FromBytes(message.translatedSourceRef);
+    }
+    if (message.translatedDestinationRef.length !== 0) {
+      obj.translatedDestinationRef = base64FromBytes(message.translatedDestinationRef);
+    }
+    if (message.sourcePort.length !== 0) {
+      obj.sourcePort = base64FromBytes(message.sourcePort);
+    }
+    if (message.destinationPort.length !== 0) {
+      obj.destinationPort = base64FromBytes(message.destinationPort);
+    }
+    if (message.translatedSourcePort.length !== 0) {
+      obj.translatedSourcePort = base64FromBytes(message.translatedSourcePort);
+    }
+    if (message.translatedDestinationPort.length !== 0) {
+      obj.translatedDestinationPort = base64FromBytes(message.translatedDestinationPort);
+    }
+    if (message.workloadRef.length !== 0) {
+      obj.workloadRef = base64FromBytes(message.workloadRef);
+    }
+    if (message.dropped !== 0n) {
+      obj.dropped = message.dropped.toString();
+    }
+    if (message.overruns !== 0n) {
+      obj.overruns = message.overruns.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TranslationColumns>): TranslationColumns {
+    return TranslationColumns.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TranslationColumns>): TranslationColumns {
+    const message = createBaseTranslationColumns();
+    message.count = object.count ?? 0;
+    message.addresses = object.addresses ?? Buffer.alloc(0);
+    message.strings = object.strings?.map((e) => e) || [];
+    message.openedUs = object.openedUs ?? Buffer.alloc(0);
+    message.closedUs = object.closedUs ?? Buffer.alloc(0);
+    message.protocol = object.protocol ?? Buffer.alloc(0);
+    message.sourceRef = object.sourceRef ?? Buffer.alloc(0);
+    message.destinationRef = object.destinationRef ?? Buffer.alloc(0);
+    message.translatedSourceRef = object.translatedSourceRef ?? Buffer.alloc(0);
+    message.translatedDestinationRef = object.translatedDestinationRef ?? Buffer.alloc(0);
+    message.sourcePort = object.sourcePort ?? Buffer.alloc(0);
+    message.destinationPort = object.destinationPort ?? Buffer.alloc(0);
+    message.translatedSourcePort = object.translatedSourcePort ?? Buffer.alloc(0);
+    message.translatedDestinationPort = object.translatedDestinationPort ?? Buffer.alloc(0);
+    message.workloadRef = object.workloadRef ?? Buffer.alloc(0);
+    message.dropped = (object.dropped !== undefined && object.dropped !== null) ? BigInt(object.dropped) : 0n;
+    message.overruns = (object.overruns !== undefined && object.overruns !== null) ? BigInt(object.overruns) : 0n;
     return message;
   },
 };
