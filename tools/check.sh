@@ -17,9 +17,9 @@ step() { # name command…
 c_format() { git ls-files '*.c' '*.h' '*.cc' | xargs -r "${CLANG_FORMAT:-clang-format-19}" --dry-run -Werror; }
 drift() {
   local before after
-  before=$(git ls-files -co --exclude-standard proto docs | sort | xargs -r sha256sum)
+  before=$(git ls-files -co --exclude-standard proto docs web/src/gen | sort | xargs -r sha256sum)
   tools/gen.sh || return 1
-  after=$(git ls-files -co --exclude-standard proto docs | sort | xargs -r sha256sum)
+  after=$(git ls-files -co --exclude-standard proto docs web/src/gen | sort | xargs -r sha256sum)
   [ "$before" = "$after" ] || { echo "found generated files that differ from their sources; wanted none. Next: make gen, commit"; diff <(echo "$before") <(echo "$after"); return 1; }
 }
 lock_hosts() {
@@ -33,7 +33,7 @@ exact_pins() {
 }
 
 step 'biome: lint and format' node_modules/.bin/biome ci --colors=off --max-diagnostics=30 .
-step 'oxlint' node_modules/.bin/oxlint --quiet --ignore-pattern proto/gen --ignore-pattern '**/dist/**' .
+step 'oxlint' node_modules/.bin/oxlint --quiet --ignore-pattern proto/gen --ignore-pattern web/src/gen --ignore-pattern '**/dist/**' .
 step 'types' node_modules/.bin/tsc -b
 step 'types of the BPF tests' node_modules/.bin/tsc -p bpf/tests
 step 'import boundaries' node tools/check-imports.js

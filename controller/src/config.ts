@@ -12,6 +12,8 @@ export interface ControllerConfig {
   readonly listenSync: ListenAddress;
   readonly listenAdmin: ListenAddress;
   readonly listenEnroll: ListenAddress;
+  /** The web page; undefined: off. `asked`: the address was given, so that it must be had. */
+  readonly listenWeb: { readonly address: ListenAddress; readonly asked: boolean } | undefined;
   /** Prometheus metrics over plain HTTP, loopback only; undefined: off. */
   readonly listenMetrics: ListenAddress | undefined;
   /** Written with the real addresses once everything serves. */
@@ -33,6 +35,7 @@ export class ConfigError extends Error {
   readonly code = 'RF_CONFIG';
 }
 
+const WEB_DEFAULT = '127.0.0.1:7446';
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [options]
@@ -40,6 +43,7 @@ export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [optio
   --listen-sync ADDR       agents, mutual TLS; default 0.0.0.0:7443
   --listen-admin ADDR      operators and other orchestrators, mutual TLS; default 127.0.0.1:7444
   --listen-enroll ADDR     enrolment, server TLS; default 0.0.0.0:7445
+  --listen-web ADDR|off    the web page: HTTP on loopback, else TLS; default 127.0.0.1:7446
   --listen-metrics ADDR    Prometheus metrics, HTTP, loopback only; default off
   --advertise HOST         name or address that agents are told; default: the one they enrolled at
   --ready-file FILE        written with the real addresses once everything serves
@@ -66,6 +70,7 @@ export function readConfig(
   };
   const stateDir = values['state-dir'] ?? env.RINGFENCE_STATE_DIR ?? '';
   if (stateDir === '') problems.push('Cannot read --state-dir: found none, wanted a directory');
+  const web = values['listen-web'];
   const metrics = values['listen-metrics'];
   const listenMetrics = metrics === undefined ? undefined : listen('--listen-metrics', metrics);
   if (listenMetrics !== undefined && !['127.0.0.1', '::1', 'localhost'].includes(listenMetrics.host)) {
@@ -91,6 +96,8 @@ export function readConfig(
     listenSync: listen('--listen-sync', values['listen-sync'] ?? '0.0.0.0:7443'),
     listenAdmin: listen('--listen-admin', values['listen-admin'] ?? '127.0.0.1:7444'),
     listenEnroll: listen('--listen-enroll', values['listen-enroll'] ?? '0.0.0.0:7445'),
+    listenWeb:
+      web === 'off' ? undefined : { address: listen('--listen-web', web ?? WEB_DEFAULT), asked: web !== undefined },
     listenMetrics,
     readyFile: values['ready-file'],
     advertise: values.advertise,
@@ -142,6 +149,7 @@ function parse(argv: readonly string[]) {
         'listen-sync': text,
         'listen-admin': text,
         'listen-enroll': text,
+        'listen-web': text,
         'listen-metrics': text,
         'ready-file': text,
         'flow-history': text,

@@ -7,6 +7,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { mappedAddress, parseAddress, parsePrefix, prefixCovers } from '@ringfence/proto/address.js';
 import { AuditService } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
@@ -14,9 +15,10 @@ import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { LabelsService } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
 import { NatMappingsService } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
 import { PairingService } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
-import { PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { type PolicyRef, PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpacesService } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { WebService } from '@ringfence/proto/gen/ringfence/v1/admin_web.js';
 import { WorkloadsService } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import {
   AgentSyncService,
@@ -36,7 +38,7 @@ import { type MetricsServer, serveMetrics } from './api/metrics.js';
 import { natService } from './api/nat-service.js';
 import { pairingService } from './api/pairing-service.js';
 import { PolicyBook } from './api/policy-book.js';
-import { policyService } from './api/policy-service.js';
+import { policyService, policyToJudge } from './api/policy-service.js';
 import { policyVeto } from './api/policy-veto.js';
 import { ADMIN_BOUNDS, bind, ENROLL_BOUNDS, newServer, SYNC_BOUNDS, shutDown } from './api/ports.js';
 import { addReflectionAndHealth } from './api/reflection.js';
@@ -75,6 +77,7 @@ import { PersistentNumbers } from './store/numbers.js';
 import { openSqlite } from './store/sqlite.js';
 import { StateStore } from './store/state-store.js';
 import { WorkloadIndex } from './store/workload-index.js';
+import { WebPage } from './web/page.js';
 
 /** A running controller. */
 export interface Controller {
@@ -84,6 +87,8 @@ export interface Controller {
     readonly admin: string;
     readonly enroll: string;
     readonly metrics: string | undefined;
+    /** What the web page's links begin with; undefined: it is not served. */
+    readonly web: string | undefined;
   };
   /** The operator's context file. */
   readonly contextFile: string;
@@ -273,12 +278,27 @@ async function start(
     log,
   };
   const admin = newServer(ADMIN_BOUNDS, [demandPeer('operator', authority, refusal, onRefused('admin'))]);
-  admin.addService(WorkloadsService, {
+  const web = new WebPage({
+    listen: config.listenWeb,
+    advertise: config.advertise,
+    authority,
+    store,
+    refusal,
+    now,
+    log,
+  });
+  closers.push(() => web.stop());
+  const offer = (definition: ServiceDefinition, implementation: UntypedServiceImplementation) => {
+    admin.addService(definition, implementation);
+    web.methods.add(definition, implementation);
+  };
+  offer(WebService, { ...web.service() });
+  offer(WorkloadsService, {
     ...workloadsService({ store, index, view: workloadView, dimensions, now, log }),
   });
-  admin.addService(LabelsService, { ...labelsService({ store, distributor, identities, policy, dimensions, log }) });
+  offer(LabelsService, { ...labelsService({ store, distributor, identities, policy, dimensions, log }) });
   const hostsAttached = () => [...hosts.all()].filter((host) => host.session !== undefined).length;
-  admin.addService(PolicyService, {
+  offer(PolicyService, {
     ...policyService({
       policy,
       index,
@@ -295,18 +315,19 @@ async function start(
   });
   const names = { hostIds: hostIdsOf(store), ruleNumber: (id: string) => store.get('rule', id)?.number };
   const ruleId = (number: number) => ruleNames.idOf(number);
-  admin.addService(FlowsService, { ...flowsService({ archive: flowArchive, followers, names, ruleId, log }) });
+  const policyOf = (ref: PolicyRef | undefined) => policyToJudge(policy, ref);
+  offer(FlowsService, { ...flowsService({ archive: flowArchive, followers, names, ruleId, policyOf, now, log }) });
   const enrollAddress = () => told(bound.enroll, '');
-  admin.addService(HostsService, {
+  offer(HostsService, {
     ...hostsService({ store, index, view: hostView, enrolment, enrollAddress, now, log }),
   });
-  admin.addService(NatMappingsService, { ...natService({ store, distributor, log }) });
-  admin.addService(SpacesService, { ...spacesService({ store, index, distributor, now, log }) });
-  admin.addService(PairingService, {
+  offer(NatMappingsService, { ...natService({ store, distributor, log }) });
+  offer(SpacesService, { ...spacesService({ store, index, distributor, now, log }) });
+  offer(PairingService, {
     ...pairingService({ store, index, pairing, isolation, distributor, hosts, now, log }),
   });
-  admin.addService(AuditService, { ...auditService({ store, log }) });
-  admin.addService(StatusService, { ...statusService(statusOptions) });
+  offer(AuditService, { ...auditService({ store, log }) });
+  offer(StatusService, { ...statusService(statusOptions) });
   const health = addReflectionAndHealth(admin);
 
   closers.push(async () => {
@@ -323,6 +344,7 @@ async function start(
     metrics = await serveMetrics(config.listenMetrics, statusOptions);
     closers.push(() => metrics?.close());
   }
+  const webOrigin = await web.listen();
   const contextFile = await authority.writeOperatorContext('admin', formatListen(reachable(adminBound)));
   health.setServing(true);
   const addresses = {
@@ -330,6 +352,7 @@ async function start(
     admin: formatListen(adminBound),
     enroll: formatListen(bound.enroll),
     metrics: metrics && config.listenMetrics && formatListen({ host: config.listenMetrics.host, port: metrics.port }),
+    web: webOrigin,
   };
   log.info({ ...addresses, version, policyVersion: policy.current.version, contextFile }, 'controller serves');
   return { addresses, contextFile, stop };

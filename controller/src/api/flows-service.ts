@@ -7,8 +7,9 @@ import type { FlowRef } from '../flows/history.js';
 import type { FlowArchive, FlowPage, ResolvedFilter } from '../flows/store/archive.js';
 import { ApiError, invalid, unary, wireError } from './errors.js';
 import { type FilterNames, flowPredicate, RESOLVED_NAMES, resolveFilter } from './flow-filter.js';
-import { backupFlows, flowGraph } from './flow-graph.js';
+import { backupFlows, flowGraph, type GraphContext } from './flow-graph.js';
 import { flowRow } from './flow-rows.js';
+import { flowTimeline } from './flow-timeline.js';
 import { type StreamWriter, writer } from './write.js';
 
 export interface FlowsOptions {
@@ -17,6 +18,9 @@ export interface FlowsOptions {
   readonly names: FilterNames;
   /** Id of a rule by its number; empty when it is not known. */
   readonly ruleId: (number: number) => string;
+  /** The policy that is meant, the draft when nothing is said; throws ApiError when it cannot be read. */
+  readonly policyOf: GraphContext['policyOf'];
+  readonly now: () => number;
   readonly log: Logger;
 }
 
@@ -41,7 +45,8 @@ export function flowsService(options: FlowsOptions): FlowsServer {
     );
   };
   return {
-    graph: unary(log, (request) => flowGraph(request, archive, names)),
+    graph: unary(log, (request) => flowGraph(request, options)),
+    timeline: unary(log, (request) => flowTimeline(request, archive, names, options.now())),
     backup: unary(log, (request) => backupFlows(request, archive)),
     query: (call) =>
       run(call, async (out) => {

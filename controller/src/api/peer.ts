@@ -1,4 +1,5 @@
-// Who is calling: read from the certificate that TLS has verified against our authority, and from nothing else.
+// Who is calling: read from the certificate that TLS has verified against our authority; for calls of the web page, whoever signed in by
+// such a certificate before.
 import type { PeerCertificate } from 'node:tls';
 import { normalSerial } from '../ca/certificates.js';
 
@@ -23,8 +24,17 @@ export interface Peer {
 
 const SUBJECT = /^URI:ringfence:\/\/(host|operator)\/([A-Za-z0-9][A-Za-z0-9._-]{0,62})$/;
 
+const vouched = new WeakMap<CallPeer, Peer>();
+
+/** Says who stands behind a call that did not come over mutual TLS: a signed-in session (web/). Nothing else may say so. */
+export function vouchFor(call: CallPeer, peer: Peer): void {
+  vouched.set(call, peer);
+}
+
 /** The caller; undefined when it showed no certificate of our authority that is valid now and names a host or an operator. */
 export function peerOf(call: CallPeer): Peer | undefined {
+  const known = vouched.get(call);
+  if (known !== undefined) return known;
   const certificate = call.getAuthContext().sslPeerCertificate;
   if (certificate === undefined) return undefined;
   const match = SUBJECT.exec(certificate.subjectaltname ?? '');

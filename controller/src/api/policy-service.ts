@@ -9,7 +9,7 @@ import type {
   RuleInfo,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import type { Logger } from 'pino';
-import type { PolicyProblem } from '../policy/model.js';
+import type { Policy, PolicyProblem } from '../policy/model.js';
 import type { PolicyFileRecord, PolicyVersionRecord } from '../store/records.js';
 import { checkText } from './convert.js';
 import { invalid, unary } from './errors.js';
@@ -147,6 +147,11 @@ function readRef(book: PolicyBook, ref: PolicyRef | undefined): ReadPolicy | und
   const number = ref?.ref?.$case === 'version' ? ref.ref.value : book.current.version;
   const known = [book.current, book.newest].find(({ version }) => version === number);
   return known ?? book.read(book.version(number).files).read;
+}
+
+/** The policy that is meant, the draft when nothing is said. Throws ApiError RF_POLICY_DRAFT when it cannot be read. */
+export function policyToJudge(book: PolicyBook, ref: PolicyRef | undefined): Policy {
+  return demandRead(book, ref ?? DRAFT, 'judge').policy;
 }
 
 function demandRead(book: PolicyBook, ref: PolicyRef | undefined, action: string): ReadPolicy {

@@ -18,6 +18,7 @@ export const ADMIN_SERVICES = [
   'Pairing',
   'Audit',
   'Status',
+  'Web',
 ].map((name) => `ringfence.v1.${name}`);
 
 type PackageDefinition = ConstructorParameters<typeof ReflectionService>[0];

@@ -92,6 +92,11 @@ export class Authority {
     return true;
   }
 
+  /** A certificate, not kept, for a server of this controller that browsers reach by these names and addresses. */
+  async issueServer(names: readonly string[]): Promise<KeyedCertificate> {
+    return this.#signer.server(this.#now(), SERVER_LIFETIME_MS, names);
+  }
+
   /** Signs a host's key under a serial number that was chosen (and recorded) before. PEM. */
   async signHost(publicKey: webcrypto.CryptoKey, serial: string, hostId: string): Promise<string> {
     const subject: Subject = { role: 'host', name: hostId };

@@ -1,6 +1,7 @@
 // X.509 as Ringfence uses it: P-256 throughout, one URI in the subject alternative name that says who the holder is.
 import 'reflect-metadata';
 import { createHash, randomBytes, webcrypto, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 
 x509.cryptoProvider.set(webcrypto);
@@ -97,10 +98,12 @@ export class Signer {
     return new Signer(new x509.X509Certificate(authority.certificatePem), key);
   }
 
-  /** A certificate for the controller itself, with a fresh key. */
-  async server(nowMs: number, lifetimeMs: number): Promise<KeyedCertificate> {
+  /** A certificate for the controller itself, with a fresh key. `more`: addresses and names that it also answers to. */
+  async server(nowMs: number, lifetimeMs: number, more: readonly string[] = []): Promise<KeyedCertificate> {
     const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
-    const names = new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: SERVER_NAME }]);
+    const names = new x509.SubjectAlternativeNameExtension(
+      [SERVER_NAME, ...more].map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value })),
+    );
     const pem = await this.#sign(keys.publicKey, newSerial(), SERVER_NAME, SERVER_AUTH, names, nowMs, lifetimeMs);
     return { certificatePem: pem, keyPem: await exportKey(keys.privateKey) };
   }

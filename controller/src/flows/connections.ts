@@ -6,10 +6,10 @@ import { Direction, EventKind, Reason } from '@ringfence/proto/gen/ringfence/v1/
 import type { ConnectionEnd } from '../policy/connection.js';
 import type { RecordedConnection } from '../policy/simulate.js';
 import type { FlowBlock, FlowEndInfo } from './block.js';
-import type { FlowArchive } from './store/archive.js';
+import type { FlowArchive, ResolvedFilter } from './store/archive.js';
 
 /** What policy decided; failsafe, loopback and the like come before policy. */
-const DECIDED: ReadonlySet<number> = new Set([
+export const DECIDED: ReadonlySet<number> = new Set([
   Reason.REASON_RULE_ALLOW,
   Reason.REASON_RULE_DENY,
   Reason.REASON_IMPLICIT_DENY,
@@ -39,7 +39,7 @@ export async function knownConnections(archive: FlowArchive, sinceMs: number, ma
   const tuples = new Map<string, { protocol: number; port: number }>();
   let truncated = false;
   let undecided = 0;
-  const { oldestUs, all } = await eachRecord(archive, sinceMs, (block, i) => {
+  const { oldestUs, all } = await eachRecord(archive, sinceFilter(sinceMs), (block, i) => {
     const lastUs = block.lastSeenUs[i] ?? 0;
     if (!DECIDED.has(block.reason[i] ?? 0)) {
       undecided += 1;
@@ -82,7 +82,7 @@ export async function ruleHits(
 ): Promise<{ readonly hits: ReadonlyMap<number, number>; readonly records: number; readonly knownSinceMs: number }> {
   const hits = new Map<number, number>();
   let records = 0;
-  const { oldestUs } = await eachRecord(archive, sinceMs, (block, i) => {
+  const { oldestUs } = await eachRecord(archive, sinceFilter(sinceMs), (block, i) => {
     records += 1;
     const rule = block.rule[i] ?? 0;
     if (rule !== 0) hits.set(rule, (hits.get(rule) ?? 0) + Math.max(1, timesOf(block, i)));
@@ -90,15 +90,22 @@ export async function ruleHits(
   return { hits, records, knownSinceMs: Math.floor(oldestUs / 1000) };
 }
 
-/** Calls back for every record since then, in order of arrival. Gives the earliest packet, microseconds (0: no record). */
-async function eachRecord(
+function sinceFilter(sinceMs: number): ResolvedFilter {
+  return sinceMs > 0 ? FlowFilter.fromPartial({ sinceUs: BigInt(sinceMs) * 1000n }) : undefined;
+}
+
+/**
+ * Calls back for every record that matches, the newest `max` of them, in order of arrival. Gives the earliest packet, microseconds (0: no
+ * record), and whether that was all.
+ */
+export async function eachRecord(
   archive: FlowArchive,
-  sinceMs: number,
+  filter: ResolvedFilter,
   visit: (block: FlowBlock, index: number) => void,
+  max = RECORDS_MAX,
 ): Promise<{ readonly oldestUs: number; readonly all: boolean }> {
-  const filter = sinceMs > 0 ? FlowFilter.fromPartial({ sinceUs: BigInt(sinceMs) * 1000n }) : undefined;
   let oldestUs = 0;
-  let afterId = await archive.startOfNewest(filter, RECORDS_MAX);
+  let afterId = await archive.startOfNewest(filter, max);
   let read = 0;
   for (;;) {
     const page = await archive.page({ filter, afterId, limit: PAGE_RECORDS });
@@ -108,7 +115,7 @@ async function eachRecord(
       visit(block, index);
     }
     read += page.records.length;
-    if (!page.more) return { oldestUs, all: read < RECORDS_MAX };
+    if (!page.more) return { oldestUs, all: read < max };
     afterId = page.lastId;
   }
 }
@@ -120,7 +127,8 @@ function timesOf(block: FlowBlock, index: number): number {
   return kind === EventKind.EVENT_KIND_NEW ? 1 : 0;
 }
 
-function endOf(
+/** An end as policy knows it, and a key that equal ends share. */
+export function endOf(
   block: FlowBlock,
   i: number,
   side: 'local' | 'remote',

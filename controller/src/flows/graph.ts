@@ -1,6 +1,7 @@
 // A graph of traffic from grouped sums: nodes are groups of ends, edges go from who called to who was called.
 import {
   FlowGraph,
+  type FlowGraphDecision,
   type FlowGraphEdge,
   type FlowGraphService,
   FlowGraphSums,
@@ -15,9 +16,14 @@ export interface GraphShape {
   readonly minDurationUs: bigint;
   /** Edges at most. */
   readonly limit: number;
+  /** Id of a rule by its number; empty when it is not known. */
+  readonly ruleId: (number: number) => string;
 }
 
 const PROCESSES_MAX = 64;
+const DECISIONS_MAX = 16;
+/** Answers about more edges than this leave decisions out. */
+const DECIDED_EDGES_MAX = 200;
 const RANK = [Verdict.VERDICT_ALLOWED, Verdict.VERDICT_WOULD_BLOCK, Verdict.VERDICT_BLOCKED];
 
 type Sums = { -readonly [K in keyof FlowGraphSums]: FlowGraphSums[K] };
@@ -32,6 +38,8 @@ interface Views {
   readonly processes: Set<string>;
   /** By direction. */
   readonly sides: Map<number, Sums>;
+  /** Attempts by direction, reason and rule. */
+  readonly decisions: Map<string, { direction: number; reason: number; rule: number; count: number }>;
 }
 
 export function buildGraph(rows: readonly GraphRow[], shape: GraphShape): FlowGraph {
@@ -47,8 +55,9 @@ export function buildGraph(rows: readonly GraphRow[], shape: GraphShape): FlowGr
     }
     addRow(pair.services, row);
   }
+  const decided = pairs.size <= DECIDED_EDGES_MAX;
   const all = [...pairs.values()].map(({ source, destination, services }) => {
-    const list = [...services.values()].map(serviceOf).sort(byBytes);
+    const list = [...services.values()].map((views) => serviceOf(views, decided, shape)).sort(byBytes);
     const sums = list.reduce<Sums>((sum, service) => add(sum, service.sums), FlowGraphSums.fromPartial({}));
     return { source, destination, services: list, sums, verdict: worst(list) };
   });
@@ -82,7 +91,7 @@ function addRow(services: Map<string, Views>, row: GraphRow): void {
   let views = services.get(key);
   if (views === undefined) {
     const { protocol, servicePort: port, verdict } = row;
-    views = { protocol, port, verdict, processes: new Set(), sides: new Map() };
+    views = { protocol, port, verdict, processes: new Set(), sides: new Map(), decisions: new Map() };
     services.set(key, views);
   }
   if (row.process !== '') views.processes.add(row.process);
@@ -97,14 +106,34 @@ function addRow(services: Map<string, Views>, row: GraphRow): void {
     firstSeenUs: whole(row.firstSeenUs),
     lastSeenUs: whole(row.lastSeenUs),
   });
+  const decisionKey = `${row.direction} ${row.reason} ${row.rule}`;
+  const decision = views.decisions.get(decisionKey);
+  const { direction, reason, rule } = row;
+  if (decision === undefined) views.decisions.set(decisionKey, { direction, reason, rule, count: row.attempts });
+  else decision.count += row.attempts;
   const before = views.sides.get(row.direction);
   views.sides.set(row.direction, before === undefined ? sums : add(before, sums));
 }
 
 /** Both ends may have reported the same connections: the fuller view of each number counts, not the sum. */
-function serviceOf({ protocol, port, verdict, processes, sides }: Views): Service {
+function serviceOf(views: Views, decided: boolean, { ruleId }: GraphShape): Service {
+  const { protocol, port, verdict, processes, sides } = views;
   const sums = [...sides.values()].reduce((a, b) => combine(a, b, larger));
-  return { protocol, port, verdict, processes: [...processes].sort().slice(0, PROCESSES_MAX), sums };
+  const decisions = decided ? decisionsOf(views, ruleId) : [];
+  return { protocol, port, verdict, processes: [...processes].sort().slice(0, PROCESSES_MAX), sums, decisions };
+}
+
+function decisionsOf({ decisions }: Views, ruleId: GraphShape['ruleId']): FlowGraphDecision[] {
+  return [...decisions.values()]
+    .sort((a, b) => b.count - a.count || a.direction - b.direction || a.rule - b.rule)
+    .slice(0, DECISIONS_MAX)
+    .map(({ direction, reason, rule, count }) => ({
+      direction,
+      reason,
+      rule,
+      ruleId: rule === 0 ? '' : ruleId(rule),
+      count: whole(count),
+    }));
 }
 
 function add(a: FlowGraphSums, b: FlowGraphSums): Sums {

@@ -252,6 +252,28 @@ const quarantine = z.object({
   createdMs: time,
 });
 
+/** Who asked for a link to the web page, by his certificate. */
+const webOperator = { operator: z.string().min(1), serial: z.string(), notAfterMs: time };
+
+/** A one-time link that signs a browser in; key is its id. Goes when it is used. */
+const webLink = z.object({
+  id: z.string(),
+  /** SHA-256 of the secret, hex. */
+  secretHash: z.string().regex(/^[0-9a-f]{64}$/),
+  ...webOperator,
+  expiresMs: time,
+});
+
+/** A signed-in browser; key and id are SHA-256 of the secret in its cookie, hex. */
+const webSession = z.object({
+  id: z.string().regex(/^[0-9a-f]{64}$/),
+  ...webOperator,
+  address: z.string(),
+  userAgent: z.string(),
+  createdMs: time,
+  expiresMs: time,
+});
+
 /** Every kind of record and its schema. */
 export const SCHEMAS = {
   system,
@@ -274,6 +296,8 @@ export const SCHEMAS = {
   pairingKey,
   pairing,
   quarantine,
+  webLink,
+  webSession,
 };
 
 /** Key of the one record of kind spaces. */

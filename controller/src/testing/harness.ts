@@ -25,7 +25,8 @@ export class Harness {
     const free = ['sync', 'admin', 'enroll'].flatMap((name) => [`--listen-${name}`, '127.0.0.1:0']);
     // On disk only where a test asks for it: most start many controllers.
     const store = args.some((arg) => arg.startsWith('--flow-store')) ? [] : ['--flow-store', 'off'];
-    this.config = readConfig(['--state-dir', this.stateDir, ...free, ...store, ...args], {});
+    const web = args.includes('--listen-web') ? [] : ['--listen-web', 'off'];
+    this.config = readConfig(['--state-dir', this.stateDir, ...free, ...store, ...web, ...args], {});
   }
 
   static async start(args: readonly string[] = []): Promise<Harness> {

@@ -66,6 +66,9 @@ export interface GraphRow {
   readonly protocol: number;
   readonly servicePort: number;
   readonly verdict: number;
+  readonly reason: number;
+  /** Number of the deciding rule, 0 for none. */
+  readonly rule: number;
   readonly process: string;
   readonly bytesForward: number;
   readonly bytesBack: number;
@@ -84,8 +87,26 @@ export interface GraphRow {
 
 export interface GraphRequest {
   readonly filter: ResolvedFilter;
-  /** Label dimensions; "workload" and "host" name the end's own. */
+  /** Label dimensions; "workload" and "host" name the end's own, "process" the one at the end that reported. */
   readonly groupBy: readonly string[];
+}
+
+export interface TimelineRequest {
+  /** Its times bound nothing here: only records in the steps count, by their last packet. */
+  readonly filter: ResolvedFilter;
+  /** Begin of the first step, Unix microseconds. */
+  readonly fromUs: number;
+  readonly stepUs: number;
+  readonly steps: number;
+}
+
+/** Records of one verdict in one step. */
+export interface TimelineRow {
+  /** From 0. */
+  readonly step: number;
+  readonly verdict: number;
+  readonly attempts: number;
+  readonly bytes: number;
 }
 
 export interface ArchiveStatus {
@@ -123,6 +144,10 @@ export interface FlowArchive {
   /** The id after which the newest `limit` matching records begin. */
   startOfNewest(filter: ResolvedFilter, limit: number): Promise<number>;
   graph(request: GraphRequest): Promise<readonly GraphRow[]>;
+  /** Steps without any record are missing. */
+  timeline(request: TimelineRequest): Promise<readonly TimelineRow[]>;
+  /** First packet of the oldest record, Unix microseconds; 0: there is none. */
+  oldestUs(): Promise<number>;
   status(): ArchiveStatus;
   /** Writes a copy that can be opened instead of the original. Rejects when it cannot. */
   backup(file: string): Promise<void>;
@@ -135,7 +160,17 @@ export function groupKey(info: FlowEndInfo, groupBy: readonly string[]): string 
     groupBy.map((dimension) => {
       if (dimension === 'workload') return info.workloadId || null;
       if (dimension === 'host') return info.hostId || null;
+      if (dimension === 'process') return null;
       return info.labels[dimension] ?? null;
     }),
   );
+}
+
+/** The key of the end that reported, with its process: groupKey leaves its place empty. */
+export function withProcess(key: string, groupBy: readonly string[], process: string): string {
+  const at = groupBy.indexOf('process');
+  if (at < 0 || process === '') return key;
+  const values = JSON.parse(key) as (string | null)[];
+  values[at] = process;
+  return JSON.stringify(values);
 }

@@ -4,7 +4,15 @@
 // counters): after a crash a batch is there with its mark or not at all, so that it is taken exactly once.
 import { rmSync } from 'node:fs';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import type { ArchiveStatus, GraphRequest, GraphRow, PageRequest, ResolvedFilter } from './archive.js';
+import type {
+  ArchiveStatus,
+  GraphRequest,
+  GraphRow,
+  PageRequest,
+  ResolvedFilter,
+  TimelineRequest,
+  TimelineRow,
+} from './archive.js';
 import { DICTIONARY_DDL, Dictionary } from './dictionary.js';
 import { graphOf } from './graph-sql.js';
 import { Marks } from './marks.js';
@@ -22,6 +30,7 @@ import {
 } from './partitions.js';
 import { readPage } from './reader.js';
 import { sqlCondition, timeCondition } from './sql-filter.js';
+import { timelineOf } from './timeline-sql.js';
 import { appendRows, type NumberedBatch } from './writer.js';
 
 /** Ids of a new process start on a multiple of this: an id that was shown but never stored is not given again. */
@@ -122,6 +131,16 @@ export class FlowDatabase {
 
   async graph(request: GraphRequest): Promise<GraphRow[]> {
     return graphOf(this.#open(), this.#parts, request, this.#dictionary, await this.#rolledDays());
+  }
+
+  async timeline(request: TimelineRequest): Promise<TimelineRow[]> {
+    return timelineOf(this.#open(), this.#parts, request, this.#dictionary, await this.#rolledDays());
+  }
+
+  /** First packet of the oldest record that is kept; 0: none. */
+  oldestUs(): number {
+    const kept = this.#parts.filter(({ rows }) => rows > 0);
+    return kept.reduce((oldest, { minFirstUs }) => (oldest === 0 ? minFirstUs : Math.min(oldest, minFirstUs)), 0);
   }
 
   /** A copy of the whole store that opens like the original. */

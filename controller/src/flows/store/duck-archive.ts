@@ -15,6 +15,8 @@ import type {
   PageRequest,
   ResolvedFilter,
   RunMark,
+  TimelineRequest,
+  TimelineRow,
 } from './archive.js';
 import { AS_SENT, splitAddresses } from './columns.js';
 import { LOSS_COUNTERS } from './marks.js';
@@ -129,6 +131,16 @@ export class DuckArchive implements FlowArchive {
   async graph(request: GraphRequest): Promise<readonly GraphRow[]> {
     const answer = await this.#ask((call) => ({ type: 'graph', call, request }));
     return answer.type === 'graph' ? answer.rows : [];
+  }
+
+  async timeline(request: TimelineRequest): Promise<readonly TimelineRow[]> {
+    const answer = await this.#ask((call) => ({ type: 'timeline', call, request }));
+    return answer.type === 'timeline' ? answer.rows : [];
+  }
+
+  async oldestUs(): Promise<number> {
+    const answer = await this.#ask((call) => ({ type: 'oldest', call }));
+    return answer.type === 'oldest' ? answer.oldestUs : 0;
   }
 
   status(): ArchiveStatus {

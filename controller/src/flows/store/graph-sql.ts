@@ -1,12 +1,12 @@
 // Traffic between groups of ends: from rollups where an hour lies inside the asked time as a whole, else from its records.
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import { type GraphRequest, type GraphRow, groupKey } from './archive.js';
+import { type GraphRequest, type GraphRow, groupKey, withProcess } from './archive.js';
 import type { Dictionary } from './dictionary.js';
 import { HOUR_MS, type Partition, recordTable, SUMS_OF_RECORDS, SUMS_OF_ROLLUPS } from './partitions.js';
 import { RAW_ONLY, sqlCondition, timeCondition } from './sql-filter.js';
 
-const KEYS = 'direction, protocol, service_port, verdict, process';
+const KEYS = 'direction, protocol, service_port, verdict, reason, rule, process';
 
 /** `days` are those of which rollups exist. Hours whose records have left count by rollups when they overlap the asked time. */
 export async function graphOf(
@@ -48,12 +48,13 @@ export async function graphOf(
   const sql = `SELECT ${groups(dictionary)}, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${sources.join(' UNION ALL ')}) GROUP BY ALL`;
   const rows = (await connection.runAndReadAll(sql)).getRows();
   return rows.map((row): GraphRow => {
-    const [gl = 0, gr = 0, direction = 0, protocol = 0, servicePort = 0, verdict = 0, process = 0, ...sums] =
-      row.map(Number);
+    const [gl = 0, gr = 0, direction = 0, protocol = 0, servicePort = 0, ...others] = row.map(Number);
+    const [verdict = 0, reason = 0, rule = 0, processRef = 0, ...sums] = others;
+    const process = dictionary.stringAt(processRef);
     const inbound = direction === Direction.DIRECTION_INBOUND;
     const [bytesIn = 0, bytesOut = 0, packetsIn = 0, packetsOut = 0, records = 0, attempts = 0, ...rest] = sums;
     const [connections = 0, durationUs = 0, firstSeenUs = 0, lastSeenUs = 0] = rest;
-    const [local, remote] = [keys[gl] ?? '', keys[gr] ?? ''];
+    const [local, remote] = [withProcess(keys[gl] ?? '', groupBy, process), keys[gr] ?? ''];
     return {
       source: inbound ? remote : local,
       destination: inbound ? local : remote,
@@ -61,7 +62,9 @@ export async function graphOf(
       protocol,
       servicePort,
       verdict,
-      process: dictionary.stringAt(process),
+      reason,
+      rule,
+      process,
       bytesForward: inbound ? bytesIn : bytesOut,
       bytesBack: inbound ? bytesOut : bytesIn,
       packetsForward: inbound ? packetsIn : packetsOut,

@@ -14,6 +14,9 @@ import {
   groupKey,
   type PageRequest,
   type ResolvedFilter,
+  type TimelineRequest,
+  type TimelineRow,
+  withProcess,
 } from './archive.js';
 
 export class MemoryArchive implements FlowArchive {
@@ -66,20 +69,22 @@ export class MemoryArchive implements FlowArchive {
       Number.MAX_SAFE_INTEGER,
     )) {
       const at = (column: ArrayLike<number>) => column[index] ?? 0;
-      const local = group(block.ends[at(block.local)] ?? UNKNOWN_END);
+      const process = block.strings[at(block.process)] ?? '';
+      const local = withProcess(group(block.ends[at(block.local)] ?? UNKNOWN_END), groupBy, process);
       const remote = group(block.ends[at(block.remote)] ?? UNKNOWN_END);
       const outbound = opener(block, index) === 'local';
       const [source, destination] = outbound ? [local, remote] : [remote, local];
-      const numbers = [block.direction, block.protocol, block.servicePort, block.verdict].map(at);
-      const [direction = 0, protocol = 0, servicePort = 0, verdict = 0] = numbers;
-      const process = block.strings[at(block.process)] ?? '';
+      const { direction: way, protocol: proto, servicePort: port } = block;
+      const numbers = [way, proto, port, block.verdict, block.reason, block.rule].map(at);
+      const [direction = 0, protocol = 0, servicePort = 0, verdict = 0, reason = 0, rule = 0] = numbers;
       const key = JSON.stringify([source, destination, ...numbers, process]);
       const [firstSeenUs, lastSeenUs] = [at(block.firstSeenUs), at(block.lastSeenUs)];
       let row = rows.get(key);
       if (row === undefined) {
         const sums = { bytesForward: 0, bytesBack: 0, packetsForward: 0, packetsBack: 0, records: 0, attempts: 0 };
         const times = { connections: 0, durationUs: 0, firstSeenUs, lastSeenUs };
-        row = { source, destination, direction, protocol, servicePort, verdict, process, ...sums, ...times };
+        const names = { source, destination, direction, protocol, servicePort, verdict, reason, rule, process };
+        row = { ...names, ...sums, ...times };
         rows.set(key, row);
       }
       const [forward, back] = outbound ? (['Out', 'In'] as const) : (['In', 'Out'] as const);
@@ -96,6 +101,32 @@ export class MemoryArchive implements FlowArchive {
       row.lastSeenUs = Math.max(row.lastSeenUs, lastSeenUs);
     }
     return [...rows.values()];
+  }
+
+  async timeline({ filter, fromUs, stepUs, steps }: TimelineRequest): Promise<TimelineRow[]> {
+    const rows = new Map<string, { -readonly [K in keyof TimelineRow]: TimelineRow[K] }>();
+    const matches = flowPredicate(filter, RESOLVED_NAMES);
+    for (const { block, index } of this.#history.newest(matches, Number.MAX_SAFE_INTEGER)) {
+      const at = (column: ArrayLike<number>) => column[index] ?? 0;
+      const step = Math.floor((at(block.lastSeenUs) - fromUs) / stepUs);
+      if (step < 0 || step >= steps) continue;
+      const verdict = at(block.verdict);
+      const key = `${step} ${verdict}`;
+      const row = rows.get(key) ?? { step, verdict, attempts: 0, bytes: 0 };
+      row.attempts += at(block.attempts);
+      row.bytes += at(block.bytesIn) + at(block.bytesOut);
+      rows.set(key, row);
+    }
+    return [...rows.values()];
+  }
+
+  async oldestUs(): Promise<number> {
+    let oldest = 0;
+    for (const { block, index } of this.#history.newest(() => true, Number.MAX_SAFE_INTEGER)) {
+      const first = block.firstSeenUs[index] ?? 0;
+      if (oldest === 0 || first < oldest) oldest = first;
+    }
+    return oldest;
   }
 
   status(): ArchiveStatus {

@@ -1,6 +1,15 @@
 // What the main thread and the store's worker say to each other. Answers come in the order of the requests.
 import type { FlowEndInfo } from '../block.js';
-import type { ArchiveStatus, GraphRequest, GraphRow, PageRequest, ResolvedFilter, RunMark } from './archive.js';
+import type {
+  ArchiveStatus,
+  GraphRequest,
+  GraphRow,
+  PageRequest,
+  ResolvedFilter,
+  RunMark,
+  TimelineRequest,
+  TimelineRow,
+} from './archive.js';
 
 export interface StoreSettings {
   readonly file: string;
@@ -39,6 +48,8 @@ export type StoreRequest =
   | { readonly type: 'page'; readonly call: number; readonly request: PageRequest }
   | { readonly type: 'start'; readonly call: number; readonly filter: ResolvedFilter; readonly limit: number }
   | { readonly type: 'graph'; readonly call: number; readonly request: GraphRequest }
+  | { readonly type: 'timeline'; readonly call: number; readonly request: TimelineRequest }
+  | { readonly type: 'oldest'; readonly call: number }
   | { readonly type: 'backup'; readonly call: number; readonly file: string }
   /** Once an hour or so: retention and rollups also without traffic. */
   | { readonly type: 'tick'; readonly nowMs: number }
@@ -67,5 +78,7 @@ export type StoreAnswer =
   | { readonly type: 'page'; readonly call: number; readonly page: PageColumns }
   | { readonly type: 'start'; readonly call: number; readonly afterId: number }
   | { readonly type: 'graph'; readonly call: number; readonly rows: readonly GraphRow[] }
+  | { readonly type: 'timeline'; readonly call: number; readonly rows: readonly TimelineRow[] }
+  | { readonly type: 'oldest'; readonly call: number; readonly oldestUs: number }
   | { readonly type: 'done'; readonly call: number }
   | { readonly type: 'failed'; readonly call: number; readonly message: string };

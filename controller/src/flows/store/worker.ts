@@ -63,6 +63,10 @@ async function read(request: Exclude<StoreRequest, { type: 'append' | 'tick' | '
       return { type: 'start', call, afterId: await database.startOfNewest(request.filter, request.limit) };
     case 'graph':
       return { type: 'graph', call, rows: await database.graph(request.request) };
+    case 'timeline':
+      return { type: 'timeline', call, rows: await database.timeline(request.request) };
+    case 'oldest':
+      return { type: 'oldest', call, oldestUs: database.oldestUs() };
     case 'backup':
       await database.backup(request.file);
       return { type: 'done', call };

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { LabelSelector, PortRange } from "./admin_common.js";
+import { PolicyRef } from "./admin_policy.js";
 import {
   Direction,
   directionToJSON,
@@ -172,7 +173,10 @@ export interface FlowGraphRequest {
   filter:
     | FlowFilter
     | undefined;
-  /** Dimensions by which ends are grouped; "workload" and "host" stand for the end's own. None: everything is one node. */
+  /**
+   * Dimensions by which ends are grouped; "workload" and "host" stand for the end's own, "process" for the one at the end that reported
+   * (the other end has none; ask for one direction to have each connection once). None: everything is one node.
+   */
   groupBy: string[];
   /** Edges with fewer bytes, both ways, are left out. */
   minBytes: bigint;
@@ -182,6 +186,18 @@ export interface FlowGraphRequest {
   minDurationUs: bigint;
   /** Edges at most, those with most bytes; 0 means 1000, 20000 at most. */
   limit: number;
+  /** Verdicts as another policy would give them; not set: as they were. */
+  judge: FlowJudge | undefined;
+}
+
+/** Judges recorded connections by a policy. Only records that policy decided are judged and shown; the newest ones when there are too many. */
+export interface FlowJudge {
+  /** Which policy; the draft when not set. */
+  policy:
+    | PolicyRef
+    | undefined;
+  /** As if every workload were enforced, instead of by the modes of that policy. */
+  asEnforced: boolean;
 }
 
 /** Nodes and directed edges. */
@@ -194,6 +210,8 @@ export interface FlowGraph {
   edgesLeftOut: number;
   /** Records that the graph is made of, left out edges included. */
   records: bigint;
+  /** What to know about the answer, one sentence each. */
+  notes: string[];
 }
 
 /** One group of ends. */
@@ -231,7 +249,25 @@ export interface FlowGraphService {
   /** Names of processes at reporting ends, sorted; 64 at most. */
   processes: string[];
   /** Volume, frequency, duration. */
-  sums: FlowGraphSums | undefined;
+  sums:
+    | FlowGraphSums
+    | undefined;
+  /** What decided, most attempts first; 16 at most. Empty in answers about many edges (more than 200). */
+  decisions: FlowGraphDecision[];
+}
+
+/** What decided connections of one service. */
+export interface FlowGraphDecision {
+  /** Why. */
+  reason: Reason;
+  /** Number of the deciding rule, 0 for none. */
+  rule: number;
+  /** Its id as written. */
+  ruleId: string;
+  /** Attempts that it decided, as the end that saw more of them counts. */
+  count: bigint;
+  /** Which end decided: inbound (the one that was called) or outbound. */
+  direction: Direction;
 }
 
 /** Volume, frequency, duration. A connection that both ends reported counts once. */
@@ -254,6 +290,40 @@ export interface FlowGraphSums {
   firstSeenUs: bigint;
   /** Last packet, Unix microseconds. */
   lastSeenUs: bigint;
+}
+
+/** Asks for a timeline. */
+export interface FlowTimelineRequest {
+  /** Which records; since_us and until_us bound the timeline. Without since_us it begins at the oldest record that is kept. */
+  filter:
+    | FlowFilter
+    | undefined;
+  /** Steps wanted; 0 means 60, 500 at most. Steps are at least one second long; over long times whole hours. */
+  steps: number;
+}
+
+/** A timeline. Records count in the step in which their last packet was. */
+export interface FlowTimeline {
+  /** Where the first step begins, Unix microseconds. */
+  fromUs: bigint;
+  /** Length of a step. */
+  stepUs: bigint;
+  /** Steps without gaps, oldest first. */
+  steps: FlowTimelineStep[];
+  /** First packet of the oldest record that is kept, whatever the filter says, Unix microseconds; 0: no record. */
+  oldestUs: bigint;
+}
+
+/** What happened in one step: attempts by verdict, and bytes. Connections that both ends reported count twice. */
+export interface FlowTimelineStep {
+  /** Let through. */
+  allowed: bigint;
+  /** Let through, though policy forbids it. */
+  wouldBlock: bigint;
+  /** Blocked. */
+  blocked: bigint;
+  /** Both ways. */
+  bytes: bigint;
 }
 
 /** Asks for a copy. */
@@ -1354,7 +1424,7 @@ export const FlowsSynced: MessageFns<FlowsSynced> = {
 };
 
 function createBaseFlowGraphRequest(): FlowGraphRequest {
-  return { filter: undefined, groupBy: [], minBytes: 0n, minCount: 0n, minDurationUs: 0n, limit: 0 };
+  return { filter: undefined, groupBy: [], minBytes: 0n, minCount: 0n, minDurationUs: 0n, limit: 0, judge: undefined };
 }
 
 export const FlowGraphRequest: MessageFns<FlowGraphRequest> = {
@@ -1385,6 +1455,9 @@ export const FlowGraphRequest: MessageFns<FlowGraphRequest> = {
     }
     if (message.limit !== 0) {
       writer.uint32(48).uint32(message.limit);
+    }
+    if (message.judge !== undefined) {
+      FlowJudge.encode(message.judge, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1450,6 +1523,14 @@ export const FlowGraphRequest: MessageFns<FlowGraphRequest> = {
             message.limit = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.judge = FlowJudge.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1482,6 +1563,9 @@ export const FlowGraphRequest: MessageFns<FlowGraphRequest> = {
     if (message.limit !== 0) {
       obj.limit = Math.round(message.limit);
     }
+    if (message.judge !== undefined) {
+      obj.judge = FlowJudge.toJSON(message.judge);
+    }
     return obj;
   },
 
@@ -1500,12 +1584,95 @@ export const FlowGraphRequest: MessageFns<FlowGraphRequest> = {
       ? BigInt(object.minDurationUs)
       : 0n;
     message.limit = object.limit ?? 0;
+    message.judge = (object.judge !== undefined && object.judge !== null)
+      ? FlowJudge.fromPartial(object.judge)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseFlowJudge(): FlowJudge {
+  return { policy: undefined, asEnforced: false };
+}
+
+export const FlowJudge: MessageFns<FlowJudge> = {
+  encode(message: FlowJudge, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      PolicyRef.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    if (message.asEnforced !== false) {
+      writer.uint32(16).bool(message.asEnforced);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowJudge {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowJudge();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = PolicyRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.asEnforced = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowJudge): unknown {
+    const obj: any = {};
+    if (message.policy !== undefined) {
+      obj.policy = PolicyRef.toJSON(message.policy);
+    }
+    if (message.asEnforced !== false) {
+      obj.asEnforced = message.asEnforced;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowJudge>): FlowJudge {
+    return FlowJudge.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowJudge>): FlowJudge {
+    const message = createBaseFlowJudge();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? PolicyRef.fromPartial(object.policy)
+      : undefined;
+    message.asEnforced = object.asEnforced ?? false;
     return message;
   },
 };
 
 function createBaseFlowGraph(): FlowGraph {
-  return { nodes: [], edges: [], edgesLeftOut: 0, records: 0n };
+  return { nodes: [], edges: [], edgesLeftOut: 0, records: 0n, notes: [] };
 }
 
 export const FlowGraph: MessageFns<FlowGraph> = {
@@ -1524,6 +1691,9 @@ export const FlowGraph: MessageFns<FlowGraph> = {
         throw new globalThis.Error("value provided for field message.records of type uint64 too large");
       }
       writer.uint32(32).uint64(message.records);
+    }
+    for (const v of message.notes) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1573,6 +1743,14 @@ export const FlowGraph: MessageFns<FlowGraph> = {
             message.records = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.notes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1599,6 +1777,9 @@ export const FlowGraph: MessageFns<FlowGraph> = {
     if (message.records !== 0n) {
       obj.records = message.records.toString();
     }
+    if (message.notes?.length) {
+      obj.notes = message.notes;
+    }
     return obj;
   },
 
@@ -1611,6 +1792,7 @@ export const FlowGraph: MessageFns<FlowGraph> = {
     message.edges = object.edges?.map((e) => FlowGraphEdge.fromPartial(e)) || [];
     message.edgesLeftOut = object.edgesLeftOut ?? 0;
     message.records = (object.records !== undefined && object.records !== null) ? BigInt(object.records) : 0n;
+    message.notes = object.notes?.map((e) => e) || [];
     return message;
   },
 };
@@ -1819,7 +2001,7 @@ export const FlowGraphEdge: MessageFns<FlowGraphEdge> = {
 };
 
 function createBaseFlowGraphService(): FlowGraphService {
-  return { protocol: 0, port: 0, verdict: 0, processes: [], sums: undefined };
+  return { protocol: 0, port: 0, verdict: 0, processes: [], sums: undefined, decisions: [] };
 }
 
 export const FlowGraphService: MessageFns<FlowGraphService> = {
@@ -1838,6 +2020,9 @@ export const FlowGraphService: MessageFns<FlowGraphService> = {
     }
     if (message.sums !== undefined) {
       FlowGraphSums.encode(message.sums, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.decisions) {
+      FlowGraphDecision.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1895,6 +2080,14 @@ export const FlowGraphService: MessageFns<FlowGraphService> = {
             message.sums = FlowGraphSums.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.decisions.push(FlowGraphDecision.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1924,6 +2117,9 @@ export const FlowGraphService: MessageFns<FlowGraphService> = {
     if (message.sums !== undefined) {
       obj.sums = FlowGraphSums.toJSON(message.sums);
     }
+    if (message.decisions?.length) {
+      obj.decisions = message.decisions.map((e) => FlowGraphDecision.toJSON(e));
+    }
     return obj;
   },
 
@@ -1939,6 +2135,133 @@ export const FlowGraphService: MessageFns<FlowGraphService> = {
     message.sums = (object.sums !== undefined && object.sums !== null)
       ? FlowGraphSums.fromPartial(object.sums)
       : undefined;
+    message.decisions = object.decisions?.map((e) => FlowGraphDecision.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowGraphDecision(): FlowGraphDecision {
+  return { reason: 0, rule: 0, ruleId: "", count: 0n, direction: 0 };
+}
+
+export const FlowGraphDecision: MessageFns<FlowGraphDecision> = {
+  encode(message: FlowGraphDecision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== 0) {
+      writer.uint32(8).int32(message.reason);
+    }
+    if (message.rule !== 0) {
+      writer.uint32(16).uint32(message.rule);
+    }
+    if (message.ruleId !== "") {
+      writer.uint32(26).string(message.ruleId);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.count);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(40).int32(message.direction);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowGraphDecision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowGraphDecision();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rule = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.direction = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowGraphDecision): unknown {
+    const obj: any = {};
+    if (message.reason !== 0) {
+      obj.reason = reasonToJSON(message.reason);
+    }
+    if (message.rule !== 0) {
+      obj.rule = Math.round(message.rule);
+    }
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.direction !== 0) {
+      obj.direction = directionToJSON(message.direction);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowGraphDecision>): FlowGraphDecision {
+    return FlowGraphDecision.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowGraphDecision>): FlowGraphDecision {
+    const message = createBaseFlowGraphDecision();
+    message.reason = object.reason ?? 0;
+    message.rule = object.rule ?? 0;
+    message.ruleId = object.ruleId ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.direction = object.direction ?? 0;
     return message;
   },
 };
@@ -2177,6 +2500,325 @@ export const FlowGraphSums: MessageFns<FlowGraphSums> = {
   },
 };
 
+function createBaseFlowTimelineRequest(): FlowTimelineRequest {
+  return { filter: undefined, steps: 0 };
+}
+
+export const FlowTimelineRequest: MessageFns<FlowTimelineRequest> = {
+  encode(message: FlowTimelineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      FlowFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    if (message.steps !== 0) {
+      writer.uint32(16).uint32(message.steps);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowTimelineRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowTimelineRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = FlowFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.steps = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowTimelineRequest): unknown {
+    const obj: any = {};
+    if (message.filter !== undefined) {
+      obj.filter = FlowFilter.toJSON(message.filter);
+    }
+    if (message.steps !== 0) {
+      obj.steps = Math.round(message.steps);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowTimelineRequest>): FlowTimelineRequest {
+    return FlowTimelineRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowTimelineRequest>): FlowTimelineRequest {
+    const message = createBaseFlowTimelineRequest();
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? FlowFilter.fromPartial(object.filter)
+      : undefined;
+    message.steps = object.steps ?? 0;
+    return message;
+  },
+};
+
+function createBaseFlowTimeline(): FlowTimeline {
+  return { fromUs: 0n, stepUs: 0n, steps: [], oldestUs: 0n };
+}
+
+export const FlowTimeline: MessageFns<FlowTimeline> = {
+  encode(message: FlowTimeline, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fromUs !== 0n) {
+      if (BigInt.asIntN(64, message.fromUs) !== message.fromUs) {
+        throw new globalThis.Error("value provided for field message.fromUs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.fromUs);
+    }
+    if (message.stepUs !== 0n) {
+      if (BigInt.asIntN(64, message.stepUs) !== message.stepUs) {
+        throw new globalThis.Error("value provided for field message.stepUs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.stepUs);
+    }
+    for (const v of message.steps) {
+      FlowTimelineStep.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.oldestUs !== 0n) {
+      if (BigInt.asIntN(64, message.oldestUs) !== message.oldestUs) {
+        throw new globalThis.Error("value provided for field message.oldestUs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.oldestUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowTimeline {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowTimeline();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.fromUs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.stepUs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.steps.push(FlowTimelineStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.oldestUs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowTimeline): unknown {
+    const obj: any = {};
+    if (message.fromUs !== 0n) {
+      obj.fromUs = message.fromUs.toString();
+    }
+    if (message.stepUs !== 0n) {
+      obj.stepUs = message.stepUs.toString();
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => FlowTimelineStep.toJSON(e));
+    }
+    if (message.oldestUs !== 0n) {
+      obj.oldestUs = message.oldestUs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowTimeline>): FlowTimeline {
+    return FlowTimeline.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowTimeline>): FlowTimeline {
+    const message = createBaseFlowTimeline();
+    message.fromUs = (object.fromUs !== undefined && object.fromUs !== null) ? BigInt(object.fromUs) : 0n;
+    message.stepUs = (object.stepUs !== undefined && object.stepUs !== null) ? BigInt(object.stepUs) : 0n;
+    message.steps = object.steps?.map((e) => FlowTimelineStep.fromPartial(e)) || [];
+    message.oldestUs = (object.oldestUs !== undefined && object.oldestUs !== null) ? BigInt(object.oldestUs) : 0n;
+    return message;
+  },
+};
+
+function createBaseFlowTimelineStep(): FlowTimelineStep {
+  return { allowed: 0n, wouldBlock: 0n, blocked: 0n, bytes: 0n };
+}
+
+export const FlowTimelineStep: MessageFns<FlowTimelineStep> = {
+  encode(message: FlowTimelineStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.allowed !== 0n) {
+      if (BigInt.asUintN(64, message.allowed) !== message.allowed) {
+        throw new globalThis.Error("value provided for field message.allowed of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.allowed);
+    }
+    if (message.wouldBlock !== 0n) {
+      if (BigInt.asUintN(64, message.wouldBlock) !== message.wouldBlock) {
+        throw new globalThis.Error("value provided for field message.wouldBlock of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.wouldBlock);
+    }
+    if (message.blocked !== 0n) {
+      if (BigInt.asUintN(64, message.blocked) !== message.blocked) {
+        throw new globalThis.Error("value provided for field message.blocked of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.blocked);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowTimelineStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowTimelineStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.allowed = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.wouldBlock = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.blocked = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowTimelineStep): unknown {
+    const obj: any = {};
+    if (message.allowed !== 0n) {
+      obj.allowed = message.allowed.toString();
+    }
+    if (message.wouldBlock !== 0n) {
+      obj.wouldBlock = message.wouldBlock.toString();
+    }
+    if (message.blocked !== 0n) {
+      obj.blocked = message.blocked.toString();
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowTimelineStep>): FlowTimelineStep {
+    return FlowTimelineStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowTimelineStep>): FlowTimelineStep {
+    const message = createBaseFlowTimelineStep();
+    message.allowed = (object.allowed !== undefined && object.allowed !== null) ? BigInt(object.allowed) : 0n;
+    message.wouldBlock = (object.wouldBlock !== undefined && object.wouldBlock !== null)
+      ? BigInt(object.wouldBlock)
+      : 0n;
+    message.blocked = (object.blocked !== undefined && object.blocked !== null) ? BigInt(object.blocked) : 0n;
+    message.bytes = (object.bytes !== undefined && object.bytes !== null) ? BigInt(object.bytes) : 0n;
+    return message;
+  },
+};
+
 function createBaseBackupFlowsRequest(): BackupFlowsRequest {
   return { file: "" };
 }
@@ -2339,6 +2981,16 @@ export const FlowsService = {
     responseSerialize: (value: FlowGraph): Buffer => Buffer.from(FlowGraph.encode(value).finish()),
     responseDeserialize: (value: Buffer): FlowGraph => FlowGraph.decode(value),
   },
+  /** How much of what happened when: what a timeline shows. */
+  timeline: {
+    path: "/ringfence.v1.Flows/Timeline" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FlowTimelineRequest): Buffer => Buffer.from(FlowTimelineRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FlowTimelineRequest => FlowTimelineRequest.decode(value),
+    responseSerialize: (value: FlowTimeline): Buffer => Buffer.from(FlowTimeline.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FlowTimeline => FlowTimeline.decode(value),
+  },
   /** Writes a copy of the flow store to a new file on the controller's machine. */
   backup: {
     path: "/ringfence.v1.Flows/Backup" as const,
@@ -2358,6 +3010,8 @@ export interface FlowsServer extends UntypedServiceImplementation {
   follow: handleServerStreamingCall<FollowFlowsRequest, FlowStreamMessage>;
   /** Traffic between groups of workloads. */
   graph: handleUnaryCall<FlowGraphRequest, FlowGraph>;
+  /** How much of what happened when: what a timeline shows. */
+  timeline: handleUnaryCall<FlowTimelineRequest, FlowTimeline>;
   /** Writes a copy of the flow store to a new file on the controller's machine. */
   backup: handleUnaryCall<BackupFlowsRequest, BackupFlowsResponse>;
 }
@@ -2392,6 +3046,22 @@ export interface FlowsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: FlowGraph) => void,
+  ): ClientUnaryCall;
+  /** How much of what happened when: what a timeline shows. */
+  timeline(
+    request: FlowTimelineRequest,
+    callback: (error: ServiceError | null, response: FlowTimeline) => void,
+  ): ClientUnaryCall;
+  timeline(
+    request: FlowTimelineRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FlowTimeline) => void,
+  ): ClientUnaryCall;
+  timeline(
+    request: FlowTimelineRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FlowTimeline) => void,
   ): ClientUnaryCall;
   /** Writes a copy of the flow store to a new file on the controller's machine. */
   backup(
