@@ -26,6 +26,12 @@ struct rf_abi {
 	struct rf_frag_key frag_key;
 	struct rf_frag frag;
 	struct rf_owner owner;
+	struct rf_tag_option tag_option;
+	struct rf_tags tags;
+	struct rf_tag_key tag_key;
+	struct rf_tag_seen_key tag_seen_key;
+	struct rf_tag_seen tag_seen;
+	struct rf_sender sender;
 	struct rf_state state;
 	struct rf_event event;
 	struct rf_lane_stats lane_stats;
@@ -43,6 +49,9 @@ struct rf_abi {
 	enum rf_constraint constraint;
 	enum rf_flow_flags flow_flags;
 	enum rf_event_flags event_flags;
+	enum rf_tag_bound tag_bound;
+	enum rf_tags_flags tags_flags;
+	enum rf_tag_count tag_count;
 	enum rf_lane lane;
 	enum rf_error error;
 };
@@ -55,5 +64,8 @@ const volatile __u32 rf_shared_max = RF_SHARED_MAX;
 const volatile __u32 rf_cgroup_levels = RF_CGROUP_LEVELS;
 const volatile __u32 rf_verdicts = RF_VERDICTS;
 const volatile __u32 rf_directions = RF_DIRECTIONS;
+const volatile __u32 rf_tag_kind = RF_TAG_KIND;
+const volatile __u32 rf_tag_exid = RF_TAG_EXID;
+const volatile __u32 rf_tag_key_slots = RF_TAG_KEYS;
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

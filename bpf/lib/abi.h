@@ -179,6 +179,7 @@ enum rf_flow_flags {
 	RF_FLOW_ENDED = 1 << 1,	 /* END (or the cut) was reported; the next opening packet starts a new flow */
 	RF_FLOW_SHARED = 1 << 2, /* the peer's address is shared */
 	RF_FLOW_MAPPED = 1 << 3, /* the peer was found through rf_nat */
+	RF_FLOW_TAGGED = 1 << 4, /* the peer's address is shared, and the tag in its SYN says who it is */
 };
 
 /*
@@ -263,6 +264,7 @@ enum rf_event_flags {
 	RF_EVENT_FROM_CONNECT = 1 << 2, /* a refused connect() or sendmsg(): no packet existed */
 	RF_EVENT_CUT = 1 << 3,		/* an open connection was cut: user space closes the local socket */
 	RF_EVENT_SWEPT = 1 << 4,	/* from the sweep, not from a ring: no sequence number */
+	RF_EVENT_TAGGED = 1 << 5,
 };
 
 /*
@@ -299,6 +301,91 @@ struct rf_event {
 	__u16 service_port_be;
 	__u16 attempts; /* denies folded into this one, 1 otherwise */
 	char comm[16];
+};
+
+/*
+ * The tag: a TCP option (RFC 6994, experimental) in a SYN that says which identity opens the connection, for hosts that
+ * see the sender under an address it shares with others. See lib/tag.h for what it is bound to, and for what a replay
+ * is. control: epoch % 8 in bits 7 to 5, kind in bit 4, slot % 16 in bits 3 to 0.
+ */
+struct rf_tag_option {
+	__u8 kind;     /* RF_TAG_KIND */
+	__u8 length;   /* 16 */
+	__u16 exid_be; /* RF_TAG_EXID */
+	__u32 identity_be;
+	__u8 mac[7]; /* the low 56 bits of the MAC, most significant byte first */
+	__u8 control;
+};
+
+#define RF_TAG_KIND 253
+#define RF_TAG_EXID 0x5246
+
+/* What a tag is bound to beside the sender's sequence number and the time. */
+enum rf_tag_bound {
+	RF_TAG_BOUND_ADDRESS = 0,  /* destination address and port, as both ends see them */
+	RF_TAG_BOUND_IDENTITY = 1, /* identity and port of the workload behind a destination that will be translated */
+};
+
+enum rf_tags_flags {
+	RF_TAGS_WRITE = 1 << 0,	   /* SYNs to known peers are given a tag */
+	RF_TAGS_ANYWHERE = 1 << 1, /* SYNs to unknown destinations too */
+	RF_TAGS_VERIFY = 1 << 2,   /* tags of peers behind shared addresses are read */
+};
+
+/* One entry (key 0), replaced as a whole; no entry: tags are off. Fleet time is the controller's, ns since 1970. */
+struct rf_tags {
+	__u64 clock_ns;	    /* fleet time minus CLOCK_BOOTTIME, modulo 2^64 */
+	__u64 next_from_ns; /* fleet time from which next_epoch is written instead of epoch */
+	__u32 epoch;	    /* 0: nothing can be written */
+	__u32 next_epoch;   /* 0: none yet */
+	__u32 flags;	    /* enum rf_tags_flags */
+	__u32 pad;
+};
+
+/* Key: epoch % RF_TAG_KEYS. */
+struct rf_tag_key {
+	__u64 key0; /* little-endian halves of 16 random bytes */
+	__u64 key1;
+	__u64 until_ns; /* fleet time from which tags of this epoch are refused; 0: no end */
+	__u32 epoch;
+	__u32 pad;
+};
+
+/* Tags taken lately, so that none is good for a second connection. */
+struct rf_tag_seen_key {
+	__u64 sealed; /* mac and control */
+	__u32 endpoint;
+	__u32 identity;
+};
+
+struct rf_tag_seen {
+	struct rf_addr remote;
+	__u16 remote_port_be;
+	__u16 pad;
+	__u32 pad2;
+};
+
+/* Whose SYN a connecting socket will send; in socket storage. */
+struct rf_sender {
+	__u64 endpoint_id; /* cgroup endpoint, RF_EP_SKIP ones (containers) included; 0: none */
+	__u32 armed;	   /* 1: the option callbacks were switched on for the handshake */
+	__u32 pad;
+};
+
+/* What became of tags; rf_tag_counts counts per CPU by this index. From ABSENT on at the receiver, for shared addresses
+ * only: each SYN there is one of these. */
+enum rf_tag_count {
+	RF_TAG_COUNT_WRITTEN = 0, /* retransmissions included */
+	RF_TAG_COUNT_NO_ROOM = 1, /* the SYN's options leave less than 16 bytes */
+	RF_TAG_COUNT_NO_KEY = 2,  /* the controller has not told a key yet */
+	RF_TAG_COUNT_VALID = 3,	  /* the identity decided alone */
+	RF_TAG_COUNT_ABSENT = 4,
+	RF_TAG_COUNT_INVALID = 5,    /* the MAC is not what it should be: forged, or translated where nobody told */
+	RF_TAG_COUNT_EXPIRED = 6,    /* from another time than now */
+	RF_TAG_COUNT_EPOCH = 7,	     /* a key that is not known here, or not any more */
+	RF_TAG_COUNT_REPLAYED = 8,   /* came before, in another connection */
+	RF_TAG_COUNT_NOT_BEHIND = 9, /* genuine, but that identity is not behind this address */
+	RF_TAG_COUNT_COUNT = 10,
 };
 
 enum rf_lane {
@@ -343,7 +430,10 @@ enum rf_error {
 	RF_ERROR_SEQ_WRITE = 10, /* the sweep could not write a record */
 	RF_ERROR_COMM = 11,	 /* process name could not be read */
 	RF_ERROR_COUNTER = 12,	 /* a counter's index was out of range */
-	RF_ERROR_COUNT = 13,
+	RF_ERROR_TAG_WRITE = 13, /* room for a tag was there, writing it failed */
+	RF_ERROR_TAG_SEEN = 14,	 /* rf_tag_seen took no entry: the tag counts as not valid */
+	RF_ERROR_SENDER = 15,	 /* no socket storage: the connection's SYN goes untagged */
+	RF_ERROR_COUNT = 16,
 };
 
 _Static_assert(sizeof(struct rf_addr) == 16, "rf_addr");
@@ -370,5 +460,9 @@ _Static_assert(sizeof(struct rf_cidr) == 4, "rf_cidr");
 _Static_assert(sizeof(struct rf_shared_key) == 8, "rf_shared_key");
 _Static_assert(sizeof(struct rf_group_key) == 12 && sizeof(struct rf_group) == 4, "rf_group");
 _Static_assert(sizeof(struct rf_frag) == 4, "rf_frag");
+_Static_assert(sizeof(struct rf_tag_option) == 16, "rf_tag_option");
+_Static_assert(sizeof(struct rf_tags) == 32 && sizeof(struct rf_tag_key) == 32, "rf_tags");
+_Static_assert(sizeof(struct rf_tag_seen_key) == 16 && sizeof(struct rf_tag_seen) == 24, "rf_tag_seen");
+_Static_assert(sizeof(struct rf_sender) == 16, "rf_sender");
 
 #endif

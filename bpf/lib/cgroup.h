@@ -39,8 +39,9 @@ static __always_inline int rf_cgroup(struct __sk_buff *skb, __u8 direction)
 	w.now = rf_now();
 	w.loopback = skb->ifindex == RF_LOOPBACK_IFINDEX || rf_is_loopback_address(&w.p.src) ||
 		     rf_is_loopback_address(&w.p.dst);
-	return rf_judge(skb, &w, ep, parsed, sk, owner && owner->pid ? owner : 0) == RF_PASS ? RF_CGROUP_PASS
-											     : RF_CGROUP_DROP;
+	return rf_judge(skb, &w, ep, parsed, sk, owner && owner->pid ? owner : 0, direction) == RF_PASS
+		       ? RF_CGROUP_PASS
+		       : RF_CGROUP_DROP;
 }
 
 #endif

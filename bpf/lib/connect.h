@@ -10,6 +10,7 @@
 #include "events.h"
 #include "judge.h"
 #include "owner.h"
+#include "tag.h"
 
 #define RF_CALL_PASS 1
 #define RF_CALL_REFUSE 0
@@ -63,12 +64,30 @@ RF_SUBPROGRAM int rf_call_is_refused(struct rf_flow_key *key, const struct rf_en
 	return 1;
 }
 
+/* Whose SYN this socket is going to send. Containers count by their cgroup, in whatever network namespace they are. */
+static __always_inline void rf_note_sender(struct bpf_sock_addr *ctx, const struct rf_endpoint *ep, __u64 endpoint_id,
+					   int foreign)
+{
+	struct rf_sender *sender;
+	int known = ep && (!foreign || ep->flags & RF_EP_SKIP);
+
+	if (!ctx->sk)
+		return;
+	sender = bpf_sk_storage_get(&rf_senders, ctx->sk, 0, known ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (sender)
+		sender->endpoint_id = known ? endpoint_id : 0;
+	else if (known)
+		rf_failed(RF_ERROR_SENDER);
+}
+
 /* connect: the caller becomes the socket's owner (who made it may have handed it on). */
 static __always_inline int rf_call(struct bpf_sock_addr *ctx, struct rf_flow_key *key, int is_connect)
 {
 	struct rf_endpoint_key at = {};
 	struct rf_endpoint *ep;
 	struct rf_owner *owner = 0;
+	struct rf_tags *tags;
+	int foreign, tagging = 0;
 
 	if (ctx->sk) {
 		owner = bpf_sk_storage_get(&rf_owners, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -80,10 +99,18 @@ static __always_inline int rf_call(struct bpf_sock_addr *ctx, struct rf_flow_key
 	if (ctx->protocol != RF_PROTO_TCP && ctx->protocol != RF_PROTO_UDP && ctx->protocol != RF_PROTO_UDPLITE &&
 	    ctx->protocol != RF_PROTO_SCTP)
 		return RF_CALL_PASS;
-	if (rf_netns_cookie && bpf_get_netns_cookie(ctx) != rf_netns_cookie)
+	foreign = rf_netns_cookie && bpf_get_netns_cookie(ctx) != rf_netns_cookie;
+	if (is_connect && ctx->protocol == RF_PROTO_TCP) {
+		tags = rf_tags_now();
+		tagging = tags && tags->flags & RF_TAGS_WRITE;
+	}
+	if (foreign && !tagging)
 		return RF_CALL_PASS;
-	ep = rf_find_current_endpoint(&at);
-	if (!ep || (ep->mode_out != RF_MODE_ENFORCE && !(ep->flags & RF_EP_ISOLATED)))
+	ep = rf_find_calling_endpoint(&at);
+	if (tagging)
+		rf_note_sender(ctx, ep, at.id, foreign);
+	if (foreign || !ep || ep->flags & RF_EP_SKIP ||
+	    (ep->mode_out != RF_MODE_ENFORCE && !(ep->flags & RF_EP_ISOLATED)))
 		return RF_CALL_PASS;
 	key->proto = ctx->protocol;
 	if (ctx->sk)

@@ -115,6 +115,8 @@ static __always_inline void rf_fill_flow(struct rf_event *event, const struct rf
 		flags |= RF_EVENT_SHARED;
 	if (flow->flags & RF_FLOW_MAPPED)
 		flags |= RF_EVENT_MAPPED;
+	if (flow->flags & RF_FLOW_TAGGED)
+		flags |= RF_EVENT_TAGGED;
 	event->flags = flags;
 	__builtin_memcpy(event->comm, flow->comm, sizeof(event->comm));
 }
@@ -207,6 +209,8 @@ RF_GLOBAL int rf_report_refusal(const struct rf_flow_key *key, const struct rf_r
 		flags |= RF_EVENT_SHARED;
 	if (d->flags & RF_FLOW_MAPPED)
 		flags |= RF_EVENT_MAPPED;
+	if (d->flags & RF_FLOW_TAGGED)
+		flags |= RF_EVENT_TAGGED;
 	event->flags = flags;
 	__builtin_memcpy(event->comm, refusal->comm, sizeof(event->comm));
 	rf_submit(ring, stats, event);

@@ -126,6 +126,7 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 		return 0;
 	}
 	d->direction = flow->direction;
+	d->tagged = flow->flags & RF_FLOW_TAGGED ? flow->peer_identity : 0;
 	rf_decide(ep, key, d);
 	report->attempts = 1;
 	report->kind = RF_EVENT_KIND_VERDICT;

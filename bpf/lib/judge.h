@@ -11,6 +11,7 @@
 #include "frag.h"
 #include "owner.h"
 #include "related.h"
+#include "tag_read.h"
 
 enum rf_outcome {
 	RF_PASS,
@@ -47,17 +48,6 @@ static __always_inline int rf_is_neighbour(const struct rf_packet *p, __u8 direc
 		return client == bpf_htons(68) && server == bpf_htons(67);
 	return client == bpf_htons(546) && server == bpf_htons(547) && p->src.bytes[0] == 0xfe &&
 	       (p->src.bytes[1] & 0xc0) == 0x80;
-}
-
-static __always_inline int rf_is_loopback_address(const struct rf_addr *addr)
-{
-	const __u32 *words = (const __u32 *)addr->bytes;
-
-	if (words[0] || words[1])
-		return 0;
-	if (words[2] == bpf_htonl(0xffff))
-		return addr->bytes[12] == 127;
-	return !words[2] && words[3] == bpf_htonl(1);
 }
 
 /* Counts and reports a blocked packet (or a problem that the mode lets pass) that makes no flow. */
@@ -98,11 +88,29 @@ static __always_inline enum rf_outcome rf_problem(struct rf_work *w, const struc
 	return w->d.verdict == RF_VERDICT_BLOCKED ? RF_DROP : RF_PASS;
 }
 
+/* The peer's address is shared, and its SYN may say who it is: then that identity decides alone. */
+RF_SUBPROGRAM void rf_decide_tagged(struct __sk_buff *skb, struct rf_work *w, const struct rf_endpoint *ep, int ended)
+{
+	struct rf_decision tagged = {.direction = RF_DIRECTION_INBOUND};
+
+	tagged.tagged = rf_read_tag(skb, w, ep, ended);
+	if (!tagged.tagged)
+		return;
+	rf_decide(ep, &w->key, &tagged);
+	if (!(tagged.flags & RF_FLOW_TAGGED)) {
+		rf_tag_counted(RF_TAG_COUNT_NOT_BEHIND);
+		return;
+	}
+	rf_tag_counted(RF_TAG_COUNT_VALID);
+	w->d = tagged;
+}
+
 /*
  * Decides a packet without a flow: in its own direction, then, where it may be the reply of a connection whose entry is
  * gone, in the reverse. TCP: anything but a SYN. UDP: only into a socket that is connected to this very remote end.
  */
-static __always_inline void rf_decide_packet(struct rf_work *w, const struct rf_endpoint *ep, struct bpf_sock *sk)
+static __always_inline void rf_decide_packet(struct __sk_buff *skb, struct rf_work *w, const struct rf_endpoint *ep,
+					     struct bpf_sock *sk, int ended, __u8 direction)
 {
 	struct rf_decision reverse = {};
 	int may_be_reply = 0;
@@ -119,6 +127,9 @@ static __always_inline void rf_decide_packet(struct rf_work *w, const struct rf_
 	if (w->key.opened)
 		w->d.direction = w->key.opened;
 	rf_decide(ep, &w->key, &w->d);
+	if (direction == RF_DIRECTION_INBOUND && unlikely(w->d.flags & RF_FLOW_SHARED) && w->p.proto == RF_PROTO_TCP &&
+	    rf_opens(&w->p))
+		rf_decide_tagged(skb, w, ep, ended);
 	if (w->d.allowed)
 		return;
 	if (w->p.proto == RF_PROTO_TCP)
@@ -137,14 +148,15 @@ static __always_inline void rf_decide_packet(struct rf_work *w, const struct rf_
 }
 
 /* A packet without a flow. replace: an entry that is over still stands under its key. */
-static __always_inline enum rf_outcome rf_miss(struct rf_work *w, const struct rf_endpoint *ep, struct bpf_sock *sk,
-					       const struct rf_owner *owner, int replace)
+static __always_inline enum rf_outcome rf_miss(struct __sk_buff *skb, struct rf_work *w, const struct rf_endpoint *ep,
+					       struct bpf_sock *sk, const struct rf_owner *owner, int replace,
+					       __u8 direction)
 {
 	if (rf_is_neighbour(&w->p, w->direction)) {
 		rf_count(RF_VERDICT_ALLOWED, RF_REASON_NEIGHBOUR, w->direction, w->bytes);
 		return RF_PASS;
 	}
-	rf_decide_packet(w, ep, sk);
+	rf_decide_packet(skb, w, ep, sk, replace, direction);
 	if (w->d.verdict == RF_VERDICT_BLOCKED) {
 		rf_refusal(w, ep, owner);
 		return RF_REFUSE;
@@ -190,11 +202,12 @@ static __always_inline const struct rf_owner *rf_owner_of(struct __sk_buff *skb,
 
 /*
  * Judges a parsed packet. w: p, at, direction, loopback, now, bytes are filled in. sk and owner may be NULL; sk is the
- * local socket where the hook has one (cgroup).
+ * local socket where the hook has one (cgroup). direction: w's once more, as a constant: programs for packets that go
+ * out hold nothing that reads tags.
  */
 static __always_inline enum rf_outcome rf_judge(struct __sk_buff *skb, struct rf_work *w, const struct rf_endpoint *ep,
 						enum rf_parsed parsed, struct bpf_sock *sk,
-						const struct rf_owner *owner)
+						const struct rf_owner *owner, __u8 direction)
 {
 	struct rf_flow *flow;
 	int over;
@@ -235,7 +248,7 @@ static __always_inline enum rf_outcome rf_judge(struct __sk_buff *skb, struct rf
 		rf_count(RF_VERDICT_ALLOWED, RF_REASON_RELATED, w->direction, w->bytes);
 		return RF_PASS;
 	}
-	return rf_miss(w, ep, sk, rf_owner_of(skb, w, owner, 0), over);
+	return rf_miss(skb, w, ep, sk, rf_owner_of(skb, w, owner, 0), over, direction);
 }
 
 #endif

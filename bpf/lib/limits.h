@@ -20,4 +20,10 @@
  * none. */
 #define RF_OWNER_TRIES 8
 
+/* Keys of tags held at once: the one before, the present one, the one to come, and one to spare. A power of two. */
+#define RF_TAG_KEYS 4
+
+/* TCP options looked at for a tag; padding counts. 40 bytes hold at most 40. A tag further back is none. */
+#define RF_TCP_OPTIONS 24
+
 #endif

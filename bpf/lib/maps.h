@@ -27,6 +27,9 @@ RF_TABLE(rf_groups, BPF_MAP_TYPE_HASH, struct rf_group_key, struct rf_group, 262
 RF_TABLE(rf_ports, BPF_MAP_TYPE_LPM_TRIE, struct rf_port_key, struct rf_port, 262144, BPF_F_NO_PREALLOC);
 RF_TABLE(rf_failsafe, BPF_MAP_TYPE_LPM_TRIE, struct rf_failsafe_key, __u32, 1024, BPF_F_NO_PREALLOC);
 RF_TABLE(rf_state, BPF_MAP_TYPE_ARRAY, __u32, struct rf_state, 1, 0);
+/* Hashes though their keys are few: an update replaces an entry as a whole, so no reader sees half of one. */
+RF_TABLE(rf_tags, BPF_MAP_TYPE_HASH, __u32, struct rf_tags, 1, 0);
+RF_TABLE(rf_tag_keys, BPF_MAP_TYPE_HASH, __u32, struct rf_tag_key, RF_TAG_KEYS, 0);
 
 /* What the programs write. */
 RF_TABLE(rf_flows, BPF_MAP_TYPE_LRU_HASH, struct rf_flow_key, struct rf_flow, 262144, 0);
@@ -36,6 +39,8 @@ RF_TABLE(rf_lanes, BPF_MAP_TYPE_ARRAY, __u32, struct rf_lane_stats, RF_LANE_COUN
 RF_TABLE(rf_counters, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct rf_counter, RF_VERDICTS *RF_REASON_COUNT *RF_DIRECTIONS,
 	 0);
 RF_TABLE(rf_errors, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, RF_ERROR_COUNT, 0);
+RF_TABLE(rf_tag_seen, BPF_MAP_TYPE_LRU_HASH, struct rf_tag_seen_key, struct rf_tag_seen, 32768, 0);
+RF_TABLE(rf_tag_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, RF_TAG_COUNT_COUNT, 0);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -43,6 +48,13 @@ struct {
 	__type(key, int);
 	__type(value, struct rf_owner);
 } rf_owners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct rf_sender);
+} rf_senders SEC(".maps");
 
 /* One ring per possible CPU, put in by user space before anything is attached. */
 struct rf_ring {

@@ -104,8 +104,8 @@ static __always_inline struct rf_endpoint *rf_find_cgroup_endpoint(struct __sk_b
 	return best;
 }
 
-/* The same for the calling process, where there is no packet yet. */
-static __always_inline struct rf_endpoint *rf_find_current_endpoint(struct rf_endpoint_key *at)
+/* The innermost endpoint of the calling process, a passed one (RF_EP_SKIP) too; at: its key. */
+static __always_inline struct rf_endpoint *rf_find_calling_endpoint(struct rf_endpoint_key *at)
 {
 	struct rf_endpoint *best = 0, *found;
 	__u64 best_id = 0;
@@ -123,7 +123,7 @@ static __always_inline struct rf_endpoint *rf_find_current_endpoint(struct rf_en
 		}
 	}
 	at->id = best_id;
-	return best && !(best->flags & RF_EP_SKIP) ? best : 0;
+	return best;
 }
 
 /* A UDP socket connected to exactly this remote end: proof that the local side chose it. */

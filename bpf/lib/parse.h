@@ -121,6 +121,17 @@ static __always_inline void rf_copy_v6(struct rf_addr *to, const __u32 *from)
 	words[3] = from[3];
 }
 
+static __always_inline int rf_is_loopback_address(const struct rf_addr *addr)
+{
+	const __u32 *words = (const __u32 *)addr->bytes;
+
+	if (words[0] || words[1])
+		return 0;
+	if (words[2] == bpf_htonl(0xffff))
+		return addr->bytes[12] == 127;
+	return !words[2] && words[3] == bpf_htonl(1);
+}
+
 /* IPv4: unreachable, source quench, redirect, time exceeded, parameter problem. IPv6: by the type's first bit. */
 static __always_inline int rf_is_icmp_error(int v6, __u8 type)
 {

@@ -12,8 +12,9 @@
 struct rf_decision {
 	__u32 rule;
 	__u32 identity;
+	__u32 tagged; /* in: the identity that a valid tag names; 0: none */
 	__u16 service_port_be;
-	__u16 flags;	/* RF_FLOW_SHARED, RF_FLOW_MAPPED */
+	__u16 flags;	/* RF_FLOW_SHARED, RF_FLOW_MAPPED, RF_FLOW_TAGGED */
 	__u8 allowed;	/* before the mode */
 	__u8 reason;	/* enum rf_reason */
 	__u8 verdict;	/* enum rf_verdict, after the mode */
@@ -125,6 +126,25 @@ __noinline __u64 rf_ask_shared(__u32 set, __u32 shared, __u32 service, __u64 lis
 	return refused | decided_by << 40;
 }
 
+/* Whether identity is one of a shared address. */
+RF_GLOBAL int rf_is_behind(__u32 shared, __u32 identity)
+{
+	struct rf_shared_key key = {.shared = shared};
+	__u32 i;
+
+	for (i = 0; i < RF_SHARED_MAX; i++) {
+		__u32 *candidate;
+
+		key.index = i;
+		candidate = bpf_map_lookup_elem(&rf_shared, &key);
+		if (!candidate)
+			return 0;
+		if (*candidate == identity)
+			return 1;
+	}
+	return 0;
+}
+
 /* The decision of policy alone, before failsafe, isolation and mode. */
 static __always_inline void rf_conclude(__u64 say, struct rf_decision *d)
 {
@@ -160,9 +180,9 @@ static __always_inline int rf_is_failsafe(const struct rf_flow_key *key, __u8 di
 }
 
 /*
- * Who is at the remote end. Returns rf_peer_flags; with RF_PEER_SHARED identity is a number in rf_shared. A mapping says
- * who answers under an address and port: it is asked outbound only. Inbound the remote port is a client's own, which may
- * happen to be a published one.
+ * Who is at the remote end. Returns rf_peer_flags; with RF_PEER_SHARED identity is a number in rf_shared. A mapping
+ * says who answers under an address and port: it is asked outbound only. Inbound the remote port is a client's own,
+ * which may happen to be a published one.
  */
 static __always_inline __u32 rf_find_peer(const struct rf_endpoint *ep, const struct rf_flow_key *key,
 					  struct rf_decision *d)
@@ -231,7 +251,8 @@ static __always_inline void rf_ask_policy(__u32 set, const struct rf_flow_key *k
 }
 
 /*
- * Decides key in d->direction (set by the caller) for ep: failsafe, isolation, policy, mode. A subprogram: hooks ask up
+ * Decides key in d->direction for ep: failsafe, isolation, policy, mode. direction and tagged are set by the caller. A
+ * subprogram: hooks ask up
  * to twice (packet direction, then the reverse for connections that lost their entry), and inlining both doubled
  * verification.
  */
@@ -249,6 +270,12 @@ RF_GLOBAL int rf_decide(const struct rf_endpoint *ep, const struct rf_flow_key *
 	d->allowed = 0;
 	d->service_port_be = rf_service_port(key, d->direction);
 	peer_flags = rf_find_peer(ep, key, d);
+	/* A tag chooses among those behind the address; it never adds one. */
+	if (peer_flags & RF_PEER_SHARED && d->tagged && rf_is_behind(d->identity, d->tagged)) {
+		d->identity = d->tagged;
+		d->flags |= RF_FLOW_TAGGED;
+		peer_flags &= ~RF_PEER_SHARED;
+	}
 	if (peer_flags & RF_PEER_SHARED)
 		d->flags |= RF_FLOW_SHARED;
 	if (peer_flags & RF_PEER_MAPPED)

@@ -31,7 +31,7 @@ static __always_inline int rf_tc(struct __sk_buff *skb, __u8 direction)
 	}
 	w.now = rf_now();
 	w.global_generation = rf_global_generation();
-	outcome = rf_judge(skb, &w, ep, parsed, 0, 0);
+	outcome = rf_judge(skb, &w, ep, parsed, 0, 0, direction);
 	if (likely(outcome == RF_PASS))
 		return RF_TC_NEXT;
 	if (outcome == RF_DROP || !(ep->flags & RF_EP_REJECT) || parsed != RF_PARSED_IP)

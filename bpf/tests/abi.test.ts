@@ -15,6 +15,10 @@ import {
   REASONS,
   SHARED_MAX,
   STRUCTS,
+  TAG_EXID,
+  TAG_KEYS,
+  TAG_KIND,
+  TagCount,
   VERDICTS,
 } from '../ts/index.js';
 import { compareEnum, compareStruct, protoValues } from './abi-compare.js';
@@ -62,13 +66,10 @@ describe('ABI', () => {
       const variable = object.variables().find((each) => each.name === name && each.section === '.rodata');
       return variable && view.getUint32(variable.offset, true);
     };
-    expect(['rf_abi_version', 'rf_shared_max', 'rf_cgroup_levels', 'rf_verdicts', 'rf_directions'].map(value)).toEqual([
-      ABI_VERSION,
-      SHARED_MAX,
-      CGROUP_LEVELS,
-      VERDICTS,
-      DIRECTIONS,
-    ]);
+    const limits = ['rf_abi_version', 'rf_shared_max', 'rf_cgroup_levels', 'rf_verdicts', 'rf_directions'];
+    expect(limits.map(value)).toEqual([ABI_VERSION, SHARED_MAX, CGROUP_LEVELS, VERDICTS, DIRECTIONS]);
+    expect(['rf_tag_kind', 'rf_tag_exid', 'rf_tag_key_slots'].map(value)).toEqual([TAG_KIND, TAG_EXID, TAG_KEYS]);
+    expect([MAPS.rf_tag_keys.defaultEntries, MAPS.rf_tag_counts.defaultEntries]).toEqual([TAG_KEYS, TagCount.COUNT]);
     expect(MAPS.rf_counters.defaultEntries).toBe(VERDICTS * REASONS * DIRECTIONS);
   });
 });

@@ -14,9 +14,32 @@ export const Action = { ALLOW: 1, DENY: 2 } as const;
 /** Bits of rf_port.constraints. */
 export const Constraint = { ENCRYPTED: 1, AUTHENTICATED: 2 } as const;
 /** Bits of rf_flow.flags. */
-export const FlowFlag = { CUT: 1, ENDED: 2, SHARED: 4, MAPPED: 8 } as const;
+export const FlowFlag = { CUT: 1, ENDED: 2, SHARED: 4, MAPPED: 8, TAGGED: 16 } as const;
 /** Bits of rf_event.flags. */
-export const EventFlag = { SHARED: 1, MAPPED: 2, FROM_CONNECT: 4, CUT: 8, SWEPT: 16 } as const;
+export const EventFlag = { SHARED: 1, MAPPED: 2, FROM_CONNECT: 4, CUT: 8, SWEPT: 16, TAGGED: 32 } as const;
+/** Bits of rf_tags.flags. */
+export const TagsFlag = { WRITE: 1, ANYWHERE: 2, VERIFY: 4 } as const;
+/** What a tag is bound to: bit 4 of rf_tag_option.control. */
+export const TagBound = { ADDRESS: 0, IDENTITY: 1 } as const;
+/** Index of rf_tag_counts. */
+export const TagCount = {
+  WRITTEN: 0,
+  NO_ROOM: 1,
+  NO_KEY: 2,
+  VALID: 3,
+  ABSENT: 4,
+  INVALID: 5,
+  EXPIRED: 6,
+  EPOCH: 7,
+  REPLAYED: 8,
+  NOT_BEHIND: 9,
+  COUNT: 10,
+} as const;
+/** TCP option number and experiment id of a tag. */
+export const TAG_KIND = 253;
+export const TAG_EXID = 0x5246;
+/** Entries of rf_tag_keys; an epoch's key is at epoch % TAG_KEYS. */
+export const TAG_KEYS = 4;
 /** Index of the ring arrays in RingOptions.lanes and, per CPU, in rf_lanes. */
 export const Lane = { FLOWS: 0, DENIES: 1, COUNT: 2 } as const;
 /** Index of rf_errors. */
@@ -34,7 +57,10 @@ export const HelperError = {
   SEQ_WRITE: 10,
   COMM: 11,
   COUNTER: 12,
-  COUNT: 13,
+  TAG_WRITE: 13,
+  TAG_SEEN: 14,
+  SENDER: 15,
+  COUNT: 16,
 } as const;
 
 /** Identities looked at behind one shared address; an rf_shared set must not be larger. */
@@ -66,6 +92,9 @@ export const ENUMS = [
   { name: 'rf_constraint', prefix: 'RF_CONSTRAINT_', values: Constraint },
   { name: 'rf_flow_flags', prefix: 'RF_FLOW_', values: FlowFlag },
   { name: 'rf_event_flags', prefix: 'RF_EVENT_', values: EventFlag },
+  { name: 'rf_tags_flags', prefix: 'RF_TAGS_', values: TagsFlag },
+  { name: 'rf_tag_bound', prefix: 'RF_TAG_BOUND_', values: TagBound },
+  { name: 'rf_tag_count', prefix: 'RF_TAG_COUNT_', values: TagCount },
   { name: 'rf_lane', prefix: 'RF_LANE_', values: Lane },
   { name: 'rf_error', prefix: 'RF_ERROR_', values: HelperError },
 ] as const;

@@ -12,4 +12,6 @@ export {
   RODATA,
   type RodataName,
 } from './programs.js';
+export { sipHash24 } from './siphash.js';
 export * from './structs.js';
+export { claimedIdentity, TAG_BYTES, TAG_SLOT_NS, type TagClaim, tagKeyHalves, tagOption } from './tag.js';

@@ -7,6 +7,7 @@ export type Hook =
   | 'cgroup_connect'
   | 'cgroup_sendmsg'
   | 'cgroup_sock'
+  | 'sock_ops'
   | 'iter_task_file'
   | 'iter_map';
 
@@ -55,6 +56,8 @@ export const PROGRAMS = {
     attachType: 2,
     required: false,
   },
+  /** Attached only while tags are written. Needs rf_connect4 and rf_connect6, which note whose socket it is. */
+  rf_sock_ops: { name: 'rf_sock_ops', object: 'sock_ops', hook: 'sock_ops', attachType: 3, required: false },
   /** Run once after rf_sock_create is attached: names the sockets that were open before. No output. */
   rf_iter_files: {
     name: 'rf_iter_files',

@@ -103,6 +103,38 @@ export const OWNER = layout('rf_owner', 48, {
   pid: u32(28),
   comm: text(32),
 });
+/** What a SYN carries. The identity is in network order: see tag.ts. */
+export const TAG_OPTION = layout('rf_tag_option', 16, {
+  kind: u8(0),
+  length: u8(1),
+  exid: be16(2),
+  identityBe: u32(4),
+  mac: bytes(8, 7),
+  control: u8(15),
+});
+export const TAGS = layout('rf_tags', 32, {
+  clockNs: u64(0),
+  nextFromNs: u64(8),
+  epoch: u32(16),
+  nextEpoch: u32(20),
+  flags: u32(24),
+  pad: skip(28, 4),
+});
+export const TAG_KEY = layout('rf_tag_key', 32, {
+  key0: u64(0),
+  key1: u64(8),
+  untilNs: u64(16),
+  epoch: u32(24),
+  pad: skip(28, 4),
+});
+export const TAG_SEEN_KEY = layout('rf_tag_seen_key', 16, { sealed: u64(0), endpoint: u32(8), identity: u32(12) });
+export const TAG_SEEN = layout('rf_tag_seen', 24, {
+  remote: bytes(0),
+  remotePort: be16(16),
+  pad: skip(18, 2),
+  pad2: skip(20, 4),
+});
+export const SENDER = layout('rf_sender', 16, { endpointId: u64(0), armed: u32(8), pad: skip(12, 4) });
 /** generation starts at 1: user space writes it before the first program is attached. */
 export const STATE = layout('rf_state', 8, { generation: u32(0), flags: u32(4) });
 export const EVENT = layout('rf_event', 128, {
@@ -165,6 +197,12 @@ export const STRUCTS = [
   FRAG_KEY,
   FRAG,
   OWNER,
+  TAG_OPTION,
+  TAGS,
+  TAG_KEY,
+  TAG_SEEN_KEY,
+  TAG_SEEN,
+  SENDER,
   STATE,
   EVENT,
   LANE_STATS,
@@ -187,6 +225,8 @@ export type Port = ValueOf<typeof PORT.fields>;
 export type FailsafeKey = ValueOf<typeof FAILSAFE_KEY.fields>;
 export type FlowKey = ValueOf<typeof FLOW_KEY.fields>;
 export type Flow = ValueOf<typeof FLOW.fields>;
+export type Tags = ValueOf<typeof TAGS.fields>;
+export type TagKey = ValueOf<typeof TAG_KEY.fields>;
 export type State = ValueOf<typeof STATE.fields>;
 export type FlowEvent = ValueOf<typeof EVENT.fields>;
 export type LaneStats = ValueOf<typeof LANE_STATS.fields>;

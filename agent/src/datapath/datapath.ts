@@ -107,7 +107,7 @@ export class Datapath {
     }
     const adopted = KernelMaps.adopted(pins);
     const { maps, resized } = adopted.resized(sizes);
-    if (resized.length === 0 && maps.fingerprint().equals(build)) {
+    if (resized.length === 0 && maps.missing.length === 0 && maps.fingerprint().equals(build)) {
       const loaded = { maps, programs: adoptPrograms(pins), missing: new Map() };
       return new Datapath(options, pins, loaded, attachmentsOf(loaded), 'adopted');
     }

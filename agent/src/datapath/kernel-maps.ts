@@ -17,10 +17,7 @@ export interface MapSizes {
 /** Sizes the maps of an object that is about to make them. The templates may be closed after its load. */
 export function sizeMaps(object: BpfObject, sizes: MapSizes): BpfMap[] {
   const cpus = possibleCpus();
-  for (const name of MAP_NAMES) {
-    const face = MAPS[name];
-    if (face.sized === 'config') object.setMaxEntries(name, sizes.mapSizes[name] ?? face.defaultEntries);
-  }
+  for (const name of MAP_NAMES) sizeMap(object, name, sizes);
   object.setMaxEntries('rf_lanes', cpus * Lane.COUNT);
   const templates = [newRing(sizes.ringBytes), newRing(sizes.denyRingBytes)];
   for (const [i, name] of (['rf_events', 'rf_denies'] as const).entries()) {
@@ -28,6 +25,12 @@ export function sizeMaps(object: BpfObject, sizes: MapSizes): BpfMap[] {
     object.setInnerMap(name, templates[i] as BpfMap);
   }
   return templates;
+}
+
+/** Sizes one map that the configuration may size; the others have the object's own size. */
+export function sizeMap(object: BpfObject, name: MapName, sizes: MapSizes): void {
+  const face = MAPS[name];
+  if (face.sized === 'config') object.setMaxEntries(name, sizes.mapSizes[name] ?? face.defaultEntries);
 }
 
 function newRing(bytes: number): BpfMap {
@@ -41,12 +44,12 @@ const MARK_FIELDS = ['set', 'group', 'shared', 'endpoint', 'generation'] as cons
 export type Marks = HighWater & { readonly generation: number };
 
 export class KernelMaps {
-  readonly #maps: ReadonlyMap<MapName, BpfMap>;
+  readonly #maps: Map<MapName, BpfMap>;
   readonly #marks: BpfMap;
   readonly #build: BpfMap;
   readonly #pins: Pins;
 
-  private constructor(maps: ReadonlyMap<MapName, BpfMap>, marks: BpfMap, build: BpfMap, pins: Pins) {
+  private constructor(maps: Map<MapName, BpfMap>, marks: BpfMap, build: BpfMap, pins: Pins) {
     this.#pins = pins;
     this.#maps = maps;
     this.#marks = marks;
@@ -78,9 +81,25 @@ export class KernelMaps {
     return made;
   }
 
+  /** What is pinned. Maps that the build that pinned them did not have are missing until supply() was called. */
   static adopted(pins: Pins): KernelMaps {
     const pinned = (name: string) => BpfMap.fromPin(pins.path('maps', name));
-    return new KernelMaps(new Map(MAP_NAMES.map((n) => [n, pinned(n)])), pinned('rf_marks'), pinned('rf_build'), pins);
+    const there = MAP_NAMES.filter((name) => existsSync(pins.path('maps', name)));
+    return new KernelMaps(new Map(there.map((n) => [n, pinned(n)])), pinned('rf_marks'), pinned('rf_build'), pins);
+  }
+
+  /** Names of maps that this build wants and nothing is pinned for. */
+  get missing(): readonly MapName[] {
+    return MAP_NAMES.filter((name) => !this.#maps.has(name));
+  }
+
+  /** Takes the missing maps from an object that has just made them, and pins them. */
+  supply(object: BpfObject): void {
+    for (const name of this.missing) {
+      const map = object.map(name);
+      this.#pins.replace('maps', name, (path) => map.pin(path));
+      this.#maps.set(name, map);
+    }
   }
 
   /**
@@ -91,6 +110,7 @@ export class KernelMaps {
     const maps = new Map(this.#maps);
     const resized: MapName[] = [];
     for (const name of MAP_NAMES) {
+      if (!this.#maps.has(name)) continue;
       const old = this.get(name);
       const entries = sizes.mapSizes[name] ?? MAPS[name].defaultEntries;
       if (!MAPS[name].policy || old.info.maxEntries === entries) continue;

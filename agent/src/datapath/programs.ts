@@ -3,7 +3,7 @@
 import { PROGRAMS, type ProgramName } from '@ringfence/bpf';
 import { BpfObject, BpfProgram, NativeError, type VariableValue } from '@ringfence/native';
 import { objectFile } from './features.js';
-import { KernelMaps, MAP_NAMES, type MapSizes, sizeMaps } from './kernel-maps.js';
+import { KernelMaps, MAP_NAMES, type MapSizes, sizeMap, sizeMaps } from './kernel-maps.js';
 import type { Pins } from './pins.js';
 
 export const PROGRAM_NAMES = Object.keys(PROGRAMS) as ProgramName[];
@@ -44,8 +44,14 @@ export function loadPrograms(
           for (const template of templates) template.close();
           maps = KernelMaps.made(object, sizes, pins);
         } else {
-          for (const map of MAP_NAMES) object.reuseMap(map, maps.get(map));
+          // Another build's pins may lack maps of this one: the first object makes them.
+          const made = new Set(maps.missing);
+          for (const map of MAP_NAMES) {
+            if (made.has(map)) sizeMap(object, map, sizes);
+            else object.reuseMap(map, maps.get(map));
+          }
           object.load();
+          maps.supply(object);
         }
         programs.set(name, object.program(name));
       } catch (error) {

@@ -1,6 +1,7 @@
 // Programs replaced under traffic: every packet meets the old or the new one, connections go on, nothing forbidden slips through.
-import { appendFileSync, readdirSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { ABI_VERSION } from '@ringfence/bpf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   A,
@@ -108,6 +109,17 @@ describe('Datapath, replacement of programs under traffic', () => {
     }
     const kept = await inA.ask<{ received: number; end: string | undefined }>({ do: 'pumped', id: 'kept' });
     expect(kept.end).toBeUndefined();
+    expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 1500 })).toBe(true);
+  });
+
+  it('pins of a build that had fewer maps, are supplied with them', async () => {
+    await owner.kill();
+    const pins = ['rf_tags', 'rf_tag_seen', 'rf_senders'].map((name) =>
+      join(PIN_PATH, `v${ABI_VERSION}`, 'maps', name),
+    );
+    for (const pin of pins) unlinkSync(pin);
+    expect(await start(firstBuild)).toBe('upgraded');
+    expect(pins.map((pin) => existsSync(pin))).toEqual([true, true, true]);
     expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 1500 })).toBe(true);
   });
 
