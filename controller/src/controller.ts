@@ -25,7 +25,6 @@ import {
   CertificateRenewalService,
   EnrollmentService,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
-import { FlowUploadService } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Logger } from 'pino';
 import { auditService } from './api/audit-service.js';
 import { knownDimensions } from './api/convert.js';
@@ -63,7 +62,7 @@ import { MemoryHistory } from './flows/history.js';
 import { FlowIngest } from './flows/ingest.js';
 import { DuckArchive } from './flows/store/duck-archive.js';
 import { MemoryArchive } from './flows/store/memory-archive.js';
-import { FlowUpload } from './flows/upload.js';
+import { FlowUpload, UPLOAD } from './flows/upload.js';
 import { Isolation } from './keys/isolation.js';
 import { PairingDesk } from './keys/pairing-desk.js';
 import { loadSecretMac } from './keys/secret-mac.js';
@@ -211,6 +210,7 @@ async function start(
     ofHost: (hostId) => index.ofHost(hostId),
     identityOf: (id) => distributor.identityOf(id),
     workloadsOf: (identity) => distributor.workloadsOf(identity),
+    version: () => distributor.version,
   });
   const ingest = new FlowIngest(history, followers, ends, flowArchive);
 
@@ -249,7 +249,7 @@ async function start(
     log,
   };
   sync.addService(AgentSyncService, { sync: agentSync.sync });
-  sync.addService(FlowUploadService, { upload: flowUpload.upload });
+  sync.addService({ upload: UPLOAD }, { upload: flowUpload.upload });
   sync.addService(CertificateRenewalService, { ...renewalService(enrolmentOptions) });
 
   const enroll = newServer(ENROLL_BOUNDS, []);

@@ -50,25 +50,26 @@ export function columnsProblem(columns: FlowColumns): string | undefined {
     if (bytes !== count * width) return `${bytes} bytes in column ${name}, wanted ${count * width} (${count} records)`;
   }
   for (const name of ['workloadRef', 'processRef'] as const) {
-    const refs = uint32(columns[name]);
-    const bad = refs.findIndex((ref) => ref >= strings.length);
-    if (bad >= 0) return `string ${refs[bad]} in column ${name}, wanted below ${strings.length}`;
+    const refs = aligned32(columns[name]);
+    for (let i = 0; i < count; i += 1) {
+      if ((refs[i] as number) >= strings.length)
+        return `string ${refs[i]} in column ${name}, wanted below ${strings.length}`;
+    }
   }
   return undefined;
 }
 
 /** A little-endian u32 column as numbers. Copies when the bytes are not aligned. */
-export function uint32(bytes: Uint8Array): Uint32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+export function aligned32(bytes: Uint8Array): Uint32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   return new Uint32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4);
 }
 
 /** Copies u64 values into doubles; values above 2^53 lose their lowest bits. */
 export function copyUint64(from: Uint8Array, start: number, count: number, to: Float64Array, at: number): void {
-  const view = new DataView(from.buffer, from.byteOffset, from.length);
+  const words = aligned32(from.subarray(8 * start, 8 * (start + count)));
   for (let i = 0; i < count; i += 1) {
-    const offset = 8 * (start + i);
-    to[at + i] = view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 0x1_0000_0000;
+    to[at + i] = (words[2 * i] as number) + (words[2 * i + 1] as number) * 0x1_0000_0000;
   }
 }
 

@@ -15,6 +15,8 @@ export interface EndSource {
   workloadsOf(identity: number): readonly string[];
   /** Who an agent on this host saw under an address until lately. */
   lately?(ipHex: string, hostId: string): readonly { readonly workloadId: string; readonly identity: number }[];
+  /** A number that moves on when anything that this tells may have changed. Without it nothing is remembered over batches. */
+  version?(): number;
   /** Id of the workload that a host reaches under an address and port by a mapping. */
   serviceAt?(hostId: string, protocol: number, ipHex: string, port: number): string | undefined;
 }
@@ -36,9 +38,16 @@ export class EndResolver {
   readonly #source: EndSource;
   /** Newest snapshot per workload: records of one workload and version share one object. */
   readonly #snapshots = new Map<string, { readonly version: number; readonly info: FlowEndInfo }>();
+  #asked = 0;
 
   constructor(source: EndSource) {
     this.#source = source;
+  }
+
+  /** Names that were given under one version are still right under it. */
+  get version(): number {
+    this.#asked += 1;
+    return this.#source.version?.() ?? this.#asked;
   }
 
   /** The reporting end. A workload that is no longer known keeps its id. */

@@ -1,10 +1,18 @@
 // The driver of flow streams: takes batches, answers with what is safe. One stream per host; reading pauses while an answer waits.
 import { type handleBidiStreamingCall, Metadata, type ServerDuplexStream, status } from '@grpc/grpc-js';
-import type { FlowUploadAck, FlowUploadMessage } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import {
+  type FlowUploadAck,
+  type FlowUploadMessage,
+  FlowUploadService,
+} from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Logger } from 'pino';
 import { type Peer, peerOf } from '../api/peer.js';
 import type { StateStore } from '../store/state-store.js';
 import type { FlowIngest } from './ingest.js';
+import { decodeUpload } from './upload-message.js';
+
+/** FlowUpload.Upload, its batches read without copying their columns. */
+export const UPLOAD = { ...FlowUploadService.upload, requestDeserialize: decodeUpload };
 
 type UploadCall = ServerDuplexStream<FlowUploadMessage, FlowUploadAck>;
 

@@ -71,6 +71,7 @@ export class Distributor {
   #wanted = false;
   #failed = false;
   #timeMs = 0;
+  #version = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   readonly #unsubscribe: () => void;
@@ -79,6 +80,7 @@ export class Distributor {
     this.#options = options;
     this.#compiler = this.#newCompiler();
     this.#unsubscribe = options.store.onCommit((changes) => {
+      this.#version += 1;
       let relevant = false;
       for (const change of changes) {
         if (change.kind === 'workload') {
@@ -167,6 +169,11 @@ export class Distributor {
     return this.#compiler.workloadsOf(identity);
   }
 
+  /** Moves on when something was committed, and when what identityOf, workloadsOf and topology tell may have changed. */
+  get version(): number {
+    return this.#version;
+  }
+
   /** Entries that a host's state needs per kernel table; undefined when the host is not attached. */
   capacity(hostId: string): CapacityNeed | undefined {
     return this.#compiler.capacity(hostId);
@@ -240,6 +247,8 @@ export class Distributor {
     } catch (error) {
       this.#compiler = this.#newCompiler();
       throw error;
+    } finally {
+      this.#version += 1;
     }
   }
 

@@ -3,6 +3,7 @@
 // what joins history and live records without a gap or a duplicate.
 import type { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { FlowColumns, LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { BatchEnds } from '../batch-ends.js';
 import type { FlowBlock, FlowEndInfo } from '../block.js';
 import type { FlowRef } from '../history.js';
 
@@ -22,9 +23,7 @@ export interface ArchiveBatch {
   readonly firstId: number;
   /** Undefined: counters only. */
   readonly columns: FlowColumns | undefined;
-  /** Per record. */
-  readonly locals: readonly FlowEndInfo[];
-  readonly remotes: readonly FlowEndInfo[];
+  readonly ends: BatchEnds;
   readonly loss: LossCounters | undefined;
 }
 

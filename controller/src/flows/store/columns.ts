@@ -77,7 +77,7 @@ export const RECORD_DDL = STORED_COLUMNS.map(({ name, type }) => `${name} ${type
  */
 export function splitAddresses(bytes: Uint8Array): [Uint8Array, Uint8Array] {
   const count = bytes.length / 16;
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   const words = new Uint32Array(aligned.buffer, aligned.byteOffset, 4 * count);
   const [a, b] = [new Uint32Array(2 * count), new Uint32Array(2 * count)];
   for (let i = 0; i < count; i += 1) {

@@ -259,13 +259,10 @@ export class FlowDatabase {
   }
 
   #number(batch: StoreBatch): NumberedBatch {
-    const ends = batch.ends.map((info) => this.#dictionary.endNumber(info));
-    const strings = batch.strings.map((text) => this.#dictionary.stringNumber(text));
     return {
       batch,
-      localEnds: batch.localRefs.map((ref) => ends[ref] ?? 0),
-      remoteEnds: batch.remoteRefs.map((ref) => ends[ref] ?? 0),
-      processes: batch.processRefs.map((ref) => strings[ref] ?? 0),
+      ends: this.#dictionary.endNumbers(batch.ends),
+      strings: Uint32Array.from(batch.strings, (text) => this.#dictionary.stringNumber(text)),
       reporter: this.#dictionary.stringNumber(batch.hostId),
     };
   }
@@ -367,11 +364,11 @@ function extend(part: Partition, { count, firstId, columns }: StoreBatch): void 
   part.rows += count;
 }
 
-function extent(bytes: Uint8Array | undefined): { min: number; max: number } {
-  const view = new DataView(bytes?.buffer ?? new ArrayBuffer(0), bytes?.byteOffset, bytes?.byteLength);
+function extent(bytes: Uint8Array = new Uint8Array(0)): { min: number; max: number } {
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   let [min, max] = [Number.POSITIVE_INFINITY, 0];
-  for (let at = 0; at < view.byteLength; at += 8) {
-    const value = view.getUint32(at, true) + view.getUint32(at + 4, true) * 0x1_0000_0000;
+  for (let at = 0; at < words.length; at += 2) {
+    const value = (words[at] as number) + (words[at + 1] as number) * 0x1_0000_0000;
     if (value < min) min = value;
     if (value > max) max = value;
   }

@@ -36,6 +36,7 @@ export class Dictionary implements FilterDictionary {
   /** By everything that an end is. */
   readonly #endKeys = new Numbered();
   readonly #ends: FlowEndInfo[] = [];
+  readonly #lists = new WeakMap<readonly FlowEndInfo[], Uint32Array>();
 
   /** Reads what is stored. The tables hold the numbers 0, 1, … without a gap. */
   static async load(connection: DuckDBConnection): Promise<Dictionary> {
@@ -77,6 +78,17 @@ export class Dictionary implements FilterDictionary {
     const number = this.#endKeys.numberOf(JSON.stringify([workloadId, workloadName, hostId, identity, labelSet]));
     if (number === this.#ends.length) this.#ends.push(info);
     return number;
+  }
+
+  /** Numbers of a list of ends, in its order. A list is looked through once, then only what was added to it. */
+  endNumbers(ends: readonly FlowEndInfo[]): Uint32Array {
+    const known = this.#lists.get(ends) ?? new Uint32Array(0);
+    if (known.length === ends.length) return known;
+    const numbers = new Uint32Array(ends.length);
+    numbers.set(known);
+    for (let i = known.length; i < ends.length; i += 1) numbers[i] = this.endNumber(ends[i] as FlowEndInfo);
+    this.#lists.set(ends, numbers);
+    return numbers;
   }
 
   endAt(number: number): FlowEndInfo | undefined {

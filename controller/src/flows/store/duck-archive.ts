@@ -3,7 +3,6 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BLOCK_RECORDS, FlowBlock, type FlowEndInfo } from '../block.js';
-import { uint32 } from '../decode.js';
 import type { FlowRef } from '../history.js';
 import type {
   ArchiveBatch,
@@ -18,9 +17,11 @@ import type {
   TimelineRequest,
   TimelineRow,
 } from './archive.js';
-import { AS_SENT, splitAddresses } from './columns.js';
+import { AS_SENT } from './columns.js';
+import { EndSession } from './end-session.js';
 import { LOSS_COUNTERS } from './marks.js';
-import type { Opened, PageColumns, StoreAnswer, StoreBatch, StoreRequest, StoreSettings } from './messages.js';
+import type { BatchMessage, Opened, PageColumns, StoreAnswer, StoreRequest, StoreSettings } from './messages.js';
+import { type PackedBatch, packColumns } from './packed-batch.js';
 
 export interface DuckArchiveOptions extends StoreSettings {
   /** Unix milliseconds: names the hour of what arrives. */
@@ -30,6 +31,7 @@ export interface DuckArchiveOptions extends StoreSettings {
 }
 
 const TICK_MS = 60_000;
+const NOTHING = (): PackedBatch => ({ bytes: new ArrayBuffer(0), strings: [] });
 
 interface Call {
   readonly resolve: (answer: StoreAnswer) => void;
@@ -43,6 +45,7 @@ export class DuckArchive implements FlowArchive {
   readonly #options: DuckArchiveOptions;
   readonly #settling: { readonly records: number; readonly settled: ((stored: boolean) => void)[] }[] = [];
   readonly #calls = new Map<number, Call>();
+  readonly #session = new EndSession();
   readonly #tick: NodeJS.Timeout;
   #call = 0;
   #pending = 0;
@@ -93,10 +96,9 @@ export class DuckArchive implements FlowArchive {
     }
     this.#pending += records;
     this.#settling.push({ records, settled: [settled] });
-    const packed = pack(batch);
-    const buffers = new Set(Object.values(packed.columns).map(({ buffer }) => buffer as ArrayBuffer));
-    this.#worker.postMessage({ type: 'append', nowMs: this.#options.now(), batch: packed } satisfies StoreRequest, [
-      ...buffers,
+    const message = this.#message(batch);
+    this.#worker.postMessage({ type: 'append', nowMs: this.#options.now(), batch: message } satisfies StoreRequest, [
+      message.bytes,
     ]);
   }
 
@@ -157,6 +159,21 @@ export class DuckArchive implements FlowArchive {
     await this.#worker.terminate();
   }
 
+  #message({ hostId, run, sequence, firstId, columns, ends, loss }: ArchiveBatch): BatchMessage {
+    const numbers = this.#session.numbersOf(ends.ends);
+    const packed = columns === undefined ? NOTHING() : packColumns(columns, ends, numbers);
+    return {
+      hostId,
+      run,
+      sequence,
+      firstId,
+      count: columns?.count ?? 0,
+      ...packed,
+      freshEnds: this.#session.takeFresh(),
+      loss: loss && LOSS_COUNTERS.map((name) => loss[name]),
+    };
+  }
+
   #send(request: StoreRequest): void {
     if (this.#dead === undefined) this.#worker.postMessage(request);
   }
@@ -213,37 +230,6 @@ export class DuckArchive implements FlowArchive {
 function workerUrl(): URL {
   const built = import.meta.url.endsWith('.ts') ? '../../../dist/flows/store/worker.js' : './worker.js';
   return new URL(built, import.meta.url);
-}
-
-function pack({ hostId, run, sequence, firstId, columns, locals, remotes, loss }: ArchiveBatch): StoreBatch {
-  const ends = distinct(locals.concat(remotes));
-  const strings = columns === undefined ? [] : [...columns.strings];
-  const packed: Record<string, Uint8Array> = {};
-  if (columns !== undefined) {
-    for (const [name, from] of Object.entries(AS_SENT)) packed[name] = new Uint8Array(columns[from]);
-    [packed.local_ip_a, packed.local_ip_b] = splitAddresses(columns.localIp) as [Uint8Array, Uint8Array];
-    [packed.remote_ip_a, packed.remote_ip_b] = splitAddresses(columns.remoteIp) as [Uint8Array, Uint8Array];
-  }
-  return {
-    hostId,
-    run,
-    sequence,
-    firstId,
-    count: columns?.count ?? 0,
-    columns: packed,
-    ends: ends.list,
-    localRefs: Uint32Array.from(locals, ends.refOf),
-    remoteRefs: Uint32Array.from(remotes, ends.refOf),
-    strings,
-    processRefs: columns === undefined ? new Uint32Array(0) : uint32(columns.processRef).slice(),
-    loss: loss && LOSS_COUNTERS.map((name) => loss[name]),
-  };
-}
-
-function distinct(ends: readonly FlowEndInfo[]): { list: FlowEndInfo[]; refOf: (end: FlowEndInfo) => number } {
-  const refs = new Map<FlowEndInfo, number>();
-  for (const end of ends) if (!refs.has(end)) refs.set(end, refs.size);
-  return { list: [...refs.keys()], refOf: (end) => refs.get(end) ?? 0 };
 }
 
 /** Columns of a page as blocks. */

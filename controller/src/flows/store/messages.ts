@@ -21,30 +21,37 @@ export interface StoreSettings {
   readonly memoryBytes: number;
 }
 
-/** A batch on its way. */
-export interface StoreBatch {
+/** What both forms of a batch say beside its records. */
+interface BatchHead {
   readonly hostId: string;
   readonly run: string;
   readonly sequence: bigint;
   readonly firstId: number;
   readonly count: number;
-  /** By name of the stored column. */
-  readonly columns: Readonly<Record<string, Uint8Array>>;
-  /** Distinct ends of the batch. */
-  readonly ends: readonly FlowEndInfo[];
-  /** Into `ends`, per record. */
-  readonly localRefs: Uint32Array;
-  readonly remoteRefs: Uint32Array;
   /** Names of processes. */
   readonly strings: readonly string[];
-  /** Into `strings`, per record. */
-  readonly processRefs: Uint32Array;
   /** Counters of agent.proto's LossCounters in their order; undefined: none came. */
   readonly loss: readonly bigint[] | undefined;
 }
 
+/** A batch as the database takes it. */
+export interface StoreBatch extends BatchHead {
+  /** By name of the stored column; local_end, remote_end and process are references. */
+  readonly columns: Readonly<Record<string, Uint8Array>>;
+  /** What local_end and remote_end refer to. Batches may share one list, which may grow between them. */
+  readonly ends: readonly FlowEndInfo[];
+}
+
+/** A batch on its way between the threads. */
+export interface BatchMessage extends BatchHead {
+  /** As packed-batch.ts lays it out. */
+  readonly bytes: ArrayBuffer;
+  /** Ends that no batch before has named; references count all of them from the first batch on. */
+  readonly freshEnds: readonly FlowEndInfo[];
+}
+
 export type StoreRequest =
-  | { readonly type: 'append'; readonly nowMs: number; readonly batch: StoreBatch }
+  | { readonly type: 'append'; readonly nowMs: number; readonly batch: BatchMessage }
   | { readonly type: 'page'; readonly call: number; readonly request: PageRequest }
   | { readonly type: 'start'; readonly call: number; readonly filter: ResolvedFilter; readonly limit: number }
   | { readonly type: 'graph'; readonly call: number; readonly request: GraphRequest }

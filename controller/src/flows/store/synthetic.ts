@@ -43,6 +43,9 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     pid: (i) => 1000 + (i % workloads),
     tcp_flags: () => 0x12,
     confidence: () => 1,
+    local_end: (i) => i % workloads,
+    remote_end: (i) => (i * 31) % workloads,
+    process: (i) => i % 4,
   };
   const columns: Record<string, Uint8Array> = {};
   for (const { name, width } of STORED_COLUMNS) {
@@ -57,10 +60,7 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     count,
     columns,
     ends: Array.from({ length: workloads }, (_, i) => end(i)),
-    localRefs: Uint32Array.from({ length: count }, (_, i) => i % workloads),
-    remoteRefs: Uint32Array.from({ length: count }, (_, i) => (i * 31) % workloads),
     strings: ['', 'nginx', 'postgres', 'node'],
-    processRefs: Uint32Array.from({ length: count }, (_, i) => i % 4),
     loss: undefined,
   };
 }

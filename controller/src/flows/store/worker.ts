@@ -1,8 +1,10 @@
 // The thread in which the store lives: takes requests in order; batches that wait together are stored in one transaction.
 import { randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { FlowEndInfo } from '../block.js';
 import { FlowDatabase } from './database.js';
-import type { StoreAnswer, StoreBatch, StoreRequest, StoreSettings } from './messages.js';
+import type { BatchMessage, StoreAnswer, StoreBatch, StoreRequest, StoreSettings } from './messages.js';
+import { unpackColumns } from './packed-batch.js';
 
 /** Records of one transaction, about. */
 const GROUP_RECORDS = 262_144;
@@ -12,6 +14,8 @@ if (port === null) throw new Error('Cannot run the flow store: found the main th
 const database = new FlowDatabase(workerData as StoreSettings);
 const answer = (message: StoreAnswer) => port.postMessage(message);
 const queue: StoreRequest[] = [];
+/** Every end that the main thread has numbered. */
+const ends: FlowEndInfo[] = [];
 let wake = () => {};
 
 port.on('message', (request: StoreRequest) => {
@@ -29,11 +33,11 @@ for (;;) {
     continue;
   }
   if (request.type === 'append') {
-    const batches: StoreBatch[] = [request.batch];
+    const batches: StoreBatch[] = [unpack(request.batch)];
     let records = request.batch.count;
     for (let next = queue[0]; next?.type === 'append' && records < GROUP_RECORDS; next = queue[0]) {
       queue.shift();
-      batches.push(next.batch);
+      batches.push(unpack(next.batch));
       records += next.batch.count;
     }
     const stored = await database.commit(batches, request.nowMs);
@@ -52,6 +56,11 @@ for (;;) {
       answer({ type: 'failed', call: request.call, message });
     });
   }
+}
+
+function unpack({ bytes, freshEnds, ...head }: BatchMessage): StoreBatch {
+  for (const end of freshEnds) ends.push(end);
+  return { ...head, columns: unpackColumns(bytes, head.count), ends };
 }
 
 async function read(request: Exclude<StoreRequest, { type: 'append' | 'tick' | 'close' }>): Promise<StoreAnswer> {

@@ -3,6 +3,7 @@ import { type DuckDBConnection, DuckDBDataChunk } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 import { STORED_COLUMNS } from './columns.js';
 import type { StoreBatch } from './messages.js';
+import { translate } from './packed-batch.js';
 
 /** Rows of one vector. */
 const VECTOR_ROWS = 2048;
@@ -11,9 +12,10 @@ const TYPES = STORED_COLUMNS.map(({ type }) => type);
 /** Numbers that the dictionary gave to a batch's ends and texts. */
 export interface NumberedBatch {
   readonly batch: StoreBatch;
-  readonly localEnds: Uint32Array;
-  readonly remoteEnds: Uint32Array;
-  readonly processes: Uint32Array;
+  /** By place in the batch's ends. */
+  readonly ends: Uint32Array;
+  /** By place in the batch's strings. */
+  readonly strings: Uint32Array;
   readonly reporter: number;
 }
 
@@ -29,7 +31,7 @@ export async function appendRows(
     const bytes = new Uint8Array(total * width);
     let at = 0;
     for (const numbered of batches) {
-      bytes.set(columnBytes(numbered, name), at);
+      fill(numbered, name, bytes.subarray(at, at + numbered.batch.count * width));
       at += numbered.batch.count * width;
     }
     return { bytes, width };
@@ -51,33 +53,38 @@ export async function appendRows(
   }
 }
 
-function columnBytes(numbered: NumberedBatch, name: string): Uint8Array {
-  const { batch } = numbered;
+/** Writes one column of a batch; `to` begins at a multiple of the column's width. */
+function fill({ batch, ends, strings, reporter }: NumberedBatch, name: string, to: Uint8Array): void {
   switch (name) {
     case 'id': {
-      const halves = new Uint32Array(2 * batch.count);
+      const halves = words(to);
       for (let i = 0; i < batch.count; i += 1) {
         halves[2 * i] = (batch.firstId + i) >>> 0;
         halves[2 * i + 1] = Math.floor((batch.firstId + i) / 0x1_0000_0000);
       }
-      return bytesOf(halves);
+      return;
     }
     case 'local_end':
-      return bytesOf(numbered.localEnds);
     case 'remote_end':
-      return bytesOf(numbered.remoteEnds);
+      translate(words(columnOf(batch, name)), ends, words(to));
+      return;
     case 'process':
-      return bytesOf(numbered.processes);
+      translate(words(columnOf(batch, name)), strings, words(to));
+      return;
     case 'reporter':
-      return bytesOf(new Uint32Array(batch.count).fill(numbered.reporter));
-    default: {
-      const bytes = batch.columns[name];
-      if (bytes === undefined) throw new Error(`Cannot store a batch: found no column ${name}`);
-      return bytes;
-    }
+      words(to).fill(reporter);
+      return;
+    default:
+      to.set(columnOf(batch, name));
   }
 }
 
-function bytesOf(numbers: Uint32Array): Uint8Array {
-  return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+function columnOf({ columns }: StoreBatch, name: string): Uint8Array {
+  const bytes = columns[name];
+  if (bytes === undefined) throw new Error(`Cannot store a batch: found no column ${name}`);
+  return bytes;
+}
+
+function words(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
