@@ -1,6 +1,6 @@
 // Who may import whom. Reads every TypeScript source's import specifiers and reports each that crosses a boundary:
 //  1 pure folders import only pure folders of their package and proto's value types: no grpc, native, fs, logger, clock, random;
-//  2 only the agent's datapath, flow driver, health and tests import native;
+//  2 only the agent's datapath, flow driver, nat, health and tests import native;
 //  3 generated protobuf types stop at the edges;
 //  4 controller and agent never import each other;
 //  5 no import cycle between files, except of types only.
@@ -21,6 +21,7 @@ const offlineCode = '@ringfence/controller/policy/';
 const pureLibraries = new Set(['yaml', 'zod', 'fastbitset', 'tinyqueue', 'lru-cache', 'ipaddr.js']);
 const nativeUsers = [
   'native/',
+  'agent/src/nat/',
   'bpf/',
   'lab/',
   'bench/',
@@ -79,7 +80,7 @@ for (const file of files) {
       !isTest(file) &&
       !nativeUsers.some((user) => file.startsWith(user))
     )
-      complain('only datapath, flows and health use native');
+      complain('only datapath, flows, nat and health use native');
     if (pureRoot && !isTest(file)) {
       if (spec.startsWith('node:')) complain(`${pureRoot} is pure`);
       else if (spec.startsWith('@ringfence/proto/gen/') && !typeOnly && !spec.endsWith('/common.js'))

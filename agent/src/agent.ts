@@ -9,6 +9,7 @@
 //            FlowDriver ◄── rings, sweeps ── Datapath ◄── apply ── Enforcement ◄── WorkloadRegistry ◄── docker, cgroups, host
 //                │ cut sockets                  ▲                      │ endpoints
 //                └──────────────────────────────┘     EndpointDirectory ◄─┘ (names flows)
+//   ConntrackWatch ─► translations on the flow stream, source translations on the sync stream
 //
 // Order at boot: lock → open the datapath, adopting what is pinned → apply the last good state → discover workloads → controller.
 // Until the last step nothing needs a network. Nothing here logs in a loop: each condition is logged when it begins and ends.
@@ -42,6 +43,7 @@ import { FlowUploader } from './flows/uploader.js';
 import { ConditionBoard } from './health/conditions.js';
 import { serveMetrics } from './health/metrics.js';
 import { capacityOf, judge, statusMessage } from './health/status.js';
+import { ConntrackWatch } from './nat/conntrack-watch.js';
 import { AgentLock } from './store/agent-lock.js';
 import { systemTimers as timers } from './timers.js';
 import { findCgroupMount } from './workloads/cgroup-tree.js';
@@ -85,6 +87,7 @@ export class Agent {
   readonly #spool: FlowSpool;
   readonly #uploader: FlowUploader;
   readonly #flows: FlowDriver;
+  readonly #nat: ConntrackWatch | undefined;
   readonly #reconnectors: readonly Reconnector[];
   readonly #renewer: CertificateRenewer;
   readonly #features: string[];
@@ -161,6 +164,7 @@ export class Agent {
     const remembered = sameBoot ? stillThere(lastGood?.workloads ?? [], kernel.listInterfaces()) : [];
     this.#registry = new WorkloadRegistry(this.#sources.all, remembered, {
       onLocals: (locals) => {
+        this.#nat?.setWorkloads(this.#registry.found);
         void this.#enforcement.setLocals(locals);
         this.#keeper.saveSoon();
       },
@@ -182,6 +186,7 @@ export class Agent {
         timers,
       },
     );
+    this.#nat = config.nat.conntrack ? this.#conntrackWatch(config) : undefined;
     this.#features = kernel.features();
     this.#reconnectors = [this.#syncReconnector(), this.#flowReconnector()];
     this.#renewer = new CertificateRenewer({
@@ -233,6 +238,8 @@ export class Agent {
       'enforcing from the last good state',
     );
     this.#flows.start();
+    this.#nat?.setWorkloads(this.#registry.found);
+    this.#nat?.start();
     this.#registry.start();
     for (const reconnector of this.#reconnectors) reconnector.start();
     this.#renewer.start();
@@ -247,6 +254,7 @@ export class Agent {
     this.#renewer.stop();
     this.#metrics?.close();
     await this.#registry.stop();
+    await this.#nat?.close();
     await this.#flows.close();
     await Promise.all(this.#reconnectors.map((reconnector) => reconnector.stop()));
     this.#uploader.detach();
@@ -257,6 +265,19 @@ export class Agent {
     this.#lock.release();
   }
 
+  #conntrackWatch(config: AgentConfig): ConntrackWatch {
+    const { role, translations } = config.nat;
+    return new ConntrackWatch(
+      { gateway: role === 'gateway', rowsMax: translations, file: join(config.stateDir, 'translations.json') },
+      {
+        upload: (columns) => this.#flows.offerTranslations(columns),
+        onTranslations: (report) => this.#session?.sendTranslations(report),
+        timers,
+        random: Math.random,
+      },
+    );
+  }
+
   #syncReconnector(): Reconnector {
     const connect = (established: () => void, signal: AbortSignal) =>
       runSyncConnection(
@@ -265,6 +286,7 @@ export class Agent {
           hello: () => this.#hello(),
           inventory: () => this.#registry.inventory(),
           status: () => this.#status(),
+          translations: () => this.#nat?.translations(),
           inForce: () => this.#keeper.inForce,
           apply: async (next, epoch, terms) => {
             const applied = await this.#keeper.apply(next, epoch, terms);
@@ -300,7 +322,10 @@ export class Agent {
 
   #flowReconnector(): Reconnector {
     return this.#reconnector(
-      (established, signal) => runFlowConnection(this.#channel, this.#uploader, established, signal),
+      (established, signal) => {
+        this.#nat?.onStream();
+        return runFlowConnection(this.#channel, this.#uploader, established, signal);
+      },
       () => {},
     );
   }
@@ -407,6 +432,7 @@ export class Agent {
     board.set('RF_SOURCE', this.#registry.problems.map((p) => `${p.source}: ${p.problem}`).join('; '));
     board.set('RF_WORKLOADS_BOUND', this.#registry.overflow > 0 ? `${this.#registry.overflow} more` : undefined);
     board.set('RF_START_GAP', this.#startingUnheld().join(', '));
+    board.set('RF_CONNTRACK', this.#nat?.problem);
     board.set('RF_SPOOL_IN_USE', this.#spool.empty ? undefined : `${this.#spool.bytes} bytes`);
     board.set('RF_SPOOL', this.#uploader.spoolProblem?.message);
     const loss = this.#flows.loss();
@@ -451,6 +477,7 @@ export class Agent {
       loss: () => this.#flows.loss(),
       connections: () => this.#flows.aggregator.size,
       spoolBytes: () => this.#spool.bytes,
+      translations: () => this.#nat?.counters(),
       workloads: () => this.#registry.found.length,
       revision: () => this.#keeper.inForce.revision,
       connected: () => this.#session?.open ?? false,

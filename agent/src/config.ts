@@ -69,6 +69,17 @@ export const configSchema = z.strictObject({
       name: name.optional(),
     })
     .prefault({}),
+  /** Address translation by this host's kernel. */
+  nat: z
+    .strictObject({
+      /** Read conntrack: tell the controller who is behind a translated address, and under which addresses workloads leave this host. */
+      conntrack: z.boolean().default(true),
+      /** host: its own workloads. gateway: it translates for others as well, and tells what becomes of their addresses. */
+      role: z.enum(['host', 'gateway']).default('host'),
+      /** Translated connections held at most. */
+      translations: z.int().min(1024).max(1_048_576).default(65_536),
+    })
+    .prefault({}),
   /** Sources that reach this host whatever policy says. */
   adminSources: z
     .array(z.union([cidr.transform((from) => adminSource.parse({ from })), adminSource]))

@@ -10,6 +10,7 @@ import type {
   ControllerMessage,
   Hello,
   Inventory,
+  SourceTranslations,
   Update,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { applyUpdate, type Instructions, type StagedRevision } from '../desired/instructions.js';
@@ -25,6 +26,8 @@ export interface SyncPorts {
   /** Everything on this host, for the first inventory of the connection. */
   readonly inventory: () => Inventory;
   readonly status: () => AgentStatus;
+  /** Under which addresses connections leave this host, for the first report of the connection; undefined: not known here. */
+  readonly translations?: () => SourceTranslations | undefined;
   /** In force now. */
   readonly inForce: () => Instructions;
   /** Tries a whole revision in the kernel; what is in force afterwards is inForce(). */
@@ -78,6 +81,11 @@ export class SyncSession {
     if (this.open) this.#ports.send({ body: { $case: 'status', value: status } });
   }
 
+  /** Sends the whole of what is known of source translations. */
+  sendTranslations(translations: SourceTranslations): void {
+    if (this.open) this.#ports.send({ body: { $case: 'translations', value: translations } });
+  }
+
   /** Asks for everything anew. */
   resync(reason: string): void {
     this.#staged = undefined;
@@ -94,6 +102,8 @@ export class SyncSession {
     this.#ports.onWelcome(welcome.hostId);
     this.#ports.send({ body: { $case: 'inventory', value: this.#ports.inventory() } });
     this.#ports.send({ body: { $case: 'status', value: this.#ports.status() } });
+    const translations = this.#ports.translations?.();
+    if (translations !== undefined) this.sendTranslations(translations);
   }
 
   async #update(wire: Update): Promise<void> {

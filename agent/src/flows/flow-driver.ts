@@ -5,7 +5,7 @@
 //
 // Counts at every hop: what the kernel produced and lost, what was lost in the hand-off or the table, what the spool dropped.
 import { type BpfMap, type RingBatch, RingConsumer, readClocks } from '@ringfence/native';
-import { FlowUploadMessage, LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { FlowUploadMessage, LossCounters, type TranslationColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { LaneTotals } from '../datapath/types.js';
 import type { Timers } from '../timers.js';
 import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggregator.js';
@@ -40,6 +40,8 @@ export interface FlowDriverPorts {
   readonly timers: Timers;
 }
 
+/** Batches in memory beyond which translations wait: flow records come first. */
+const TRANSLATIONS_WAIT = 32;
 const DENY_LANE = 1;
 /** Half a second above the kernel's period of folding. */
 const QUIET_NS = 1.5e9;
@@ -107,6 +109,22 @@ export class FlowDriver {
       spoolDropped: BigInt(dropped.allow + dropped.deny + this.#ports.uploader.counters.lost),
       recordsSent: BigInt(this.#ports.uploader.counters.records),
     });
+  }
+
+  /** Sends translations as a batch without records. False: the controller is away or slow, nothing was taken. */
+  offerTranslations(translations: TranslationColumns): boolean {
+    const { uploader } = this.#ports;
+    if (!uploader.connected || uploader.inMemory >= TRANSLATIONS_WAIT) return false;
+    uploader.offer('allow', 0, (sequence) =>
+      FlowUploadMessage.encode({
+        run: this.#runBytes,
+        sequence: BigInt(sequence),
+        flows: undefined,
+        loss: this.loss(),
+        translations,
+      }).finish(),
+    );
+    return true;
   }
 
   /** Takes in what the rings still hold and hands every record to the uploader. */

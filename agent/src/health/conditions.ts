@@ -64,6 +64,11 @@ export const CONDITIONS = {
     'They are cut off only once they are found. Set the engine’s cgroup-parent, and pairing.containerCgroups to the same.',
   ],
   RF_WORKLOADS_BOUND: ['warning', 'More workloads than one agent reports', 'The rest is not known to the controller.'],
+  RF_CONNTRACK: [
+    'warning',
+    'The connections that this host translates cannot be read',
+    'Flow records from behind its addresses say shared. The kernel needs ctnetlink; nat.conntrack: false silences this.',
+  ],
   RF_SPOOL_IN_USE: ['info', 'Flows are waiting on disk', 'They are sent when the controller takes them.'],
   RF_SPOOL: ['alarm', 'Flows cannot be kept on disk', 'See the message; flows are lost and counted.'],
   RF_FLOW_LOSS: ['warning', 'Flow events were lost', 'The counters by hop say where.'],

@@ -128,6 +128,7 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
     loss: () => LossCounters.create({ ringDropped: 11n }),
     connections: () => 3,
     spoolBytes: () => 0,
+    translations: () => ({ open: 1 }),
     workloads: () => 2,
     revision: () => 9,
     connected: () => false,

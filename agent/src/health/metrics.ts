@@ -14,6 +14,8 @@ export interface MetricsPorts {
   readonly loss: () => LossCounters;
   readonly connections: () => number;
   readonly spoolBytes: () => number;
+  /** Translated connections, by what became of them; undefined: conntrack is not read. */
+  readonly translations: () => Readonly<Record<string, number>> | undefined;
   readonly workloads: () => number;
   readonly revision: () => number;
   readonly connected: () => boolean;
@@ -96,6 +98,14 @@ async function metricsText(ports: MetricsPorts): Promise<() => Promise<{ type: s
   });
   gauge('connections', 'Connections in the aggregation table', [], (g) => g.set(ports.connections()));
   gauge('spool_bytes', 'Flow records waiting on disk', [], (g) => g.set(ports.spoolBytes()));
+  gauge(
+    'translations',
+    'Translated connections: open, waiting to be told, dropped for want of room, kernel overruns',
+    ['what'],
+    (g) => {
+      for (const [what, count] of Object.entries(ports.translations() ?? {})) g.set({ what }, count);
+    },
+  );
   gauge('workloads', 'Workloads on this host', [], (g) => g.set(ports.workloads()));
   gauge('revision', 'Revision in force', [], (g) => g.set(ports.revision()));
   gauge('controller_connected', '1 when the controller is connected', [], (g) => g.set(ports.connected() ? 1 : 0));

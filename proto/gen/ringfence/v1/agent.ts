@@ -118,6 +118,9 @@ export interface AgentMessage {
     | //
     /** The agent wants the full state again. */
     { $case: "resync"; value: ResyncRequest }
+    | //
+    /** Addresses under which connections were seen to leave this host. */
+    { $case: "translations"; value: SourceTranslations }
     | undefined;
 }
 
@@ -208,6 +211,24 @@ export interface PublishedPort {
   hostPort: number;
   /** Port in the workload. */
   port: number;
+}
+
+/** Source translations of the host's kernel, as its conntrack shows them. Always the whole of it. */
+export interface SourceTranslations {
+  /** The host translates for others: a gateway. */
+  gateway: boolean;
+  /** Sorted by inside, then outside. */
+  translations: SourceTranslation[];
+  /** Pairs that were seen and had no room. */
+  leftOut: number;
+}
+
+/** Connections from one address leave as from another. */
+export interface SourceTranslation {
+  /** 4 or 16 bytes: before. */
+  inside: Buffer;
+  /** 4 or 16 bytes: after. */
+  outside: Buffer;
 }
 
 /** The revision is in force. */
@@ -982,6 +1003,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "resync":
         ResyncRequest.encode(message.body.value, writer.uint32(50).fork()).join();
         break;
+      case "translations":
+        SourceTranslations.encode(message.body.value, writer.uint32(66).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1047,6 +1071,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.body = { $case: "resync", value: ResyncRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.body = { $case: "translations", value: SourceTranslations.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1073,6 +1105,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       obj.status = AgentStatus.toJSON(message.body.value);
     } else if (message.body?.$case === "resync") {
       obj.resync = ResyncRequest.toJSON(message.body.value);
+    } else if (message.body?.$case === "translations") {
+      obj.translations = SourceTranslations.toJSON(message.body.value);
     }
     return obj;
   },
@@ -1116,6 +1150,12 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "resync": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "resync", value: ResyncRequest.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "translations": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "translations", value: SourceTranslations.fromPartial(object.body.value) };
         }
         break;
       }
@@ -1886,6 +1926,177 @@ export const PublishedPort: MessageFns<PublishedPort> = {
       : undefined;
     message.hostPort = object.hostPort ?? 0;
     message.port = object.port ?? 0;
+    return message;
+  },
+};
+
+function createBaseSourceTranslations(): SourceTranslations {
+  return { gateway: false, translations: [], leftOut: 0 };
+}
+
+export const SourceTranslations: MessageFns<SourceTranslations> = {
+  encode(message: SourceTranslations, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.gateway !== false) {
+      writer.uint32(8).bool(message.gateway);
+    }
+    for (const v of message.translations) {
+      SourceTranslation.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.leftOut !== 0) {
+      writer.uint32(24).uint32(message.leftOut);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceTranslations {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceTranslations();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.gateway = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.translations.push(SourceTranslation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leftOut = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: SourceTranslations): unknown {
+    const obj: any = {};
+    if (message.gateway !== false) {
+      obj.gateway = message.gateway;
+    }
+    if (message.translations?.length) {
+      obj.translations = message.translations.map((e) => SourceTranslation.toJSON(e));
+    }
+    if (message.leftOut !== 0) {
+      obj.leftOut = Math.round(message.leftOut);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SourceTranslations>): SourceTranslations {
+    return SourceTranslations.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SourceTranslations>): SourceTranslations {
+    const message = createBaseSourceTranslations();
+    message.gateway = object.gateway ?? false;
+    message.translations = object.translations?.map((e) => SourceTranslation.fromPartial(e)) || [];
+    message.leftOut = object.leftOut ?? 0;
+    return message;
+  },
+};
+
+function createBaseSourceTranslation(): SourceTranslation {
+  return { inside: Buffer.alloc(0), outside: Buffer.alloc(0) };
+}
+
+export const SourceTranslation: MessageFns<SourceTranslation> = {
+  encode(message: SourceTranslation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.inside.length !== 0) {
+      writer.uint32(10).bytes(message.inside);
+    }
+    if (message.outside.length !== 0) {
+      writer.uint32(18).bytes(message.outside);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SourceTranslation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSourceTranslation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.inside = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outside = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: SourceTranslation): unknown {
+    const obj: any = {};
+    if (message.inside.length !== 0) {
+      obj.inside = base64FromBytes(message.inside);
+    }
+    if (message.outside.length !== 0) {
+      obj.outside = base64FromBytes(message.outside);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SourceTranslation>): SourceTranslation {
+    return SourceTranslation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SourceTranslation>): SourceTranslation {
+    const message = createBaseSourceTranslation();
+    message.inside = object.inside ?? Buffer.alloc(0);
+    message.outside = object.outside ?? Buffer.alloc(0);
     return message;
   },
 };
