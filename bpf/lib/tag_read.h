@@ -120,7 +120,7 @@ RF_SUBPROGRAM __u32 rf_read_tag(struct __sk_buff *skb, const struct rf_work *w, 
 	}
 	seen.sealed = rf_tag_sealed(&option);
 	/* One comparison of whole numbers: its time does not tell how many bits were right. */
-	if ((seen.sealed >> 8) ^ rf_tag_mac(key, &claim)) {
+	if ((seen.sealed >> 8) ^ rf_tag_mac(key, &claim) || !claim.identity) {
 		rf_tag_counted(RF_TAG_COUNT_INVALID);
 		return 0;
 	}

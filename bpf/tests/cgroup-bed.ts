@@ -6,7 +6,7 @@ import { join } from 'node:path';
 export const NEAR = 'rfbpf-a';
 export const FAR = 'rfbpf-b';
 export const ADDRESS = { near: '10.77.0.1', far: '10.77.0.2', near6: 'fd77::1', far6: 'fd77::2' } as const;
-export const CGROUPS = ['', 'svc', 'svc/inner', 'skip'] as const;
+export const CGROUPS = ['', 'svc', 'svc/inner', 'skip', 'skip/inner'] as const;
 
 const MOUNT = readFileSync('/proc/mounts', 'utf8')
   .split('\n')

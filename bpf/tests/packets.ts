@@ -64,19 +64,23 @@ export interface TcpSpec {
   readonly seq?: number;
   readonly ack?: number;
   readonly payload?: Uint8Array;
+  /** A multiple of 4 bytes, 40 at most. */
+  readonly options?: Uint8Array;
 }
 
 export function tcpSegment(src: string, dst: string, spec: TcpSpec): Uint8Array {
-  const bytes = new Uint8Array(20 + (spec.payload?.length ?? 0));
+  const header = 20 + (spec.options?.length ?? 0);
+  const bytes = new Uint8Array(header + (spec.payload?.length ?? 0));
   const view = new DataView(bytes.buffer);
   view.setUint16(0, spec.sport);
   view.setUint16(2, spec.dport);
   view.setUint32(4, spec.seq ?? 1000);
   view.setUint32(8, spec.ack ?? 0);
-  bytes[12] = 0x50;
+  bytes[12] = header << 2;
   bytes[13] = spec.flags;
   view.setUint16(14, 64240);
-  if (spec.payload) bytes.set(spec.payload, 20);
+  if (spec.options) bytes.set(spec.options, 20);
+  if (spec.payload) bytes.set(spec.payload, header);
   return sealed(src, dst, TCP, bytes, 16);
 }
 
