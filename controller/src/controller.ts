@@ -56,6 +56,7 @@ import { makePrivateDirectory } from './ca/files.js';
 import { createCompiler } from './compile/graph.js';
 import { type ControllerConfig, formatListen, type ListenAddress } from './config.js';
 import { pairStep } from './discovery/pair-workload.js';
+import { TranslationResolver } from './discovery/translation-resolver.js';
 import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
 import { MemoryHistory } from './flows/history.js';
@@ -197,6 +198,10 @@ async function start(
   const pairing = { desk, fromPrefix, now };
 
   // ---- flows
+  const translations = new TranslationResolver({
+    now,
+    behind: (hostId, hex) => distributor.topology.behind(hostId, hex),
+  });
   const archive = await openArchive(config, log, now);
   const history = new MemoryHistory(config.flowHistory, archive?.firstId);
   const flowArchive = archive ?? new MemoryArchive(history);
@@ -241,7 +246,7 @@ async function start(
     log,
     pair: pairStep(pairing),
   });
-  const flowUpload = new FlowUpload({ ingest, store, refusal, recheckMs, log });
+  const flowUpload = new FlowUpload({ ingest, store, translations, refusal, recheckMs, log });
   const enrolmentOptions = {
     enrolment,
     caPem: authority.caPem,

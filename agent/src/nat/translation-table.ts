@@ -74,7 +74,8 @@ export class TranslationTable {
       }
       // Another connection has taken the id: the end of the one before was missed.
       if (row !== undefined) this.#close(id, row, this.#options.toWallUs(ns));
-      this.#add(id, view, at, this.#options.toWallUs(ns));
+      // One that a dump finds first was opened nobody knows when.
+      this.#add(id, view, at, kind === ConntrackKind.listed ? 0 : this.#options.toWallUs(ns));
     }
   }
 

@@ -7,6 +7,7 @@ import {
 } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Logger } from 'pino';
 import { type Peer, peerOf } from '../api/peer.js';
+import type { TranslationResolver } from '../discovery/translation-resolver.js';
 import type { StateStore } from '../store/state-store.js';
 import type { FlowIngest } from './ingest.js';
 import { decodeUpload } from './upload-message.js';
@@ -19,6 +20,8 @@ type UploadCall = ServerDuplexStream<FlowUploadMessage, FlowUploadAck>;
 export interface FlowUploadOptions {
   readonly ingest: FlowIngest;
   readonly store: StateStore;
+  /** Takes what hosts tell of the connections that they translate. */
+  readonly translations?: Pick<TranslationResolver, 'take' | 'forget'> | undefined;
   /** Why a certificate is no longer good; undefined while it is. */
   readonly refusal: (peer: Peer) => string | undefined;
   /** How often open streams are checked for certificates that have expired. */
@@ -51,7 +54,9 @@ export class FlowUpload {
       for (const change of changes) {
         if (change.kind !== 'host') continue;
         this.#check(this.#streams.get(change.key));
-        if (change.after === undefined) options.ingest.forget(change.key);
+        if (change.after !== undefined) continue;
+        options.ingest.forget(change.key);
+        options.translations?.forget(change.key);
       }
     });
   }
@@ -97,16 +102,25 @@ export class FlowUpload {
       safe = true;
       if (sequence > 0n && this.#streams.get(stream.peer.name) === stream) this.#write(stream, message.run, sequence);
     };
+    // Before the records: they may be of the connections that these name.
+    const wrong = this.#takeTranslations(stream, message);
+    if (wrong !== undefined) return this.#refuse(stream, wrong);
     const outcome = ingest.take(stream.peer.name, message, acknowledge);
-    if (!outcome.taken) {
-      this.#options.log.warn({ hostId: stream.peer.name, problem: outcome.problem }, 'refused a flow batch');
-      this.#end(stream, status.INVALID_ARGUMENT, 'RF_FLOW_BATCH', `found ${outcome.problem}`);
-      return;
-    }
+    if (!outcome.taken) return this.#refuse(stream, outcome.problem);
     sequence = outcome.sequence;
     // Settled within the call, before the sequence was known.
     if (safe) acknowledge();
     else if (ingest.pending > PENDING_MAX) this.#pauseUntilSettled(stream);
+  }
+
+  #takeTranslations(stream: OpenStream, { run, translations }: FlowUploadMessage): string | undefined {
+    if (translations === undefined) return undefined;
+    return this.#options.translations?.take(stream.peer.name, run.toString('hex'), translations);
+  }
+
+  #refuse(stream: OpenStream, problem: string): void {
+    this.#options.log.warn({ hostId: stream.peer.name, problem }, 'refused a flow batch');
+    this.#end(stream, status.INVALID_ARGUMENT, 'RF_FLOW_BATCH', `found ${problem}`);
   }
 
   #write(stream: OpenStream, run: Buffer, sequence: bigint): void {
