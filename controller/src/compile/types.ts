@@ -21,6 +21,8 @@ export interface CompilerWorkload {
   readonly addresses: readonly SpaceAddress[];
   /** Ports that its host answers for; default: none. */
   readonly published?: readonly Published[] | undefined;
+  /** Addresses under which its connections were seen to leave its host, mapped bytes; default: none. */
+  readonly leavesAs?: readonly Uint8Array[] | undefined;
   /** Unpaired, denied or quarantined: the failsafe table only. */
   readonly isolated: boolean;
   /** Its mode in both directions where no mode of the policy names it; undefined: visibility. */

@@ -77,9 +77,10 @@ export function takeInventory(
   return { problems };
 }
 
-/** Drops the host's workloads, present or not. */
+/** Drops the host's workloads, present or not, and how it translates them. */
 export function dropInventory(tx: StateTransaction, own: readonly WorkloadRecord[]): void {
   for (const record of own) forget(tx, record.id);
+  for (const hostId of new Set(own.map((record) => record.hostId))) tx.delete('translation', hostId);
 }
 
 function forget(tx: StateTransaction, id: string): void {

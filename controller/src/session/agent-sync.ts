@@ -12,6 +12,7 @@ import { type Peer, peerOf } from '../api/peer.js';
 import { asCaller } from '../audit/caller.js';
 import { factsRecord } from '../ca/host-facts.js';
 import { type PairStep, takeInventory } from '../discovery/inventory.js';
+import { takeSourceTranslations } from '../discovery/source-translations.js';
 import type { StateStore } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { AgentSession, ProtocolError } from './agent-session.js';
@@ -261,6 +262,13 @@ class Stream {
         if (body.value.tables.length > 0) host.tables = body.value.tables.slice(0, CONDITIONS_MAX);
         host.conditions = body.value.conditions.slice(0, CONDITIONS_MAX);
         return this.#checkCapacity(host);
+      case 'translations': {
+        const { value } = body;
+        const problems = await this.#options.store.update((tx) => takeSourceTranslations(tx, this.hostId, value));
+        if (problems.length > 0)
+          this.#options.log.warn({ hostId: this.hostId, problems: problems.slice(0, 5) }, 'translations not taken');
+        return;
+      }
       case 'resync':
         this.#options.log.info(
           { hostId: this.hostId, reason: cut(body.value.reason) },

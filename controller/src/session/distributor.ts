@@ -12,9 +12,10 @@ import type { StartingMode } from '../pairing/profile.js';
 import type { Policy, Selector } from '../policy/model.js';
 import { selectorMatches } from '../policy/selector.js';
 import type { PersistentNumbers } from '../store/numbers.js';
-import { type NatRecord, SPACES_KEY, type WorkloadRecord } from '../store/records.js';
+import { type NatRecord, SPACES_KEY, type TranslationRecord, type WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
 import { declareSpaces } from '../topology/declare.js';
+import { withObserved } from '../topology/observed.js';
 import { SpaceTree } from '../topology/spaces.js';
 import { type CellKey, HostState } from './host-state.js';
 import type { Revisions } from './revisions.js';
@@ -90,7 +91,10 @@ export class Distributor {
           this.#canaryMoved = true;
           relevant = true;
         } else if (change.kind === 'spaces') {
-          this.#compiler.setSpaces(spacesOf(change.after?.content));
+          this.#compiler.setSpaces(this.#spaces(change.after?.content));
+          relevant = true;
+        } else if (change.kind === 'translation') {
+          this.#onTranslations(change.key, change.before, change.after);
           relevant = true;
         } else if (change.kind === 'nat') {
           if (change.before !== undefined) this.#compiler.removeMapping(mappingOf(change.before));
@@ -346,9 +350,34 @@ export class Distributor {
     return state;
   }
 
+  /** Declared spaces, with what gateways tell of them. */
+  #spaces(content: string | undefined): SpaceTree {
+    const translations = this.#options.store.table('translation');
+    return withObserved(spacesOf(content), (gatewayId) => translations.get(gatewayId)?.pairs ?? []);
+  }
+
+  /** Under which addresses a host's workloads leave it has changed; at a gateway also how spaces look outside. */
+  #onTranslations(hostId: string, before: TranslationRecord | undefined, after: TranslationRecord | undefined): void {
+    const { store } = this.#options;
+    this.#compiler.setSpaces(this.#spaces(store.table('spaces').get(SPACES_KEY)?.content));
+    const pairs = (record: TranslationRecord | undefined) =>
+      new Map((record?.pairs ?? []).map((pair) => [pair.inside + pair.outside, pair.inside]));
+    const [old, now] = [pairs(before), pairs(after)];
+    const moved = new Set(
+      [...old]
+        .filter(([pair]) => !now.has(pair))
+        .concat([...now].filter(([pair]) => !old.has(pair)))
+        .map(([, inside]) => inside),
+    );
+    for (const record of store.table('workload').values()) {
+      if (record.hostId === hostId && record.present && record.addresses.some(({ ip }) => moved.has(ip)))
+        this.#setWorkload(record);
+    }
+  }
+
   /** Declared spaces and pushed mappings. */
   #tellSpaces(compiler: Compiler): void {
-    compiler.setSpaces(spacesOf(this.#options.store.table('spaces').get(SPACES_KEY)?.content));
+    compiler.setSpaces(this.#spaces(this.#options.store.table('spaces').get(SPACES_KEY)?.content));
     for (const record of this.#options.store.table('nat').values()) compiler.setMapping(mappingOf(record));
   }
 
@@ -358,8 +387,12 @@ export class Distributor {
   }
 
   #compilerWorkload(record: WorkloadRecord): CompilerWorkload {
-    const { isolation, reject } = this.#options;
-    return compilerWorkload(record, reject, isolation.of(record) !== undefined);
+    const { isolation, reject, store } = this.#options;
+    const leavesAs = leavesAsOf(record, store.table('translation').get(record.hostId));
+    return {
+      ...compilerWorkload(record, reject, isolation.of(record) !== undefined),
+      ...(leavesAs.length > 0 && { leavesAs }),
+    };
   }
 }
 
@@ -373,6 +406,14 @@ function spacesOf(content: string | undefined): SpaceTree {
 
 function mappingOf({ space, protocol, ip, port, workloadId, workloadPort }: NatRecord): PushedMapping {
   return { space, protocol, hex: ip, port, workloadId, toPort: workloadPort };
+}
+
+/** Addresses under which its host's conntrack has seen it leave. */
+function leavesAsOf(record: WorkloadRecord, seen: TranslationRecord | undefined): Uint8Array[] {
+  if (seen === undefined || record.hostId === '') return [];
+  const own = new Set(record.addresses.map(({ ip }) => ip));
+  const outside = seen.pairs.filter(({ inside }) => own.has(inside)).map((pair) => pair.outside);
+  return [...new Set(outside)].filter((hex) => !own.has(hex)).map(addressFromHex);
 }
 
 const MODES: Readonly<Record<StartingMode, Mode>> = {

@@ -185,6 +185,14 @@ const nat = z.object({
   source: z.string(),
 });
 
+/** Addresses under which connections were seen to leave a host; key is its id. Sorted. */
+const translation = z.object({
+  hostId: z.string(),
+  /** It translates for others. */
+  gateway: z.boolean(),
+  pairs: z.array(z.object({ inside: ipHex, outside: ipHex })),
+});
+
 /** Declared address spaces; one record, key SPACES_KEY. Content that was accepted. */
 const spaces = z.object({ content: z.string(), changedMs: time });
 
@@ -291,6 +299,7 @@ export const SCHEMAS = {
   policyFate,
   policyState,
   nat,
+  translation,
   spaces,
   pairingProfile,
   pairingKey,
@@ -317,6 +326,7 @@ export type PolicyVersionRecord = Records['policyVersion'];
 export type PolicyFateRecord = Records['policyFate'];
 export type RolloutRecord = NonNullable<Records['policyState']['rollout']>;
 export type NatRecord = Records['nat'];
+export type TranslationRecord = Records['translation'];
 export type PairingRecord = Records['pairing'];
 export type QuarantineRecord = Records['quarantine'];
 export type PolicyFileRecord = PolicyVersionRecord['files'][number];

@@ -65,6 +65,7 @@ const file = z.strictObject({
         name: z.string(),
         parent: z.string().default(WORLD),
         hosts: z.array(z.string().min(1)).default([]),
+        gateway: z.string().min(1).optional(),
         networks: z.array(prefix).default([]),
         source: z.array(source).default([]),
         destination: z.array(destination).max(4096).default([]),
@@ -280,11 +281,12 @@ function meets(a: AddressPrefix, b: AddressPrefix): boolean {
   return isIpv4(a.address) === isIpv4(b.address) && (covers(a, b) || covers(b, a));
 }
 
-function spaceOf({ name, parent, hosts, networks, source: sources, destination: destinations }: Shape): Space {
+function spaceOf({ name, parent, hosts, gateway, networks, source: sources, destination: destinations }: Shape): Space {
   return {
     name,
     parent,
     hosts,
+    ...(gateway !== undefined && { gateway }),
     networks,
     sources: sources.map((entry): SourceTranslation => {
       if ('oneToOne' in entry) return { kind: 'one-to-one', ...entry.oneToOne };

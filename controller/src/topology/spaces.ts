@@ -38,6 +38,8 @@ export interface Space {
   readonly parent: string;
   /** Ids of the hosts whose own addresses are meaningful here. */
   readonly hosts: readonly string[];
+  /** Id of the host that translates for it, and whose agent tells how; undefined: only what is declared counts. */
+  readonly gateway?: string | undefined;
   /** Ranges that are used here; empty: not said. */
   readonly networks: readonly AddressPrefix[];
   /** A family without any: its addresses are the same outside (routed). */

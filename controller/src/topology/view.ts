@@ -30,6 +30,8 @@ export interface Located {
   readonly localId: string;
   readonly addresses: readonly SpaceAddress[];
   readonly published?: readonly Published[] | undefined;
+  /** Addresses under which its connections were seen to leave its host, beside what its spaces say. Mapped bytes. */
+  readonly leavesAs?: readonly Uint8Array[] | undefined;
 }
 
 /** An address in a scope. */
@@ -77,11 +79,19 @@ interface HostFacts {
   bridges: ReadonlySet<string>;
   /** Addresses on private networks, with the number of workloads that have each. */
   readonly inner: Map<string, number>;
+  /** Addresses under which workloads were seen to leave, with the number of workloads. */
+  readonly left: Map<string, number>;
   /** Families (true: IPv4) in which somebody else is behind the host's addresses. */
   hides: ReadonlySet<boolean>;
 }
 
-const NO_FACTS: HostFacts = { routed: new Set(), bridges: new Set(), inner: new Map(), hides: new Set() };
+const NO_FACTS: HostFacts = {
+  routed: new Set(),
+  bridges: new Set(),
+  inner: new Map(),
+  left: new Map(),
+  hides: new Set(),
+};
 
 /** Spaces, hosts and who is behind them. Facts are told by `add` and `remove`; `settle` says where they changed the view. */
 export class Topology {
@@ -123,11 +133,12 @@ export class Topology {
       if (facts === undefined) continue;
       const hides = new Set<boolean>();
       for (const hex of facts.inner.keys()) if (!facts.bridges.has(hex)) hides.add(isIpv4(addressFromHex(hex)));
+      for (const hex of facts.left.keys()) if (facts.routed.has(hex)) hides.add(isIpv4(addressFromHex(hex)));
       const key = keyOf(facts, hides);
       if (key !== this.#keys.get(hostId)) changed.push(hostId);
       this.#keys.set(hostId, key);
       facts.hides = hides;
-      if (facts.inner.size > 0 || facts.routed.size + facts.bridges.size > 0) continue;
+      if (facts.inner.size + facts.left.size + facts.routed.size + facts.bridges.size > 0) continue;
       this.#hosts.delete(hostId);
       this.#keys.delete(hostId);
     }
@@ -164,6 +175,8 @@ export class Topology {
       if (facts.bridges.has(hex)) continue;
       for (const host of sameFamily(facts.routed, at.address)) outside({ space: this.#tree.ofHost(hostId), hex: host });
     }
+    for (const address of workload.leavesAs ?? [])
+      outside({ space: this.#tree.ofHost(hostId), hex: addressHex(address) });
     return [...places.values()];
   }
 
@@ -204,7 +217,11 @@ export class Topology {
   #note(workload: Located, by: 1 | -1): void {
     const { hostId, localId } = workload;
     if (hostId === '') return;
-    const facts = this.#hosts.get(hostId) ?? { ...NO_FACTS, inner: new Map<string, number>() };
+    const facts = this.#hosts.get(hostId) ?? {
+      ...NO_FACTS,
+      inner: new Map<string, number>(),
+      left: new Map<string, number>(),
+    };
     let touched = localId === HOST_ITSELF;
     if (touched) {
       const own = by > 0 ? workload.addresses : [];
@@ -213,14 +230,15 @@ export class Topology {
       facts.routed = within(false);
       facts.bridges = within(true);
     }
-    for (const { space, address } of workload.addresses) {
-      if (!space.startsWith(LOCAL)) continue;
+    const tell = (counts: Map<string, number>, address: Uint8Array) => {
       touched = true;
       const hex = addressHex(address);
-      const count = (facts.inner.get(hex) ?? 0) + by;
-      if (count > 0) facts.inner.set(hex, count);
-      else facts.inner.delete(hex);
-    }
+      const count = (counts.get(hex) ?? 0) + by;
+      if (count > 0) counts.set(hex, count);
+      else counts.delete(hex);
+    };
+    for (const { space, address } of workload.addresses) if (space.startsWith(LOCAL)) tell(facts.inner, address);
+    for (const address of workload.leavesAs ?? []) tell(facts.left, address);
     if (!touched) return;
     this.#hosts.set(hostId, facts);
     this.#told.add(hostId);

@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SourceTranslations } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { openSqlite } from '../store/sqlite.js';
+import { StateStore } from '../store/state-store.js';
+import { PAIRS_MAX, takeSourceTranslations } from './source-translations.js';
+
+let dir: string;
+let store: StateStore;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'rf-translations-'));
+  store = new StateStore(openSqlite(join(dir, 'db')));
+});
+afterEach(async () => {
+  await store.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const v4 = (last: number) => Buffer.from([10, 0, last >> 8, last & 255]);
+const take = (translations: { inside: Buffer; outside: Buffer }[], gateway = false) =>
+  store.update((tx) => takeSourceTranslations(tx, 'h', SourceTranslations.fromPartial({ gateway, translations })));
+
+test('the whole replaces the whole, sorted, each pair once; the same again writes nothing', async () => {
+  const [a, b] = [
+    { inside: v4(2), outside: v4(9) },
+    { inside: v4(1), outside: v4(9) },
+  ];
+  expect(await take([a, b, a])).toEqual([]);
+  const mapped = (last: string) => `00000000000000000000ffff0a0000${last}`;
+  expect(store.get('translation', 'h')).toEqual({
+    hostId: 'h',
+    gateway: false,
+    pairs: [
+      { inside: mapped('01'), outside: mapped('09') },
+      { inside: mapped('02'), outside: mapped('09') },
+    ],
+  });
+  const { revision } = store.driver().status();
+  await take([b, a]);
+  expect(store.driver().status().revision).toBe(revision);
+  await take([a], true);
+  expect(store.get('translation', 'h')).toMatchObject({ gateway: true, pairs: [{ inside: mapped('02') }] });
+});
+
+test('what is no pair of addresses is left out and told, and the number is bounded', async () => {
+  const problems = await take([
+    { inside: v4(1), outside: Buffer.alloc(16) },
+    { inside: Buffer.alloc(3), outside: Buffer.alloc(3) },
+    { inside: v4(3), outside: v4(3) },
+  ]);
+  expect(problems).toHaveLength(2);
+  expect(store.get('translation', 'h')?.pairs).toEqual([]);
+  const many = Array.from({ length: PAIRS_MAX + 1 }, (_, i) => ({ inside: v4(i), outside: v4(65_000) }));
+  expect((await take(many)).join()).toMatch(/found 4097 pairs, wanted at most 4096/);
+  expect(store.get('translation', 'h')?.pairs).toHaveLength(PAIRS_MAX);
+});
