@@ -19,6 +19,7 @@ import { PairingClient } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.j
 import { PolicyClient } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpacesClient } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusClient } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { WebClient } from '@ringfence/proto/gen/ringfence/v1/admin_web.js';
 import { WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 
 /** The form of a generated unary method that type inference sees: its last overload. */
@@ -40,6 +41,7 @@ export class AdminClient {
   readonly status: StatusClient;
   readonly pairing: PairingClient;
   readonly audit: AuditClient;
+  readonly web: WebClient;
   readonly caPem: string;
 
   /** By the context file that the controller writes. */
@@ -63,6 +65,7 @@ export class AdminClient {
     this.status = new StatusClient(address, channel, options);
     this.pairing = new PairingClient(address, channel, options);
     this.audit = new AuditClient(address, channel, options);
+    this.web = new WebClient(address, channel, options);
   }
 
   close(): void {
@@ -77,6 +80,7 @@ export class AdminClient {
       this.status,
       this.pairing,
       this.audit,
+      this.web,
     ];
     for (const client of clients) client.close();
   }

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/admin_audit.proto.
  */
 export const file_ringfence_v1_admin_audit: GenFile = /*@__PURE__*/
-  fileDesc("Ch5yaW5nZmVuY2UvdjEvYWRtaW5fYXVkaXQucHJvdG8SDHJpbmdmZW5jZS52MSKwAQoKQXVkaXRFbnRyeRIQCghzZXF1ZW5jZRgBIAEoBBINCgVhdF9tcxgCIAEoAxINCgVhY3RvchgDIAEoCRIOCgZzb3VyY2UYBCABKAkSDgoGYWN0aW9uGAUgASgJEg4KBm9iamVjdBgGIAEoCRIPCgdob3N0X2lkGAcgASgJEg4KBmtleV9pZBgIIAEoCRIMCgR0ZXh0GAkgASgJEhMKC2RldGFpbF9qc29uGAogASgJInAKC0F1ZGl0RmlsdGVyEg8KB2FjdGlvbnMYASADKAkSDQoFYWN0b3IYAiABKAkSDgoGb2JqZWN0GAMgASgJEg8KB2hvc3RfaWQYBCABKAkSDgoGa2V5X2lkGAUgASgJEhAKCHNpbmNlX21zGAYgASgDIlwKEExpc3RBdWRpdFJlcXVlc3QSKQoGZmlsdGVyGAEgASgLMhkucmluZ2ZlbmNlLnYxLkF1ZGl0RmlsdGVyEg0KBWxpbWl0GAIgASgNEg4KBmJlZm9yZRgDIAEoBCI+ChFMaXN0QXVkaXRSZXNwb25zZRIpCgdlbnRyaWVzGAEgAygLMhgucmluZ2ZlbmNlLnYxLkF1ZGl0RW50cnkiUAoSRm9sbG93QXVkaXRSZXF1ZXN0EikKBmZpbHRlchgBIAEoCzIZLnJpbmdmZW5jZS52MS5BdWRpdEZpbHRlchIPCgdiYWNrbG9nGAIgASgNMpgBCgVBdWRpdBJHCgRMaXN0Eh4ucmluZ2ZlbmNlLnYxLkxpc3RBdWRpdFJlcXVlc3QaHy5yaW5nZmVuY2UudjEuTGlzdEF1ZGl0UmVzcG9uc2USRgoGRm9sbG93EiAucmluZ2ZlbmNlLnYxLkZvbGxvd0F1ZGl0UmVxdWVzdBoYLnJpbmdmZW5jZS52MS5BdWRpdEVudHJ5MAFiBnByb3RvMw");
+  fileDesc("Ch5yaW5nZmVuY2UvdjEvYWRtaW5fYXVkaXQucHJvdG8SDHJpbmdmZW5jZS52MSKwAQoKQXVkaXRFbnRyeRIQCghzZXF1ZW5jZRgBIAEoBBINCgVhdF9tcxgCIAEoAxINCgVhY3RvchgDIAEoCRIOCgZzb3VyY2UYBCABKAkSDgoGYWN0aW9uGAUgASgJEg4KBm9iamVjdBgGIAEoCRIPCgdob3N0X2lkGAcgASgJEg4KBmtleV9pZBgIIAEoCRIMCgR0ZXh0GAkgASgJEhMKC2RldGFpbF9qc29uGAogASgJInAKC0F1ZGl0RmlsdGVyEg8KB2FjdGlvbnMYASADKAkSDQoFYWN0b3IYAiABKAkSDgoGb2JqZWN0GAMgASgJEg8KB2hvc3RfaWQYBCABKAkSDgoGa2V5X2lkGAUgASgJEhAKCHNpbmNlX21zGAYgASgDIlwKEExpc3RBdWRpdFJlcXVlc3QSKQoGZmlsdGVyGAEgASgLMhkucmluZ2ZlbmNlLnYxLkF1ZGl0RmlsdGVyEg0KBWxpbWl0GAIgASgNEg4KBmJlZm9yZRgDIAEoBCJOChFMaXN0QXVkaXRSZXNwb25zZRIpCgdlbnRyaWVzGAEgAygLMhgucmluZ2ZlbmNlLnYxLkF1ZGl0RW50cnkSDgoGb2xkZXN0GAIgASgEIlAKEkZvbGxvd0F1ZGl0UmVxdWVzdBIpCgZmaWx0ZXIYASABKAsyGS5yaW5nZmVuY2UudjEuQXVkaXRGaWx0ZXISDwoHYmFja2xvZxgCIAEoDTKYAQoFQXVkaXQSRwoETGlzdBIeLnJpbmdmZW5jZS52MS5MaXN0QXVkaXRSZXF1ZXN0Gh8ucmluZ2ZlbmNlLnYxLkxpc3RBdWRpdFJlc3BvbnNlEkYKBkZvbGxvdxIgLnJpbmdmZW5jZS52MS5Gb2xsb3dBdWRpdFJlcXVlc3QaGC5yaW5nZmVuY2UudjEuQXVkaXRFbnRyeTABYgZwcm90bzM");
 
 /**
  * One thing that was done or decided.
@@ -51,7 +51,7 @@ export type AuditEntry = Message<"ringfence.v1.AuditEntry"> & {
   /**
    * What: pairing.approve, pairing.deny, pairing.end, key.create, key.revoke, key.delete, profile.create, profile.change,
    * profile.delete, label.change, quarantine.begin, quarantine.end, policy.provision, host.enrol, host.revoke, host.renew,
-   * host.remove, token.create, token.use, token.revoke.
+   * host.remove, host.set, token.create, token.use, token.revoke, audit.trim.
    *
    * @generated from field: string action = 5;
    */
@@ -203,6 +203,13 @@ export type ListAuditResponse = Message<"ringfence.v1.ListAuditResponse"> & {
    * @generated from field: repeated ringfence.v1.AuditEntry entries = 1;
    */
   entries: AuditEntry[];
+
+  /**
+   * Sequence of the oldest entry that is kept: those before were trimmed, as an audit.trim entry tells. 0: the log is empty.
+   *
+   * @generated from field: uint64 oldest = 2;
+   */
+  oldest: bigint;
 };
 
 /**

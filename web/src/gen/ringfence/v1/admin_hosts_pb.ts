@@ -6,7 +6,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Condition, HostFacts, Nack, TableCapacity } from "./agent_pb.js";
+import type { Condition, HostFacts, Logins, Nack, TableCapacity, UnenrollOutcome, Unpaired } from "./agent_pb.js";
 import { file_ringfence_v1_agent } from "./agent_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/admin_hosts.proto.
  */
 export const file_ringfence_v1_admin_hosts: GenFile = /*@__PURE__*/
-  fileDesc("Ch5yaW5nZmVuY2UvdjEvYWRtaW5faG9zdHMucHJvdG8SDHJpbmdmZW5jZS52MSKIBAoESG9zdBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBWZhY3RzGAMgASgLMhcucmluZ2ZlbmNlLnYxLkhvc3RGYWN0cxIRCgljb25uZWN0ZWQYBCABKAgSFAoMbGFzdF9zZWVuX21zGAUgASgDEhMKC2Vucm9sbGVkX21zGAYgASgDEhcKD3JldmlzaW9uX3dhbnRlZBgHIAEoBBIWCg5yZXZpc2lvbl9hY2tlZBgIIAEoBBIWCg5wb2xpY3lfdmVyc2lvbhgJIAEoDRIgCgRuYWNrGAogASgLMhIucmluZ2ZlbmNlLnYxLk5hY2sSKwoKY29uZGl0aW9ucxgLIAMoCzIXLnJpbmdmZW5jZS52MS5Db25kaXRpb24SKwoGdGFibGVzGAwgAygLMhsucmluZ2ZlbmNlLnYxLlRhYmxlQ2FwYWNpdHkSEQoJd29ya2xvYWRzGA0gASgNEhoKEmNlcnRpZmljYXRlX3NlcmlhbBgOIAEoCRIgChhjZXJ0aWZpY2F0ZV9ub3RfYWZ0ZXJfbXMYDyABKAMSDwoHcmV2b2tlZBgQIAEoCBIkCgRsb3NzGBEgASgLMhYucmluZ2ZlbmNlLnYxLkhvc3RMb3NzEhQKDHBlZXJfYWRkcmVzcxgSIAEoCRIdChVwb2xpY3lfdmVyc2lvbl93YW50ZWQYEyABKA0igQIKCEhvc3RMb3NzEhcKD2V2ZW50c19wcm9kdWNlZBgBIAEoBBIUCgxyaW5nX2Ryb3BwZWQYAiABKAQSFwoPZGVuaWVzX3Byb2R1Y2VkGAMgASgEEhsKE2Rlbmllc19yaW5nX2Ryb3BwZWQYBCABKAQSFQoNYWdlbnRfZHJvcHBlZBgFIAEoBBIVCg1zcG9vbF9kcm9wcGVkGAYgASgEEhQKDHJlY29yZHNfc2VudBgHIAEoBBIYChByZWNvcmRzX3JlY2VpdmVkGAggASgEEhkKEXJlY29yZHNfZHVwbGljYXRlGAkgASgEEhcKD3JlY29yZHNfcmVmdXNlZBgKIAEoBCISChBMaXN0SG9zdHNSZXF1ZXN0IjYKEUxpc3RIb3N0c1Jlc3BvbnNlEiEKBWhvc3RzGAEgAygLMhIucmluZ2ZlbmNlLnYxLkhvc3QiHgoOR2V0SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCSJIChJDcmVhdGVUb2tlblJlcXVlc3QSEwoLdHRsX3NlY29uZHMYASABKA0SDwoHaG9zdF9pZBgCIAEoCRIMCgRub3RlGAMgASgJImIKE0NyZWF0ZVRva2VuUmVzcG9uc2USDQoFdG9rZW4YASABKAkSEAoIdG9rZW5faWQYAiABKAkSEgoKZXhwaXJlc19tcxgDIAEoAxIWCg5lbnJvbGxfYWRkcmVzcxgEIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCI9ChJMaXN0VG9rZW5zUmVzcG9uc2USJwoGdG9rZW5zGAEgAygLMhcucmluZ2ZlbmNlLnYxLlRva2VuSW5mbyJ0CglUb2tlbkluZm8SEAoIdG9rZW5faWQYASABKAkSDAoEbm90ZRgCIAEoCRIOCgZhdXRob3IYAyABKAkSEgoKY3JlYXRlZF9tcxgEIAEoAxISCgpleHBpcmVzX21zGAUgASgDEg8KB2hvc3RfaWQYBiABKAkiJgoSUmV2b2tlVG9rZW5SZXF1ZXN0EhAKCHRva2VuX2lkGAEgASgJIhUKE1Jldm9rZVRva2VuUmVzcG9uc2UiOwoYUmV2b2tlQ2VydGlmaWNhdGVSZXF1ZXN0Eg8KB2hvc3RfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjQKEVJlbW92ZUhvc3RSZXF1ZXN0Eg8KB2hvc3RfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIhQKElJlbW92ZUhvc3RSZXNwb25zZTKgBAoFSG9zdHMSRwoETGlzdBIeLnJpbmdmZW5jZS52MS5MaXN0SG9zdHNSZXF1ZXN0Gh8ucmluZ2ZlbmNlLnYxLkxpc3RIb3N0c1Jlc3BvbnNlEjcKA0dldBIcLnJpbmdmZW5jZS52MS5HZXRIb3N0UmVxdWVzdBoSLnJpbmdmZW5jZS52MS5Ib3N0ElIKC0NyZWF0ZVRva2VuEiAucmluZ2ZlbmNlLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBohLnJpbmdmZW5jZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEk8KCkxpc3RUb2tlbnMSHy5yaW5nZmVuY2UudjEuTGlzdFRva2Vuc1JlcXVlc3QaIC5yaW5nZmVuY2UudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElIKC1Jldm9rZVRva2VuEiAucmluZ2ZlbmNlLnYxLlJldm9rZVRva2VuUmVxdWVzdBohLnJpbmdmZW5jZS52MS5SZXZva2VUb2tlblJlc3BvbnNlEk8KEVJldm9rZUNlcnRpZmljYXRlEiYucmluZ2ZlbmNlLnYxLlJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBoSLnJpbmdmZW5jZS52MS5Ib3N0EksKBlJlbW92ZRIfLnJpbmdmZW5jZS52MS5SZW1vdmVIb3N0UmVxdWVzdBogLnJpbmdmZW5jZS52MS5SZW1vdmVIb3N0UmVzcG9uc2ViBnByb3RvMw", [file_ringfence_v1_agent]);
+  fileDesc("Ch5yaW5nZmVuY2UvdjEvYWRtaW5faG9zdHMucHJvdG8SDHJpbmdmZW5jZS52MSLtBAoESG9zdBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEiYKBWZhY3RzGAMgASgLMhcucmluZ2ZlbmNlLnYxLkhvc3RGYWN0cxIRCgljb25uZWN0ZWQYBCABKAgSFAoMbGFzdF9zZWVuX21zGAUgASgDEhMKC2Vucm9sbGVkX21zGAYgASgDEhcKD3JldmlzaW9uX3dhbnRlZBgHIAEoBBIWCg5yZXZpc2lvbl9hY2tlZBgIIAEoBBIWCg5wb2xpY3lfdmVyc2lvbhgJIAEoDRIgCgRuYWNrGAogASgLMhIucmluZ2ZlbmNlLnYxLk5hY2sSKwoKY29uZGl0aW9ucxgLIAMoCzIXLnJpbmdmZW5jZS52MS5Db25kaXRpb24SKwoGdGFibGVzGAwgAygLMhsucmluZ2ZlbmNlLnYxLlRhYmxlQ2FwYWNpdHkSEQoJd29ya2xvYWRzGA0gASgNEhoKEmNlcnRpZmljYXRlX3NlcmlhbBgOIAEoCRIgChhjZXJ0aWZpY2F0ZV9ub3RfYWZ0ZXJfbXMYDyABKAMSDwoHcmV2b2tlZBgQIAEoCBIkCgRsb3NzGBEgASgLMhYucmluZ2ZlbmNlLnYxLkhvc3RMb3NzEhQKDHBlZXJfYWRkcmVzcxgSIAEoCRIdChVwb2xpY3lfdmVyc2lvbl93YW50ZWQYEyABKA0SJAoGbG9naW5zGBQgASgLMhQucmluZ2ZlbmNlLnYxLkxvZ2lucxIoCgh1bnBhaXJlZBgVIAEoDjIWLnJpbmdmZW5jZS52MS5VbnBhaXJlZBITCgt1bnBhaXJlZF9ieRgWIAEoCSKBAgoISG9zdExvc3MSFwoPZXZlbnRzX3Byb2R1Y2VkGAEgASgEEhQKDHJpbmdfZHJvcHBlZBgCIAEoBBIXCg9kZW5pZXNfcHJvZHVjZWQYAyABKAQSGwoTZGVuaWVzX3JpbmdfZHJvcHBlZBgEIAEoBBIVCg1hZ2VudF9kcm9wcGVkGAUgASgEEhUKDXNwb29sX2Ryb3BwZWQYBiABKAQSFAoMcmVjb3Jkc19zZW50GAcgASgEEhgKEHJlY29yZHNfcmVjZWl2ZWQYCCABKAQSGQoRcmVjb3Jkc19kdXBsaWNhdGUYCSABKAQSFwoPcmVjb3Jkc19yZWZ1c2VkGAogASgEIhIKEExpc3RIb3N0c1JlcXVlc3QiNgoRTGlzdEhvc3RzUmVzcG9uc2USIQoFaG9zdHMYASADKAsyEi5yaW5nZmVuY2UudjEuSG9zdCIeCg5HZXRIb3N0UmVxdWVzdBIMCgRob3N0GAEgASgJIkgKEkNyZWF0ZVRva2VuUmVxdWVzdBITCgt0dGxfc2Vjb25kcxgBIAEoDRIPCgdob3N0X2lkGAIgASgJEgwKBG5vdGUYAyABKAkiYgoTQ3JlYXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRIQCgh0b2tlbl9pZBgCIAEoCRISCgpleHBpcmVzX21zGAMgASgDEhYKDmVucm9sbF9hZGRyZXNzGAQgASgJIhMKEUxpc3RUb2tlbnNSZXF1ZXN0Ij0KEkxpc3RUb2tlbnNSZXNwb25zZRInCgZ0b2tlbnMYASADKAsyFy5yaW5nZmVuY2UudjEuVG9rZW5JbmZvInQKCVRva2VuSW5mbxIQCgh0b2tlbl9pZBgBIAEoCRIMCgRub3RlGAIgASgJEg4KBmF1dGhvchgDIAEoCRISCgpjcmVhdGVkX21zGAQgASgDEhIKCmV4cGlyZXNfbXMYBSABKAMSDwoHaG9zdF9pZBgGIAEoCSImChJSZXZva2VUb2tlblJlcXVlc3QSEAoIdG9rZW5faWQYASABKAkiFQoTUmV2b2tlVG9rZW5SZXNwb25zZSI7ChhSZXZva2VDZXJ0aWZpY2F0ZVJlcXVlc3QSDwoHaG9zdF9pZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSAoOU2V0SG9zdFJlcXVlc3QSDAoEaG9zdBgBIAEoCRIoCgh1bnBhaXJlZBgCIAEoDjIWLnJpbmdmZW5jZS52MS5VbnBhaXJlZCJkChFSZW1vdmVIb3N0UmVxdWVzdBIPCgdob3N0X2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIuCgdvdXRjb21lGAMgASgOMh0ucmluZ2ZlbmNlLnYxLlVuZW5yb2xsT3V0Y29tZSIiChJSZW1vdmVIb3N0UmVzcG9uc2USDAoEdG9sZBgBIAEoCDLZBAoFSG9zdHMSRwoETGlzdBIeLnJpbmdmZW5jZS52MS5MaXN0SG9zdHNSZXF1ZXN0Gh8ucmluZ2ZlbmNlLnYxLkxpc3RIb3N0c1Jlc3BvbnNlEjcKA0dldBIcLnJpbmdmZW5jZS52MS5HZXRIb3N0UmVxdWVzdBoSLnJpbmdmZW5jZS52MS5Ib3N0ElIKC0NyZWF0ZVRva2VuEiAucmluZ2ZlbmNlLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBohLnJpbmdmZW5jZS52MS5DcmVhdGVUb2tlblJlc3BvbnNlEk8KCkxpc3RUb2tlbnMSHy5yaW5nZmVuY2UudjEuTGlzdFRva2Vuc1JlcXVlc3QaIC5yaW5nZmVuY2UudjEuTGlzdFRva2Vuc1Jlc3BvbnNlElIKC1Jldm9rZVRva2VuEiAucmluZ2ZlbmNlLnYxLlJldm9rZVRva2VuUmVxdWVzdBohLnJpbmdmZW5jZS52MS5SZXZva2VUb2tlblJlc3BvbnNlEk8KEVJldm9rZUNlcnRpZmljYXRlEiYucmluZ2ZlbmNlLnYxLlJldm9rZUNlcnRpZmljYXRlUmVxdWVzdBoSLnJpbmdmZW5jZS52MS5Ib3N0EjcKA1NldBIcLnJpbmdmZW5jZS52MS5TZXRIb3N0UmVxdWVzdBoSLnJpbmdmZW5jZS52MS5Ib3N0EksKBlJlbW92ZRIfLnJpbmdmZW5jZS52MS5SZW1vdmVIb3N0UmVxdWVzdBogLnJpbmdmZW5jZS52MS5SZW1vdmVIb3N0UmVzcG9uc2ViBnByb3RvMw", [file_ringfence_v1_agent]);
 
 /**
  * One host.
@@ -154,6 +154,27 @@ export type Host = Message<"ringfence.v1.Host"> & {
    * @generated from field: uint32 policy_version_wanted = 19;
    */
   policyVersionWanted: number;
+
+  /**
+   * Who is logged in, newest report; unset: the agent does not follow logins, or has not told yet.
+   *
+   * @generated from field: ringfence.v1.Logins logins = 20;
+   */
+  logins?: Logins | undefined;
+
+  /**
+   * What it does to containers that are not paired.
+   *
+   * @generated from field: ringfence.v1.Unpaired unpaired = 21;
+   */
+  unpaired: Unpaired;
+
+  /**
+   * Why: "configuration" (the agent's), "profile" (of the key that it enrolled by) or "operator".
+   *
+   * @generated from field: string unpaired_by = 22;
+   */
+  unpairedBy: string;
 };
 
 /**
@@ -539,6 +560,34 @@ export const RevokeCertificateRequestSchema: GenMessage<RevokeCertificateRequest
   messageDesc(file_ringfence_v1_admin_hosts, 12);
 
 /**
+ * Changes how a host is treated.
+ *
+ * @generated from message ringfence.v1.SetHostRequest
+ */
+export type SetHostRequest = Message<"ringfence.v1.SetHostRequest"> & {
+  /**
+   * Id, or a name that is unique.
+   *
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * What it does to containers that are not paired. Unspecified: what its profile or its agent's configuration says again.
+   *
+   * @generated from field: ringfence.v1.Unpaired unpaired = 2;
+   */
+  unpaired: Unpaired;
+};
+
+/**
+ * Describes the message ringfence.v1.SetHostRequest.
+ * Use `create(SetHostRequestSchema)` to create a new message.
+ */
+export const SetHostRequestSchema: GenMessage<SetHostRequest> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_hosts, 13);
+
+/**
  * Names a host.
  *
  * @generated from message ringfence.v1.RemoveHostRequest
@@ -557,6 +606,13 @@ export type RemoveHostRequest = Message<"ringfence.v1.RemoveHostRequest"> & {
    * @generated from field: string reason = 2;
    */
   reason: string;
+
+  /**
+   * What its agent shall leave in the kernel. It is told when it is connected; one that is not keeps its last good policy.
+   *
+   * @generated from field: ringfence.v1.UnenrollOutcome outcome = 3;
+   */
+  outcome: UnenrollOutcome;
 };
 
 /**
@@ -564,7 +620,7 @@ export type RemoveHostRequest = Message<"ringfence.v1.RemoveHostRequest"> & {
  * Use `create(RemoveHostRequestSchema)` to create a new message.
  */
 export const RemoveHostRequestSchema: GenMessage<RemoveHostRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_hosts, 13);
+  messageDesc(file_ringfence_v1_admin_hosts, 14);
 
 /**
  * It is gone.
@@ -572,6 +628,12 @@ export const RemoveHostRequestSchema: GenMessage<RemoveHostRequest> = /*@__PURE_
  * @generated from message ringfence.v1.RemoveHostResponse
  */
 export type RemoveHostResponse = Message<"ringfence.v1.RemoveHostResponse"> & {
+  /**
+   * Its agent was connected and was told the outcome.
+   *
+   * @generated from field: bool told = 1;
+   */
+  told: boolean;
 };
 
 /**
@@ -579,7 +641,7 @@ export type RemoveHostResponse = Message<"ringfence.v1.RemoveHostResponse"> & {
  * Use `create(RemoveHostResponseSchema)` to create a new message.
  */
 export const RemoveHostResponseSchema: GenMessage<RemoveHostResponse> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_hosts, 14);
+  messageDesc(file_ringfence_v1_admin_hosts, 15);
 
 /**
  * Machines that run an agent.
@@ -645,6 +707,16 @@ export const Hosts: GenService<{
   revokeCertificate: {
     methodKind: "unary";
     input: typeof RevokeCertificateRequestSchema;
+    output: typeof HostSchema;
+  },
+  /**
+   * Changes how a host is treated.
+   *
+   * @generated from rpc ringfence.v1.Hosts.Set
+   */
+  set: {
+    methodKind: "unary";
+    input: typeof SetHostRequestSchema;
     output: typeof HostSchema;
   },
   /**

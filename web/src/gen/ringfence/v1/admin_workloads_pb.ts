@@ -10,7 +10,7 @@ import type { LabelSelector, ModePair, PageRequest } from "./admin_common_pb.js"
 import { file_ringfence_v1_admin_common } from "./admin_common_pb.js";
 import type { PairingInfo } from "./admin_pairing_pb.js";
 import { file_ringfence_v1_admin_pairing } from "./admin_pairing_pb.js";
-import type { Address, Label, WorkloadKind } from "./common_pb.js";
+import type { Address, Label, Mode, WorkloadKind } from "./common_pb.js";
 import { file_ringfence_v1_common } from "./common_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/admin_workloads.proto.
  */
 export const file_ringfence_v1_admin_workloads: GenFile = /*@__PURE__*/
-  fileDesc("CiJyaW5nZmVuY2UvdjEvYWRtaW5fd29ya2xvYWRzLnByb3RvEgxyaW5nZmVuY2UudjEirgcKCFdvcmtsb2FkEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEa2luZBgDIAEoDjIaLnJpbmdmZW5jZS52MS5Xb3JrbG9hZEtpbmQSDwoHaG9zdF9pZBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDQoFaW1hZ2UYBiABKAkSKAoJYWRkcmVzc2VzGAcgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSLgoJcHVibGlzaGVkGAggAygLMhsucmluZ2ZlbmNlLnYxLldvcmtsb2FkLlBvcnQSIwoGbGFiZWxzGAkgAygLMhMucmluZ2ZlbmNlLnYxLkxhYmVsEhAKCGlkZW50aXR5GAogASgNEi0KDWV4cGVjdGVkX21vZGUYCyABKAsyFi5yaW5nZmVuY2UudjEuTW9kZVBhaXISKwoLYWN0dWFsX21vZGUYDCABKAsyFi5yaW5nZmVuY2UudjEuTW9kZVBhaXISEAoIaW5fZm9yY2UYDSABKAgSCwoDd2h5GA4gASgJEg8KB3ByZXNlbnQYDyABKAgSDwoHdmVyc2lvbhgQIAEoBBI2CghtZXRhZGF0YRgRIAMoCzIkLnJpbmdmZW5jZS52MS5Xb3JrbG9hZC5NZXRhZGF0YUVudHJ5EhMKC2F0dGFjaG1lbnRzGBIgAygJEhAKCG1vZGVfd2h5GBMgASgJEhIKCmNyZWF0ZWRfbXMYFCABKAMSFQoNc3RpY2t5X2xhYmVscxgVIAEoCBITCgttZW1iZXJzaGlwcxgWIAMoCRI5Cg1sYWJlbF9yZWFzb25zGBcgAygLMiIucmluZ2ZlbmNlLnYxLldvcmtsb2FkLkxhYmVsUmVhc29uEhQKDGlzb2xhdGVkX3doeRgYIAEoCRIqCgdwYWlyaW5nGBkgASgLMhkucmluZ2ZlbmNlLnYxLlBhaXJpbmdJbmZvGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpLCgtMYWJlbFJlYXNvbhIRCglkaW1lbnNpb24YASABKAkSDgoGc291cmNlGAIgASgJEgoKAmJ5GAMgASgJEg0KBWF0X21zGAQgASgDGmYKBFBvcnQSEAoIcHJvdG9jb2wYASABKA0SKwoMaG9zdF9hZGRyZXNzGAIgASgLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSEQoJaG9zdF9wb3J0GAMgASgNEgwKBHBvcnQYBCABKA0irQEKDldvcmtsb2FkRmlsdGVyEi0KCHNlbGVjdG9yGAEgASgLMhsucmluZ2ZlbmNlLnYxLkxhYmVsU2VsZWN0b3ISDQoFaG9zdHMYAiADKAkSKQoFa2luZHMYAyADKA4yGi5yaW5nZmVuY2UudjEuV29ya2xvYWRLaW5kEhQKDGluY2x1ZGVfZ29uZRgEIAEoCBIOCgZzb3VyY2UYBSABKAkSDAoEdGV4dBgGIAEoCSJtChRMaXN0V29ya2xvYWRzUmVxdWVzdBIsCgZmaWx0ZXIYASABKAsyHC5yaW5nZmVuY2UudjEuV29ya2xvYWRGaWx0ZXISJwoEcGFnZRgCIAEoCzIZLnJpbmdmZW5jZS52MS5QYWdlUmVxdWVzdCJlChVMaXN0V29ya2xvYWRzUmVzcG9uc2USKQoJd29ya2xvYWRzGAEgAygLMhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkEhIKCm5leHRfdG9rZW4YAiABKAkSDQoFdG90YWwYAyABKA0iJgoSR2V0V29ya2xvYWRSZXF1ZXN0EhAKCHdvcmtsb2FkGAEgASgJIpEBChBTZXRMYWJlbHNSZXF1ZXN0EhAKCHdvcmtsb2FkGAEgASgJEiAKA3NldBgCIAMoCzITLnJpbmdmZW5jZS52MS5MYWJlbBIOCgZyZW1vdmUYAyADKAkSDwoHcmVwbGFjZRgEIAEoCBIYChBleHBlY3RlZF92ZXJzaW9uGAUgASgEEg4KBnN0aWNreRgGIAEoCCLkAQoMV29ya2xvYWRTcGVjEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoJYWRkcmVzc2VzGAMgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSIwoGbGFiZWxzGAQgAygLMhMucmluZ2ZlbmNlLnYxLkxhYmVsEjoKCG1ldGFkYXRhGAUgAygLMigucmluZ2ZlbmNlLnYxLldvcmtsb2FkU3BlYy5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJVChVDcmVhdGVXb3JrbG9hZFJlcXVlc3QSLAoId29ya2xvYWQYASABKAsyGi5yaW5nZmVuY2UudjEuV29ya2xvYWRTcGVjEg4KBnNvdXJjZRgCIAEoCSJfChVVcGRhdGVXb3JrbG9hZFJlcXVlc3QSLAoId29ya2xvYWQYASABKAsyGi5yaW5nZmVuY2UudjEuV29ya2xvYWRTcGVjEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAQiPQoVRGVsZXRlV29ya2xvYWRSZXF1ZXN0EgoKAmlkGAEgASgJEhgKEGV4cGVjdGVkX3ZlcnNpb24YAiABKAQiGAoWRGVsZXRlV29ya2xvYWRSZXNwb25zZSJkChRQdXNoV29ya2xvYWRzUmVxdWVzdBIOCgZzb3VyY2UYASABKAkSLQoJd29ya2xvYWRzGAIgAygLMhoucmluZ2ZlbmNlLnYxLldvcmtsb2FkU3BlYxINCgVwcnVuZRgDIAEoCCJdChVQdXNoV29ya2xvYWRzUmVzcG9uc2USDwoHY3JlYXRlZBgBIAEoDRIPCgd1cGRhdGVkGAIgASgNEg8KB3JlbW92ZWQYAyABKA0SEQoJdW5jaGFuZ2VkGAQgASgNIkUKFVdhdGNoV29ya2xvYWRzUmVxdWVzdBIsCgZmaWx0ZXIYASABKAsyHC5yaW5nZmVuY2UudjEuV29ya2xvYWRGaWx0ZXIiZAoNV29ya2xvYWRFdmVudBIlCgNzZXQYASABKAsyFi5yaW5nZmVuY2UudjEuV29ya2xvYWRIABIRCgdyZW1vdmVkGAIgASgJSAASEAoGc3luY2VkGAMgASgISABCBwoFZXZlbnQy4wQKCVdvcmtsb2FkcxJPCgRMaXN0EiIucmluZ2ZlbmNlLnYxLkxpc3RXb3JrbG9hZHNSZXF1ZXN0GiMucmluZ2ZlbmNlLnYxLkxpc3RXb3JrbG9hZHNSZXNwb25zZRI/CgNHZXQSIC5yaW5nZmVuY2UudjEuR2V0V29ya2xvYWRSZXF1ZXN0GhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkEkMKCVNldExhYmVscxIeLnJpbmdmZW5jZS52MS5TZXRMYWJlbHNSZXF1ZXN0GhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkEkUKBkNyZWF0ZRIjLnJpbmdmZW5jZS52MS5DcmVhdGVXb3JrbG9hZFJlcXVlc3QaFi5yaW5nZmVuY2UudjEuV29ya2xvYWQSRQoGVXBkYXRlEiMucmluZ2ZlbmNlLnYxLlVwZGF0ZVdvcmtsb2FkUmVxdWVzdBoWLnJpbmdmZW5jZS52MS5Xb3JrbG9hZBJTCgZEZWxldGUSIy5yaW5nZmVuY2UudjEuRGVsZXRlV29ya2xvYWRSZXF1ZXN0GiQucmluZ2ZlbmNlLnYxLkRlbGV0ZVdvcmtsb2FkUmVzcG9uc2USTwoEUHVzaBIiLnJpbmdmZW5jZS52MS5QdXNoV29ya2xvYWRzUmVxdWVzdBojLnJpbmdmZW5jZS52MS5QdXNoV29ya2xvYWRzUmVzcG9uc2USSwoFV2F0Y2gSIy5yaW5nZmVuY2UudjEuV2F0Y2hXb3JrbG9hZHNSZXF1ZXN0GhsucmluZ2ZlbmNlLnYxLldvcmtsb2FkRXZlbnQwAWIGcHJvdG8z", [file_ringfence_v1_admin_common, file_ringfence_v1_admin_pairing, file_ringfence_v1_common]);
+  fileDesc("CiJyaW5nZmVuY2UvdjEvYWRtaW5fd29ya2xvYWRzLnByb3RvEgxyaW5nZmVuY2UudjEiiAgKCFdvcmtsb2FkEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSKAoEa2luZBgDIAEoDjIaLnJpbmdmZW5jZS52MS5Xb3JrbG9hZEtpbmQSDwoHaG9zdF9pZBgEIAEoCRIOCgZzb3VyY2UYBSABKAkSDQoFaW1hZ2UYBiABKAkSKAoJYWRkcmVzc2VzGAcgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSLgoJcHVibGlzaGVkGAggAygLMhsucmluZ2ZlbmNlLnYxLldvcmtsb2FkLlBvcnQSIwoGbGFiZWxzGAkgAygLMhMucmluZ2ZlbmNlLnYxLkxhYmVsEhAKCGlkZW50aXR5GAogASgNEi0KDWV4cGVjdGVkX21vZGUYCyABKAsyFi5yaW5nZmVuY2UudjEuTW9kZVBhaXISKwoLYWN0dWFsX21vZGUYDCABKAsyFi5yaW5nZmVuY2UudjEuTW9kZVBhaXISEAoIaW5fZm9yY2UYDSABKAgSCwoDd2h5GA4gASgJEg8KB3ByZXNlbnQYDyABKAgSDwoHdmVyc2lvbhgQIAEoBBI2CghtZXRhZGF0YRgRIAMoCzIkLnJpbmdmZW5jZS52MS5Xb3JrbG9hZC5NZXRhZGF0YUVudHJ5EhMKC2F0dGFjaG1lbnRzGBIgAygJEhAKCG1vZGVfd2h5GBMgASgJEhIKCmNyZWF0ZWRfbXMYFCABKAMSFQoNc3RpY2t5X2xhYmVscxgVIAEoCBITCgttZW1iZXJzaGlwcxgWIAMoCRI5Cg1sYWJlbF9yZWFzb25zGBcgAygLMiIucmluZ2ZlbmNlLnYxLldvcmtsb2FkLkxhYmVsUmVhc29uEhQKDGlzb2xhdGVkX3doeRgYIAEoCRIqCgdwYWlyaW5nGBkgASgLMhkucmluZ2ZlbmNlLnYxLlBhaXJpbmdJbmZvGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARqkAQoLTGFiZWxSZWFzb24SEQoJZGltZW5zaW9uGAEgASgJEg4KBnNvdXJjZRgCIAEoCRIKCgJieRgDIAEoCRINCgVhdF9tcxgEIAEoAxILCgNob3cYBSABKAkSDgoGa2V5X2lkGAYgASgJEg8KB3Byb2ZpbGUYByABKAkSDAoEcnVsZRgIIAEoCRIMCgR1c2VyGAkgASgJEg0KBWdyb3VwGAogASgJGmYKBFBvcnQSEAoIcHJvdG9jb2wYASABKA0SKwoMaG9zdF9hZGRyZXNzGAIgASgLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSEQoJaG9zdF9wb3J0GAMgASgNEgwKBHBvcnQYBCABKA0irQEKDldvcmtsb2FkRmlsdGVyEi0KCHNlbGVjdG9yGAEgASgLMhsucmluZ2ZlbmNlLnYxLkxhYmVsU2VsZWN0b3ISDQoFaG9zdHMYAiADKAkSKQoFa2luZHMYAyADKA4yGi5yaW5nZmVuY2UudjEuV29ya2xvYWRLaW5kEhQKDGluY2x1ZGVfZ29uZRgEIAEoCBIOCgZzb3VyY2UYBSABKAkSDAoEdGV4dBgGIAEoCSJtChRMaXN0V29ya2xvYWRzUmVxdWVzdBIsCgZmaWx0ZXIYASABKAsyHC5yaW5nZmVuY2UudjEuV29ya2xvYWRGaWx0ZXISJwoEcGFnZRgCIAEoCzIZLnJpbmdmZW5jZS52MS5QYWdlUmVxdWVzdCJlChVMaXN0V29ya2xvYWRzUmVzcG9uc2USKQoJd29ya2xvYWRzGAEgAygLMhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkEhIKCm5leHRfdG9rZW4YAiABKAkSDQoFdG90YWwYAyABKA0iJgoSR2V0V29ya2xvYWRSZXF1ZXN0EhAKCHdvcmtsb2FkGAEgASgJImEKFU1hdGNoV29ya2xvYWRzUmVxdWVzdBIQCghzZWxlY3RvchgBIAEoCRINCgVkcmFmdBgCIAEoCBInCgRwYWdlGAMgASgLMhkucmluZ2ZlbmNlLnYxLlBhZ2VSZXF1ZXN0InoKFk1hdGNoV29ya2xvYWRzUmVzcG9uc2USKQoJd29ya2xvYWRzGAEgAygLMhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkEhIKCm5leHRfdG9rZW4YAiABKAkSDQoFdG90YWwYAyABKA0SEgoKdW5kZXJzdG9vZBgEIAEoCSKOBQoTV29ya2xvYWRNZW1iZXJzaGlwcxITCgt3b3JrbG9hZF9pZBgBIAEoCRIWCg5wb2xpY3lfdmVyc2lvbhgCIAEoDRI3CgZncm91cHMYAyADKAsyJy5yaW5nZmVuY2UudjEuV29ya2xvYWRNZW1iZXJzaGlwcy5Hcm91cBI4CghpcF9saXN0cxgEIAMoCzImLnJpbmdmZW5jZS52MS5Xb3JrbG9hZE1lbWJlcnNoaXBzLkxpc3QSNQoFcnVsZXMYBSADKAsyJi5yaW5nZmVuY2UudjEuV29ya2xvYWRNZW1iZXJzaGlwcy5SdWxlEjkKBW1vZGVzGAYgAygLMioucmluZ2ZlbmNlLnYxLldvcmtsb2FkTWVtYmVyc2hpcHMuTW9kZVJ1bGUaRAoFR3JvdXASDAoEbmFtZRgBIAEoCRIRCglkaW1lbnNpb24YAiABKAkSDQoFdmFsdWUYAyABKAkSCwoDdmlhGAQgAygJGjwKBExpc3QSDAoEbmFtZRgBIAEoCRImCgdhZGRyZXNzGAIgASgLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MaUAoEUnVsZRIKCgJpZBgBIAEoCRIOCgZhY3Rpb24YAiABKAkSEAoIcHJvdmlkZXMYAyABKAgSDAoEdXNlcxgEIAEoCBIMCgRpZGxlGAUgASgIGo4BCghNb2RlUnVsZRIKCgJpZBgBIAEoCRIgCgRtb2RlGAIgASgOMhIucmluZ2ZlbmNlLnYxLk1vZGUSDwoHaW5ib3VuZBgDIAEoCBIQCghvdXRib3VuZBgEIAEoCBIXCg9kZWNpZGVzX2luYm91bmQYBSABKAgSGAoQZGVjaWRlc19vdXRib3VuZBgGIAEoCCKRAQoQU2V0TGFiZWxzUmVxdWVzdBIQCgh3b3JrbG9hZBgBIAEoCRIgCgNzZXQYAiADKAsyEy5yaW5nZmVuY2UudjEuTGFiZWwSDgoGcmVtb3ZlGAMgAygJEg8KB3JlcGxhY2UYBCABKAgSGAoQZXhwZWN0ZWRfdmVyc2lvbhgFIAEoBBIOCgZzdGlja3kYBiABKAgi5AEKDFdvcmtsb2FkU3BlYxIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEigKCWFkZHJlc3NlcxgDIAMoCzIVLnJpbmdmZW5jZS52MS5BZGRyZXNzEiMKBmxhYmVscxgEIAMoCzITLnJpbmdmZW5jZS52MS5MYWJlbBI6CghtZXRhZGF0YRgFIAMoCzIoLnJpbmdmZW5jZS52MS5Xb3JrbG9hZFNwZWMuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiVQoVQ3JlYXRlV29ya2xvYWRSZXF1ZXN0EiwKCHdvcmtsb2FkGAEgASgLMhoucmluZ2ZlbmNlLnYxLldvcmtsb2FkU3BlYxIOCgZzb3VyY2UYAiABKAkiXwoVVXBkYXRlV29ya2xvYWRSZXF1ZXN0EiwKCHdvcmtsb2FkGAEgASgLMhoucmluZ2ZlbmNlLnYxLldvcmtsb2FkU3BlYxIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgEIj0KFURlbGV0ZVdvcmtsb2FkUmVxdWVzdBIKCgJpZBgBIAEoCRIYChBleHBlY3RlZF92ZXJzaW9uGAIgASgEIhgKFkRlbGV0ZVdvcmtsb2FkUmVzcG9uc2UiZAoUUHVzaFdvcmtsb2Fkc1JlcXVlc3QSDgoGc291cmNlGAEgASgJEi0KCXdvcmtsb2FkcxgCIAMoCzIaLnJpbmdmZW5jZS52MS5Xb3JrbG9hZFNwZWMSDQoFcHJ1bmUYAyABKAgiXQoVUHVzaFdvcmtsb2Fkc1Jlc3BvbnNlEg8KB2NyZWF0ZWQYASABKA0SDwoHdXBkYXRlZBgCIAEoDRIPCgdyZW1vdmVkGAMgASgNEhEKCXVuY2hhbmdlZBgEIAEoDSJFChVXYXRjaFdvcmtsb2Fkc1JlcXVlc3QSLAoGZmlsdGVyGAEgASgLMhwucmluZ2ZlbmNlLnYxLldvcmtsb2FkRmlsdGVyImQKDVdvcmtsb2FkRXZlbnQSJQoDc2V0GAEgASgLMhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkSAASEQoHcmVtb3ZlZBgCIAEoCUgAEhAKBnN5bmNlZBgDIAEoCEgAQgcKBWV2ZW50MosGCglXb3JrbG9hZHMSTwoETGlzdBIiLnJpbmdmZW5jZS52MS5MaXN0V29ya2xvYWRzUmVxdWVzdBojLnJpbmdmZW5jZS52MS5MaXN0V29ya2xvYWRzUmVzcG9uc2USPwoDR2V0EiAucmluZ2ZlbmNlLnYxLkdldFdvcmtsb2FkUmVxdWVzdBoWLnJpbmdmZW5jZS52MS5Xb3JrbG9hZBJSCgVNYXRjaBIjLnJpbmdmZW5jZS52MS5NYXRjaFdvcmtsb2Fkc1JlcXVlc3QaJC5yaW5nZmVuY2UudjEuTWF0Y2hXb3JrbG9hZHNSZXNwb25zZRJSCgtNZW1iZXJzaGlwcxIgLnJpbmdmZW5jZS52MS5HZXRXb3JrbG9hZFJlcXVlc3QaIS5yaW5nZmVuY2UudjEuV29ya2xvYWRNZW1iZXJzaGlwcxJDCglTZXRMYWJlbHMSHi5yaW5nZmVuY2UudjEuU2V0TGFiZWxzUmVxdWVzdBoWLnJpbmdmZW5jZS52MS5Xb3JrbG9hZBJFCgZDcmVhdGUSIy5yaW5nZmVuY2UudjEuQ3JlYXRlV29ya2xvYWRSZXF1ZXN0GhYucmluZ2ZlbmNlLnYxLldvcmtsb2FkEkUKBlVwZGF0ZRIjLnJpbmdmZW5jZS52MS5VcGRhdGVXb3JrbG9hZFJlcXVlc3QaFi5yaW5nZmVuY2UudjEuV29ya2xvYWQSUwoGRGVsZXRlEiMucmluZ2ZlbmNlLnYxLkRlbGV0ZVdvcmtsb2FkUmVxdWVzdBokLnJpbmdmZW5jZS52MS5EZWxldGVXb3JrbG9hZFJlc3BvbnNlEk8KBFB1c2gSIi5yaW5nZmVuY2UudjEuUHVzaFdvcmtsb2Fkc1JlcXVlc3QaIy5yaW5nZmVuY2UudjEuUHVzaFdvcmtsb2Fkc1Jlc3BvbnNlEksKBVdhdGNoEiMucmluZ2ZlbmNlLnYxLldhdGNoV29ya2xvYWRzUmVxdWVzdBobLnJpbmdmZW5jZS52MS5Xb3JrbG9hZEV2ZW50MAFiBnByb3RvMw", [file_ringfence_v1_admin_common, file_ringfence_v1_admin_pairing, file_ringfence_v1_common]);
 
 /**
  * One workload.
@@ -223,14 +223,14 @@ export type Workload_LabelReason = Message<"ringfence.v1.Workload.LabelReason"> 
   dimension: string;
 
   /**
-   * "operator", "pairing", "sticky", or "unknown" for labels older than this record.
+   * "operator", "pairing", "login", "sticky", or "unknown" for labels older than this record.
    *
    * @generated from field: string source = 2;
    */
   source: string;
 
   /**
-   * The operator, or profile and key.
+   * The operator; profile and key; or the rule of the policy and the user whose login it follows.
    *
    * @generated from field: string by = 3;
    */
@@ -242,6 +242,48 @@ export type Workload_LabelReason = Message<"ringfence.v1.Workload.LabelReason"> 
    * @generated from field: int64 at_ms = 4;
    */
   atMs: bigint;
+
+  /**
+   * Pairing: what the profile says of the dimension, "locked", "default", or "requested" by the workload.
+   *
+   * @generated from field: string how = 5;
+   */
+  how: string;
+
+  /**
+   * Pairing: the key. Its text is kept nowhere.
+   *
+   * @generated from field: string key_id = 6;
+   */
+  keyId: string;
+
+  /**
+   * Pairing: the profile's name at the time.
+   *
+   * @generated from field: string profile = 7;
+   */
+  profile: string;
+
+  /**
+   * Login: the rule of userGroups that gave it.
+   *
+   * @generated from field: string rule = 8;
+   */
+  rule: string;
+
+  /**
+   * Login: the user.
+   *
+   * @generated from field: string user = 9;
+   */
+  user: string;
+
+  /**
+   * Login: the group of his that the rule names; empty: the rule names the user.
+   *
+   * @generated from field: string group = 10;
+   */
+  group: string;
 };
 
 /**
@@ -434,6 +476,314 @@ export const GetWorkloadRequestSchema: GenMessage<GetWorkloadRequest> = /*@__PUR
   messageDesc(file_ringfence_v1_admin_workloads, 4);
 
 /**
+ * Asks which workloads a selector selects.
+ *
+ * @generated from message ringfence.v1.MatchWorkloadsRequest
+ */
+export type MatchWorkloadsRequest = Message<"ringfence.v1.MatchWorkloadsRequest"> & {
+  /**
+   * As in a policy file: "role=web", "workloads", or YAML such as {all: [role=web, {label: env, group: nonprod}]}.
+   *
+   * @generated from field: string selector = 1;
+   */
+  selector: string;
+
+  /**
+   * By the draft's groups instead of those in force.
+   *
+   * @generated from field: bool draft = 2;
+   */
+  draft: boolean;
+
+  /**
+   * Which part of the list.
+   *
+   * @generated from field: ringfence.v1.PageRequest page = 3;
+   */
+  page?: PageRequest | undefined;
+};
+
+/**
+ * Describes the message ringfence.v1.MatchWorkloadsRequest.
+ * Use `create(MatchWorkloadsRequestSchema)` to create a new message.
+ */
+export const MatchWorkloadsRequestSchema: GenMessage<MatchWorkloadsRequest> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 5);
+
+/**
+ * One page.
+ *
+ * @generated from message ringfence.v1.MatchWorkloadsResponse
+ */
+export type MatchWorkloadsResponse = Message<"ringfence.v1.MatchWorkloadsResponse"> & {
+  /**
+   * Sorted by id.
+   *
+   * @generated from field: repeated ringfence.v1.Workload workloads = 1;
+   */
+  workloads: Workload[];
+
+  /**
+   * For the next page; empty on the last.
+   *
+   * @generated from field: string next_token = 2;
+   */
+  nextToken: string;
+
+  /**
+   * All that the selector selects.
+   *
+   * @generated from field: uint32 total = 3;
+   */
+  total: number;
+
+  /**
+   * The selector as it was understood, groups expanded.
+   *
+   * @generated from field: string understood = 4;
+   */
+  understood: string;
+};
+
+/**
+ * Describes the message ringfence.v1.MatchWorkloadsResponse.
+ * Use `create(MatchWorkloadsResponseSchema)` to create a new message.
+ */
+export const MatchWorkloadsResponseSchema: GenMessage<MatchWorkloadsResponse> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 6);
+
+/**
+ * What one workload belongs to, under the policy that decides for it.
+ *
+ * @generated from message ringfence.v1.WorkloadMemberships
+ */
+export type WorkloadMemberships = Message<"ringfence.v1.WorkloadMemberships"> & {
+  /**
+   * The workload's id.
+   *
+   * @generated from field: string workload_id = 1;
+   */
+  workloadId: string;
+
+  /**
+   * Version of that policy.
+   *
+   * @generated from field: uint32 policy_version = 2;
+   */
+  policyVersion: number;
+
+  /**
+   * Label groups, sorted by name.
+   *
+   * @generated from field: repeated ringfence.v1.WorkloadMemberships.Group groups = 3;
+   */
+  groups: WorkloadMemberships_Group[];
+
+  /**
+   * IP lists that hold one of its addresses, sorted by name.
+   *
+   * @generated from field: repeated ringfence.v1.WorkloadMemberships.List ip_lists = 4;
+   */
+  ipLists: WorkloadMemberships_List[];
+
+  /**
+   * Rules of which it is an end by its labels or id, sorted by id. Ends that are anyone are left out.
+   *
+   * @generated from field: repeated ringfence.v1.WorkloadMemberships.Rule rules = 5;
+   */
+  rules: WorkloadMemberships_Rule[];
+
+  /**
+   * Modes that name it, strongest first.
+   *
+   * @generated from field: repeated ringfence.v1.WorkloadMemberships.ModeRule modes = 6;
+   */
+  modes: WorkloadMemberships_ModeRule[];
+};
+
+/**
+ * Describes the message ringfence.v1.WorkloadMemberships.
+ * Use `create(WorkloadMembershipsSchema)` to create a new message.
+ */
+export const WorkloadMembershipsSchema: GenMessage<WorkloadMemberships> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 7);
+
+/**
+ * One label group.
+ *
+ * @generated from message ringfence.v1.WorkloadMemberships.Group
+ */
+export type WorkloadMemberships_Group = Message<"ringfence.v1.WorkloadMemberships.Group"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its dimension.
+   *
+   * @generated from field: string dimension = 2;
+   */
+  dimension: string;
+
+  /**
+   * The workload's value there.
+   *
+   * @generated from field: string value = 3;
+   */
+  value: string;
+
+  /**
+   * Groups on the way to the one that lists the value, outermost first; empty: it lists it itself.
+   *
+   * @generated from field: repeated string via = 4;
+   */
+  via: string[];
+};
+
+/**
+ * Describes the message ringfence.v1.WorkloadMemberships.Group.
+ * Use `create(WorkloadMemberships_GroupSchema)` to create a new message.
+ */
+export const WorkloadMemberships_GroupSchema: GenMessage<WorkloadMemberships_Group> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 7, 0);
+
+/**
+ * One IP list.
+ *
+ * @generated from message ringfence.v1.WorkloadMemberships.List
+ */
+export type WorkloadMemberships_List = Message<"ringfence.v1.WorkloadMemberships.List"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The address that it holds.
+   *
+   * @generated from field: ringfence.v1.Address address = 2;
+   */
+  address?: Address | undefined;
+};
+
+/**
+ * Describes the message ringfence.v1.WorkloadMemberships.List.
+ * Use `create(WorkloadMemberships_ListSchema)` to create a new message.
+ */
+export const WorkloadMemberships_ListSchema: GenMessage<WorkloadMemberships_List> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 7, 1);
+
+/**
+ * One rule.
+ *
+ * @generated from message ringfence.v1.WorkloadMemberships.Rule
+ */
+export type WorkloadMemberships_Rule = Message<"ringfence.v1.WorkloadMemberships.Rule"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * "allow" or "deny".
+   *
+   * @generated from field: string action = 2;
+   */
+  action: string;
+
+  /**
+   * It provides the service.
+   *
+   * @generated from field: bool provides = 3;
+   */
+  provides: boolean;
+
+  /**
+   * It uses the service.
+   *
+   * @generated from field: bool uses = 4;
+   */
+  uses: boolean;
+
+  /**
+   * The rule is switched off or has expired.
+   *
+   * @generated from field: bool idle = 5;
+   */
+  idle: boolean;
+};
+
+/**
+ * Describes the message ringfence.v1.WorkloadMemberships.Rule.
+ * Use `create(WorkloadMemberships_RuleSchema)` to create a new message.
+ */
+export const WorkloadMemberships_RuleSchema: GenMessage<WorkloadMemberships_Rule> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 7, 2);
+
+/**
+ * One mode.
+ *
+ * @generated from message ringfence.v1.WorkloadMemberships.ModeRule
+ */
+export type WorkloadMemberships_ModeRule = Message<"ringfence.v1.WorkloadMemberships.ModeRule"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What it asks for.
+   *
+   * @generated from field: ringfence.v1.Mode mode = 2;
+   */
+  mode: Mode;
+
+  /**
+   * It speaks of inbound connections.
+   *
+   * @generated from field: bool inbound = 3;
+   */
+  inbound: boolean;
+
+  /**
+   * It speaks of outbound connections.
+   *
+   * @generated from field: bool outbound = 4;
+   */
+  outbound: boolean;
+
+  /**
+   * It decides inbound, outbound: nothing stronger does.
+   *
+   * @generated from field: bool decides_inbound = 5;
+   */
+  decidesInbound: boolean;
+
+  /**
+   * See decides_inbound.
+   *
+   * @generated from field: bool decides_outbound = 6;
+   */
+  decidesOutbound: boolean;
+};
+
+/**
+ * Describes the message ringfence.v1.WorkloadMemberships.ModeRule.
+ * Use `create(WorkloadMemberships_ModeRuleSchema)` to create a new message.
+ */
+export const WorkloadMemberships_ModeRuleSchema: GenMessage<WorkloadMemberships_ModeRule> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_workloads, 7, 3);
+
+/**
  * Changes labels of one workload.
  *
  * @generated from message ringfence.v1.SetLabelsRequest
@@ -489,7 +839,7 @@ export type SetLabelsRequest = Message<"ringfence.v1.SetLabelsRequest"> & {
  * Use `create(SetLabelsRequestSchema)` to create a new message.
  */
 export const SetLabelsRequestSchema: GenMessage<SetLabelsRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 5);
+  messageDesc(file_ringfence_v1_admin_workloads, 8);
 
 /**
  * A workload without an agent, as its owner describes it.
@@ -538,7 +888,7 @@ export type WorkloadSpec = Message<"ringfence.v1.WorkloadSpec"> & {
  * Use `create(WorkloadSpecSchema)` to create a new message.
  */
 export const WorkloadSpecSchema: GenMessage<WorkloadSpec> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 6);
+  messageDesc(file_ringfence_v1_admin_workloads, 9);
 
 /**
  * Adds one.
@@ -566,7 +916,7 @@ export type CreateWorkloadRequest = Message<"ringfence.v1.CreateWorkloadRequest"
  * Use `create(CreateWorkloadRequestSchema)` to create a new message.
  */
 export const CreateWorkloadRequestSchema: GenMessage<CreateWorkloadRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 7);
+  messageDesc(file_ringfence_v1_admin_workloads, 10);
 
 /**
  * Replaces one.
@@ -594,7 +944,7 @@ export type UpdateWorkloadRequest = Message<"ringfence.v1.UpdateWorkloadRequest"
  * Use `create(UpdateWorkloadRequestSchema)` to create a new message.
  */
 export const UpdateWorkloadRequestSchema: GenMessage<UpdateWorkloadRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 8);
+  messageDesc(file_ringfence_v1_admin_workloads, 11);
 
 /**
  * Removes one.
@@ -622,7 +972,7 @@ export type DeleteWorkloadRequest = Message<"ringfence.v1.DeleteWorkloadRequest"
  * Use `create(DeleteWorkloadRequestSchema)` to create a new message.
  */
 export const DeleteWorkloadRequestSchema: GenMessage<DeleteWorkloadRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 9);
+  messageDesc(file_ringfence_v1_admin_workloads, 12);
 
 /**
  * It is gone.
@@ -637,7 +987,7 @@ export type DeleteWorkloadResponse = Message<"ringfence.v1.DeleteWorkloadRespons
  * Use `create(DeleteWorkloadResponseSchema)` to create a new message.
  */
 export const DeleteWorkloadResponseSchema: GenMessage<DeleteWorkloadResponse> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 10);
+  messageDesc(file_ringfence_v1_admin_workloads, 13);
 
 /**
  * Everything one source knows.
@@ -672,7 +1022,7 @@ export type PushWorkloadsRequest = Message<"ringfence.v1.PushWorkloadsRequest"> 
  * Use `create(PushWorkloadsRequestSchema)` to create a new message.
  */
 export const PushWorkloadsRequestSchema: GenMessage<PushWorkloadsRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 11);
+  messageDesc(file_ringfence_v1_admin_workloads, 14);
 
 /**
  * What the push did.
@@ -714,7 +1064,7 @@ export type PushWorkloadsResponse = Message<"ringfence.v1.PushWorkloadsResponse"
  * Use `create(PushWorkloadsResponseSchema)` to create a new message.
  */
 export const PushWorkloadsResponseSchema: GenMessage<PushWorkloadsResponse> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 12);
+  messageDesc(file_ringfence_v1_admin_workloads, 15);
 
 /**
  * Asks for changes.
@@ -735,7 +1085,7 @@ export type WatchWorkloadsRequest = Message<"ringfence.v1.WatchWorkloadsRequest"
  * Use `create(WatchWorkloadsRequestSchema)` to create a new message.
  */
 export const WatchWorkloadsRequestSchema: GenMessage<WatchWorkloadsRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 13);
+  messageDesc(file_ringfence_v1_admin_workloads, 16);
 
 /**
  * One change.
@@ -780,7 +1130,7 @@ export type WorkloadEvent = Message<"ringfence.v1.WorkloadEvent"> & {
  * Use `create(WorkloadEventSchema)` to create a new message.
  */
 export const WorkloadEventSchema: GenMessage<WorkloadEvent> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_workloads, 14);
+  messageDesc(file_ringfence_v1_admin_workloads, 17);
 
 /**
  * What runs where, and under which labels.
@@ -807,6 +1157,26 @@ export const Workloads: GenService<{
     methodKind: "unary";
     input: typeof GetWorkloadRequestSchema;
     output: typeof WorkloadSchema;
+  },
+  /**
+   * Workloads that a selector of the policy language selects: groups, any, all and not included.
+   *
+   * @generated from rpc ringfence.v1.Workloads.Match
+   */
+  match: {
+    methodKind: "unary";
+    input: typeof MatchWorkloadsRequestSchema;
+    output: typeof MatchWorkloadsResponseSchema;
+  },
+  /**
+   * Which groups, lists, rules and modes one workload belongs to, and by what.
+   *
+   * @generated from rpc ringfence.v1.Workloads.Memberships
+   */
+  memberships: {
+    methodKind: "unary";
+    input: typeof GetWorkloadRequestSchema;
+    output: typeof WorkloadMembershipsSchema;
   },
   /**
    * Changes labels of one workload.

@@ -9,8 +9,8 @@
 // @generated from file ringfence/v1/agent.proto (package ringfence.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Address, Direction, Label, Mode, WorkloadKind } from "./common_pb.js";
 import { file_ringfence_v1_common } from "./common_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/agent.proto.
  */
 export const file_ringfence_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChhyaW5nZmVuY2UvdjEvYWdlbnQucHJvdG8SDHJpbmdmZW5jZS52MSJXCg1FbnJvbGxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwSJgoFZmFjdHMYAyABKAsyFy5yaW5nZmVuY2UudjEuSG9zdEZhY3RzIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMImAKDkVucm9sbFJlc3BvbnNlEg8KB2hvc3RfaWQYASABKAkSFwoPY2VydGlmaWNhdGVfcGVtGAIgASgJEg4KBmNhX3BlbRgDIAEoCRIUCgxzeW5jX2FkZHJlc3MYBCABKAki2AEKCUhvc3RGYWN0cxIQCghob3N0bmFtZRgBIAEoCRIOCgZrZXJuZWwYAiABKAkSCgoCb3MYAyABKAkSKAoJYWRkcmVzc2VzGAQgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSEwoLY2dyb3VwX21vZGUYBSABKAkSEAoIcnVudGltZXMYBiADKAkSEgoKbWFjaGluZV9pZBgHIAEoCRIPCgdib290X2lkGAggASgJEhUKDWFnZW50X3ZlcnNpb24YCSABKAkSEAoIZmVhdHVyZXMYCiADKAkijAIKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLnJpbmdmZW5jZS52MS5IZWxsb0gAEiwKCWludmVudG9yeRgCIAEoCzIXLnJpbmdmZW5jZS52MS5JbnZlbnRvcnlIABIgCgNhY2sYAyABKAsyES5yaW5nZmVuY2UudjEuQWNrSAASIgoEbmFjaxgEIAEoCzISLnJpbmdmZW5jZS52MS5OYWNrSAASKwoGc3RhdHVzGAUgASgLMhkucmluZ2ZlbmNlLnYxLkFnZW50U3RhdHVzSAASLQoGcmVzeW5jGAYgASgLMhsucmluZ2ZlbmNlLnYxLlJlc3luY1JlcXVlc3RIAEIGCgRib2R5IroBCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRImCgVmYWN0cxgCIAEoCzIXLnJpbmdmZW5jZS52MS5Ib3N0RmFjdHMSDQoFZXBvY2gYAyABKAkSEAoIcmV2aXNpb24YBCABKAQSLwoKY2FwYWNpdGllcxgFIAMoCzIbLnJpbmdmZW5jZS52MS5UYWJsZUNhcGFjaXR5EgsKA3J1bhgGIAEoDBIYChBpc29sYXRlX3VucGFpcmVkGAcgASgIIkQKDVRhYmxlQ2FwYWNpdHkSDQoFdGFibGUYASABKAkSEwoLZW50cmllc19tYXgYAiABKA0SDwoHZW50cmllcxgDIAEoDSJaCglJbnZlbnRvcnkSDAoEZnVsbBgBIAEoCBIuCgl3b3JrbG9hZHMYAiADKAsyGy5yaW5nZmVuY2UudjEuTG9jYWxXb3JrbG9hZBIPCgdyZW1vdmVkGAMgAygJIuoCCg1Mb2NhbFdvcmtsb2FkEhAKCGxvY2FsX2lkGAEgASgJEigKBGtpbmQYAiABKA4yGi5yaW5nZmVuY2UudjEuV29ya2xvYWRLaW5kEgwKBG5hbWUYAyABKAkSDgoGc291cmNlGAQgASgJEg0KBWltYWdlGAUgASgJEigKCWFkZHJlc3NlcxgGIAMoCzIVLnJpbmdmZW5jZS52MS5BZGRyZXNzEi4KCXB1Ymxpc2hlZBgHIAMoCzIbLnJpbmdmZW5jZS52MS5QdWJsaXNoZWRQb3J0EjsKCG1ldGFkYXRhGAggAygLMikucmluZ2ZlbmNlLnYxLkxvY2FsV29ya2xvYWQuTWV0YWRhdGFFbnRyeRITCgtjZ3JvdXBfcGF0aBgJIAEoCRITCgtwYWlyaW5nX2tleRgKIAEoCRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEibwoNUHVibGlzaGVkUG9ydBIQCghwcm90b2NvbBgBIAEoDRIrCgxob3N0X2FkZHJlc3MYAiABKAsyFS5yaW5nZmVuY2UudjEuQWRkcmVzcxIRCglob3N0X3BvcnQYAyABKA0SDAoEcG9ydBgEIAEoDSIXCgNBY2sSEAoIcmV2aXNpb24YASABKAQiRgoETmFjaxIQCghyZXZpc2lvbhgBIAEoBBIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSDQoFdGFibGUYBCABKAkiwgEKC0FnZW50U3RhdHVzEhAKCHJldmlzaW9uGAEgASgEEhYKDnBvbGljeV92ZXJzaW9uGAIgASgNEi8KCXdvcmtsb2FkcxgDIAMoCzIcLnJpbmdmZW5jZS52MS5Xb3JrbG9hZFN0YXR1cxIrCgZ0YWJsZXMYBCADKAsyGy5yaW5nZmVuY2UudjEuVGFibGVDYXBhY2l0eRIrCgpjb25kaXRpb25zGAUgAygLMhcucmluZ2ZlbmNlLnYxLkNvbmRpdGlvbiKhAQoOV29ya2xvYWRTdGF0dXMSEAoIbG9jYWxfaWQYASABKAkSEwoLYXR0YWNobWVudHMYAiADKAkSIwoHbW9kZV9pbhgDIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEiQKCG1vZGVfb3V0GAQgASgOMhIucmluZ2ZlbmNlLnYxLk1vZGUSEAoIaW5fZm9yY2UYBSABKAgSCwoDd2h5GAYgASgJIloKCUNvbmRpdGlvbhIMCgRjb2RlGAEgASgJEhAKCHNldmVyaXR5GAIgASgJEg0KBXRpdGxlGAMgASgJEgwKBHRleHQYBCABKAkSEAoIc2luY2VfbXMYBSABKAMiHwoNUmVzeW5jUmVxdWVzdBIOCgZyZWFzb24YASABKAkibQoRQ29udHJvbGxlck1lc3NhZ2USKAoHd2VsY29tZRgBIAEoCzIVLnJpbmdmZW5jZS52MS5XZWxjb21lSAASJgoGdXBkYXRlGAIgASgLMhQucmluZ2ZlbmNlLnYxLlVwZGF0ZUgAQgYKBGJvZHkiOgoHV2VsY29tZRIPCgdob3N0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgJEg8KB3Jlc3VtZWQYAyABKAgi4QQKBlVwZGF0ZRIQCghyZXZpc2lvbhgBIAEoBBIMCgRmdWxsGAIgASgIEgwKBG1vcmUYAyABKAgSFgoOcG9saWN5X3ZlcnNpb24YBCABKA0SJQoEc2V0cxgFIAMoCzIXLnJpbmdmZW5jZS52MS5Qb2xpY3lTZXQSFAoMcmVtb3ZlZF9zZXRzGAYgAygMEi0KC2Fzc2lnbm1lbnRzGAcgAygLMhgucmluZ2ZlbmNlLnYxLkFzc2lnbm1lbnQSGwoTcmVtb3ZlZF9hc3NpZ25tZW50cxgIIAMoCRInCghiaW5kaW5ncxgJIAMoCzIVLnJpbmdmZW5jZS52MS5CaW5kaW5nEjIKEHJlbW92ZWRfYmluZGluZ3MYCiADKAsyGC5yaW5nZmVuY2UudjEuQmluZGluZ0tleRImCgVjaWRycxgLIAMoCzIXLnJpbmdmZW5jZS52MS5DaWRyQ2xhc3MSKwoNcmVtb3ZlZF9jaWRycxgMIAMoCzIULnJpbmdmZW5jZS52MS5QcmVmaXgSJgoEbmF0cxgNIAMoCzIYLnJpbmdmZW5jZS52MS5OYXRCaW5kaW5nEioKDHJlbW92ZWRfbmF0cxgOIAMoCzIULnJpbmdmZW5jZS52MS5OYXRLZXkSLgoJZmFpbHNhZmVzGA8gAygLMhsucmluZ2ZlbmNlLnYxLkZhaWxzYWZlRW50cnkSFQoNZmFpbHNhZmVzX3NldBgQIAEoCBIZChFjb25maXJtX3dpdGhpbl9tcxgRIAEoDRIgChhjb25maXJtZWRfcG9saWN5X3ZlcnNpb24YEiABKA0iQgoJUG9saWN5U2V0EgwKBGhhc2gYASABKAwSJwoGZ3JvdXBzGAIgAygLMhcucmluZ2ZlbmNlLnYxLlBlZXJHcm91cCJoCglQZWVyR3JvdXASDgoGYW55b25lGAEgASgIEhIKCmlkZW50aXRpZXMYAiADKA0SDwoHY2xhc3NlcxgDIAMoDRImCgVwb3J0cxgEIAMoCzIXLnJpbmdmZW5jZS52MS5Qb3J0RW50cnkidAoJUG9ydEVudHJ5EhAKCHByb3RvY29sGAEgASgNEhAKCHBvcnRfbG93GAIgASgNEhEKCXBvcnRfaGlnaBgDIAEoDRIMCgRydWxlGAQgASgNEg0KBWFsbG93GAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgASgNIocCCgpBc3NpZ25tZW50EhAKCGxvY2FsX2lkGAEgASgJEhMKC3dvcmtsb2FkX2lkGAIgASgJEhAKCGlkZW50aXR5GAMgASgNEiMKB21vZGVfaW4YBCABKA4yEi5yaW5nZmVuY2UudjEuTW9kZRIkCghtb2RlX291dBgFIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEg4KBnNldF9pbhgGIAEoDBIPCgdzZXRfb3V0GAcgASgMEhAKCGlzb2xhdGVkGAggASgIEg0KBXNwYWNlGAkgASgJEg4KBnJlamVjdBgKIAEoCBIjCgZsYWJlbHMYCyADKAsyEy5yaW5nZmVuY2UudjEuTGFiZWwiJwoKQmluZGluZ0tleRINCgVzcGFjZRgBIAEoCRIKCgJpcBgCIAEoDCJlCgdCaW5kaW5nEiUKA2tleRgBIAEoCzIYLnJpbmdmZW5jZS52MS5CaW5kaW5nS2V5EhAKCGlkZW50aXR5GAIgASgNEg4KBnNoYXJlZBgDIAMoDRIRCgl1bm1hbmFnZWQYBCABKAgiJAoGUHJlZml4EgoKAmlwGAEgASgMEg4KBmxlbmd0aBgCIAEoDSJDCglDaWRyQ2xhc3MSJAoGcHJlZml4GAEgASgLMhQucmluZ2ZlbmNlLnYxLlByZWZpeBIQCghjbGFzc19pZBgCIAEoDSJDCgZOYXRLZXkSDQoFc3BhY2UYASABKAkSEAoIcHJvdG9jb2wYAiABKA0SCgoCaXAYAyABKAwSDAoEcG9ydBgEIAEoDSJPCgpOYXRCaW5kaW5nEiEKA2tleRgBIAEoCzIULnJpbmdmZW5jZS52MS5OYXRLZXkSEAoIaWRlbnRpdHkYAiABKA0SDAoEcG9ydBgDIAEoDSKBAQoNRmFpbHNhZmVFbnRyeRIqCglkaXJlY3Rpb24YASABKA4yFy5yaW5nZmVuY2UudjEuRGlyZWN0aW9uEhAKCHByb3RvY29sGAIgASgNEgwKBHBvcnQYAyABKA0SJAoGcmVtb3RlGAQgASgLMhQucmluZ2ZlbmNlLnYxLlByZWZpeDJUCglBZ2VudFN5bmMSRwoEU3luYxIaLnJpbmdmZW5jZS52MS5BZ2VudE1lc3NhZ2UaHy5yaW5nZmVuY2UudjEuQ29udHJvbGxlck1lc3NhZ2UoATABMlEKCkVucm9sbG1lbnQSQwoGRW5yb2xsEhsucmluZ2ZlbmNlLnYxLkVucm9sbFJlcXVlc3QaHC5yaW5nZmVuY2UudjEuRW5yb2xsUmVzcG9uc2UyVwoSQ2VydGlmaWNhdGVSZW5ld2FsEkEKBVJlbmV3EhoucmluZ2ZlbmNlLnYxLlJlbmV3UmVxdWVzdBocLnJpbmdmZW5jZS52MS5FbnJvbGxSZXNwb25zZWIGcHJvdG8z", [file_ringfence_v1_common]);
+  fileDesc("ChhyaW5nZmVuY2UvdjEvYWdlbnQucHJvdG8SDHJpbmdmZW5jZS52MSJXCg1FbnJvbGxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwSJgoFZmFjdHMYAyABKAsyFy5yaW5nZmVuY2UudjEuSG9zdEZhY3RzIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMImAKDkVucm9sbFJlc3BvbnNlEg8KB2hvc3RfaWQYASABKAkSFwoPY2VydGlmaWNhdGVfcGVtGAIgASgJEg4KBmNhX3BlbRgDIAEoCRIUCgxzeW5jX2FkZHJlc3MYBCABKAki2AEKCUhvc3RGYWN0cxIQCghob3N0bmFtZRgBIAEoCRIOCgZrZXJuZWwYAiABKAkSCgoCb3MYAyABKAkSKAoJYWRkcmVzc2VzGAQgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSEwoLY2dyb3VwX21vZGUYBSABKAkSEAoIcnVudGltZXMYBiADKAkSEgoKbWFjaGluZV9pZBgHIAEoCRIPCgdib290X2lkGAggASgJEhUKDWFnZW50X3ZlcnNpb24YCSABKAkSEAoIZmVhdHVyZXMYCiADKAki7gIKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLnJpbmdmZW5jZS52MS5IZWxsb0gAEiwKCWludmVudG9yeRgCIAEoCzIXLnJpbmdmZW5jZS52MS5JbnZlbnRvcnlIABIgCgNhY2sYAyABKAsyES5yaW5nZmVuY2UudjEuQWNrSAASIgoEbmFjaxgEIAEoCzISLnJpbmdmZW5jZS52MS5OYWNrSAASKwoGc3RhdHVzGAUgASgLMhkucmluZ2ZlbmNlLnYxLkFnZW50U3RhdHVzSAASLQoGcmVzeW5jGAYgASgLMhsucmluZ2ZlbmNlLnYxLlJlc3luY1JlcXVlc3RIABImCgZsb2dpbnMYByABKAsyFC5yaW5nZmVuY2UudjEuTG9naW5zSAASOAoMdHJhbnNsYXRpb25zGAggASgLMiAucmluZ2ZlbmNlLnYxLlNvdXJjZVRyYW5zbGF0aW9uc0gAQgYKBGJvZHkiPAoGTG9naW5zEiIKBXVzZXJzGAEgAygLMhMucmluZ2ZlbmNlLnYxLkxvZ2luEg4KBnNvdXJjZRgCIAEoCSI/CgVMb2dpbhIMCgR1c2VyGAEgASgJEhAKA3VpZBgCIAEoDUgAiAEBEg4KBmdyb3VwcxgDIAMoCUIGCgRfdWlkIroBCgVIZWxsbxIQCghwcm90b2NvbBgBIAEoDRImCgVmYWN0cxgCIAEoCzIXLnJpbmdmZW5jZS52MS5Ib3N0RmFjdHMSDQoFZXBvY2gYAyABKAkSEAoIcmV2aXNpb24YBCABKAQSLwoKY2FwYWNpdGllcxgFIAMoCzIbLnJpbmdmZW5jZS52MS5UYWJsZUNhcGFjaXR5EgsKA3J1bhgGIAEoDBIYChBpc29sYXRlX3VucGFpcmVkGAcgASgIIkQKDVRhYmxlQ2FwYWNpdHkSDQoFdGFibGUYASABKAkSEwoLZW50cmllc19tYXgYAiABKA0SDwoHZW50cmllcxgDIAEoDSJaCglJbnZlbnRvcnkSDAoEZnVsbBgBIAEoCBIuCgl3b3JrbG9hZHMYAiADKAsyGy5yaW5nZmVuY2UudjEuTG9jYWxXb3JrbG9hZBIPCgdyZW1vdmVkGAMgAygJIuoCCg1Mb2NhbFdvcmtsb2FkEhAKCGxvY2FsX2lkGAEgASgJEigKBGtpbmQYAiABKA4yGi5yaW5nZmVuY2UudjEuV29ya2xvYWRLaW5kEgwKBG5hbWUYAyABKAkSDgoGc291cmNlGAQgASgJEg0KBWltYWdlGAUgASgJEigKCWFkZHJlc3NlcxgGIAMoCzIVLnJpbmdmZW5jZS52MS5BZGRyZXNzEi4KCXB1Ymxpc2hlZBgHIAMoCzIbLnJpbmdmZW5jZS52MS5QdWJsaXNoZWRQb3J0EjsKCG1ldGFkYXRhGAggAygLMikucmluZ2ZlbmNlLnYxLkxvY2FsV29ya2xvYWQuTWV0YWRhdGFFbnRyeRITCgtjZ3JvdXBfcGF0aBgJIAEoCRITCgtwYWlyaW5nX2tleRgKIAEoCRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEibwoNUHVibGlzaGVkUG9ydBIQCghwcm90b2NvbBgBIAEoDRIrCgxob3N0X2FkZHJlc3MYAiABKAsyFS5yaW5nZmVuY2UudjEuQWRkcmVzcxIRCglob3N0X3BvcnQYAyABKA0SDAoEcG9ydBgEIAEoDSJuChJTb3VyY2VUcmFuc2xhdGlvbnMSDwoHZ2F0ZXdheRgBIAEoCBI1Cgx0cmFuc2xhdGlvbnMYAiADKAsyHy5yaW5nZmVuY2UudjEuU291cmNlVHJhbnNsYXRpb24SEAoIbGVmdF9vdXQYAyABKA0iNAoRU291cmNlVHJhbnNsYXRpb24SDgoGaW5zaWRlGAEgASgMEg8KB291dHNpZGUYAiABKAwiFwoDQWNrEhAKCHJldmlzaW9uGAEgASgEIkYKBE5hY2sSEAoIcmV2aXNpb24YASABKAQSDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEg0KBXRhYmxlGAQgASgJIuoBCgtBZ2VudFN0YXR1cxIQCghyZXZpc2lvbhgBIAEoBBIWCg5wb2xpY3lfdmVyc2lvbhgCIAEoDRIvCgl3b3JrbG9hZHMYAyADKAsyHC5yaW5nZmVuY2UudjEuV29ya2xvYWRTdGF0dXMSKwoGdGFibGVzGAQgAygLMhsucmluZ2ZlbmNlLnYxLlRhYmxlQ2FwYWNpdHkSKwoKY29uZGl0aW9ucxgFIAMoCzIXLnJpbmdmZW5jZS52MS5Db25kaXRpb24SJgoEdGFncxgGIAEoCzIYLnJpbmdmZW5jZS52MS5UYWdUYWxsaWVzIqEBCg5Xb3JrbG9hZFN0YXR1cxIQCghsb2NhbF9pZBgBIAEoCRITCgthdHRhY2htZW50cxgCIAMoCRIjCgdtb2RlX2luGAMgASgOMhIucmluZ2ZlbmNlLnYxLk1vZGUSJAoIbW9kZV9vdXQYBCABKA4yEi5yaW5nZmVuY2UudjEuTW9kZRIQCghpbl9mb3JjZRgFIAEoCBILCgN3aHkYBiABKAkiWgoJQ29uZGl0aW9uEgwKBGNvZGUYASABKAkSEAoIc2V2ZXJpdHkYAiABKAkSDQoFdGl0bGUYAyABKAkSDAoEdGV4dBgEIAEoCRIQCghzaW5jZV9tcxgFIAEoAyIfCg1SZXN5bmNSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSLvAQoRQ29udHJvbGxlck1lc3NhZ2USKAoHd2VsY29tZRgBIAEoCzIVLnJpbmdmZW5jZS52MS5XZWxjb21lSAASJgoGdXBkYXRlGAIgASgLMhQucmluZ2ZlbmNlLnYxLlVwZGF0ZUgAEi0KCnBhaXJfYWdhaW4YAyABKAsyFy5yaW5nZmVuY2UudjEuUGFpckFnYWluSAASKgoIdW5lbnJvbGwYBCABKAsyFi5yaW5nZmVuY2UudjEuVW5lbnJvbGxIABIlCgR0YWdzGAUgASgLMhUucmluZ2ZlbmNlLnYxLlRhZ0tleXNIAEIGCgRib2R5Ih4KCVBhaXJBZ2FpbhIRCglsb2NhbF9pZHMYASADKAkiOgoIVW5lbnJvbGwSLgoHb3V0Y29tZRgBIAEoDjIdLnJpbmdmZW5jZS52MS5VbmVucm9sbE91dGNvbWUiYgoHVGFnS2V5cxIjCgRtb2RlGAEgASgOMhUucmluZ2ZlbmNlLnYxLlRhZ01vZGUSDgoGbm93X21zGAIgASgDEiIKBGtleXMYAyADKAsyFC5yaW5nZmVuY2UudjEuVGFnS2V5IkcKBlRhZ0tleRINCgVlcG9jaBgBIAEoDRILCgNrZXkYAiABKAwSDwoHZnJvbV9tcxgDIAEoAxIQCgh1bnRpbF9tcxgEIAEoAyK8AQoKVGFnVGFsbGllcxIPCgd3cml0dGVuGAEgASgEEg8KB25vX3Jvb20YAiABKAQSDgoGbm9fa2V5GAMgASgEEg0KBXZhbGlkGAQgASgEEg4KBmFic2VudBgFIAEoBBIPCgdpbnZhbGlkGAYgASgEEg8KB2V4cGlyZWQYByABKAQSFQoNdW5rbm93bl9lcG9jaBgIIAEoBBIQCghyZXBsYXllZBgJIAEoBBISCgpub3RfYmVoaW5kGAogASgEIjoKB1dlbGNvbWUSDwoHaG9zdF9pZBgBIAEoCRINCgVlcG9jaBgCIAEoCRIPCgdyZXN1bWVkGAMgASgIIosFCgZVcGRhdGUSEAoIcmV2aXNpb24YASABKAQSDAoEZnVsbBgCIAEoCBIMCgRtb3JlGAMgASgIEhYKDnBvbGljeV92ZXJzaW9uGAQgASgNEiUKBHNldHMYBSADKAsyFy5yaW5nZmVuY2UudjEuUG9saWN5U2V0EhQKDHJlbW92ZWRfc2V0cxgGIAMoDBItCgthc3NpZ25tZW50cxgHIAMoCzIYLnJpbmdmZW5jZS52MS5Bc3NpZ25tZW50EhsKE3JlbW92ZWRfYXNzaWdubWVudHMYCCADKAkSJwoIYmluZGluZ3MYCSADKAsyFS5yaW5nZmVuY2UudjEuQmluZGluZxIyChByZW1vdmVkX2JpbmRpbmdzGAogAygLMhgucmluZ2ZlbmNlLnYxLkJpbmRpbmdLZXkSJgoFY2lkcnMYCyADKAsyFy5yaW5nZmVuY2UudjEuQ2lkckNsYXNzEisKDXJlbW92ZWRfY2lkcnMYDCADKAsyFC5yaW5nZmVuY2UudjEuUHJlZml4EiYKBG5hdHMYDSADKAsyGC5yaW5nZmVuY2UudjEuTmF0QmluZGluZxIqCgxyZW1vdmVkX25hdHMYDiADKAsyFC5yaW5nZmVuY2UudjEuTmF0S2V5Ei4KCWZhaWxzYWZlcxgPIAMoCzIbLnJpbmdmZW5jZS52MS5GYWlsc2FmZUVudHJ5EhUKDWZhaWxzYWZlc19zZXQYECABKAgSGQoRY29uZmlybV93aXRoaW5fbXMYESABKA0SIAoYY29uZmlybWVkX3BvbGljeV92ZXJzaW9uGBIgASgNEigKCHVucGFpcmVkGBMgASgOMhYucmluZ2ZlbmNlLnYxLlVucGFpcmVkIkIKCVBvbGljeVNldBIMCgRoYXNoGAEgASgMEicKBmdyb3VwcxgCIAMoCzIXLnJpbmdmZW5jZS52MS5QZWVyR3JvdXAiaAoJUGVlckdyb3VwEg4KBmFueW9uZRgBIAEoCBISCgppZGVudGl0aWVzGAIgAygNEg8KB2NsYXNzZXMYAyADKA0SJgoFcG9ydHMYBCADKAsyFy5yaW5nZmVuY2UudjEuUG9ydEVudHJ5InQKCVBvcnRFbnRyeRIQCghwcm90b2NvbBgBIAEoDRIQCghwb3J0X2xvdxgCIAEoDRIRCglwb3J0X2hpZ2gYAyABKA0SDAoEcnVsZRgEIAEoDRINCgVhbGxvdxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAEoDSKHAgoKQXNzaWdubWVudBIQCghsb2NhbF9pZBgBIAEoCRITCgt3b3JrbG9hZF9pZBgCIAEoCRIQCghpZGVudGl0eRgDIAEoDRIjCgdtb2RlX2luGAQgASgOMhIucmluZ2ZlbmNlLnYxLk1vZGUSJAoIbW9kZV9vdXQYBSABKA4yEi5yaW5nZmVuY2UudjEuTW9kZRIOCgZzZXRfaW4YBiABKAwSDwoHc2V0X291dBgHIAEoDBIQCghpc29sYXRlZBgIIAEoCBINCgVzcGFjZRgJIAEoCRIOCgZyZWplY3QYCiABKAgSIwoGbGFiZWxzGAsgAygLMhMucmluZ2ZlbmNlLnYxLkxhYmVsIicKCkJpbmRpbmdLZXkSDQoFc3BhY2UYASABKAkSCgoCaXAYAiABKAwiZQoHQmluZGluZxIlCgNrZXkYASABKAsyGC5yaW5nZmVuY2UudjEuQmluZGluZ0tleRIQCghpZGVudGl0eRgCIAEoDRIOCgZzaGFyZWQYAyADKA0SEQoJdW5tYW5hZ2VkGAQgASgIIiQKBlByZWZpeBIKCgJpcBgBIAEoDBIOCgZsZW5ndGgYAiABKA0iQwoJQ2lkckNsYXNzEiQKBnByZWZpeBgBIAEoCzIULnJpbmdmZW5jZS52MS5QcmVmaXgSEAoIY2xhc3NfaWQYAiABKA0iQwoGTmF0S2V5Eg0KBXNwYWNlGAEgASgJEhAKCHByb3RvY29sGAIgASgNEgoKAmlwGAMgASgMEgwKBHBvcnQYBCABKA0iTwoKTmF0QmluZGluZxIhCgNrZXkYASABKAsyFC5yaW5nZmVuY2UudjEuTmF0S2V5EhAKCGlkZW50aXR5GAIgASgNEgwKBHBvcnQYAyABKA0igQEKDUZhaWxzYWZlRW50cnkSKgoJZGlyZWN0aW9uGAEgASgOMhcucmluZ2ZlbmNlLnYxLkRpcmVjdGlvbhIQCghwcm90b2NvbBgCIAEoDRIMCgRwb3J0GAMgASgNEiQKBnJlbW90ZRgEIAEoCzIULnJpbmdmZW5jZS52MS5QcmVmaXgqUwoIVW5wYWlyZWQSGAoUVU5QQUlSRURfVU5TUEVDSUZJRUQQABIXChNVTlBBSVJFRF9WSVNJQklMSVRZEAESFAoQVU5QQUlSRURfSVNPTEFURRACKoYBCg9VbmVucm9sbE91dGNvbWUSIAocVU5FTlJPTExfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhkKFVVORU5ST0xMX09VVENPTUVfS0VFUBABEhkKFVVORU5ST0xMX09VVENPTUVfT1BFThACEhsKF1VORU5ST0xMX09VVENPTUVfUkVNT1ZFEAMqRgoHVGFnTW9kZRIQCgxUQUdfTU9ERV9PRkYQABISCg5UQUdfTU9ERV9QRUVSUxABEhUKEVRBR19NT0RFX0FOWVdIRVJFEAIyVAoJQWdlbnRTeW5jEkcKBFN5bmMSGi5yaW5nZmVuY2UudjEuQWdlbnRNZXNzYWdlGh8ucmluZ2ZlbmNlLnYxLkNvbnRyb2xsZXJNZXNzYWdlKAEwATJRCgpFbnJvbGxtZW50EkMKBkVucm9sbBIbLnJpbmdmZW5jZS52MS5FbnJvbGxSZXF1ZXN0GhwucmluZ2ZlbmNlLnYxLkVucm9sbFJlc3BvbnNlMlcKEkNlcnRpZmljYXRlUmVuZXdhbBJBCgVSZW5ldxIaLnJpbmdmZW5jZS52MS5SZW5ld1JlcXVlc3QaHC5yaW5nZmVuY2UudjEuRW5yb2xsUmVzcG9uc2ViBnByb3RvMw", [file_ringfence_v1_common]);
 
 /**
  * Asks for a first certificate.
@@ -262,6 +262,22 @@ export type AgentMessage = Message<"ringfence.v1.AgentMessage"> & {
      */
     value: ResyncRequest;
     case: "resync";
+  } | {
+    /**
+     * Who is logged in on the host, whole, after every change.
+     *
+     * @generated from field: ringfence.v1.Logins logins = 7;
+     */
+    value: Logins;
+    case: "logins";
+  } | {
+    /**
+     * Addresses under which connections were seen to leave this host.
+     *
+     * @generated from field: ringfence.v1.SourceTranslations translations = 8;
+     */
+    value: SourceTranslations;
+    case: "translations";
   } | { case: undefined; value?: undefined };
 };
 
@@ -271,6 +287,69 @@ export type AgentMessage = Message<"ringfence.v1.AgentMessage"> & {
  */
 export const AgentMessageSchema: GenMessage<AgentMessage> = /*@__PURE__*/
   messageDesc(file_ringfence_v1_agent, 4);
+
+/**
+ * Everybody who is logged in on a host.
+ *
+ * @generated from message ringfence.v1.Logins
+ */
+export type Logins = Message<"ringfence.v1.Logins"> & {
+  /**
+   * One per user, sorted by name; the first 256.
+   *
+   * @generated from field: repeated ringfence.v1.Login users = 1;
+   */
+  users: Login[];
+
+  /**
+   * Where that comes from: "logind" or "utmp".
+   *
+   * @generated from field: string source = 2;
+   */
+  source: string;
+};
+
+/**
+ * Describes the message ringfence.v1.Logins.
+ * Use `create(LoginsSchema)` to create a new message.
+ */
+export const LoginsSchema: GenMessage<Logins> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 5);
+
+/**
+ * One user with at least one session.
+ *
+ * @generated from message ringfence.v1.Login
+ */
+export type Login = Message<"ringfence.v1.Login"> & {
+  /**
+   * The name that he logged in as.
+   *
+   * @generated from field: string user = 1;
+   */
+  user: string;
+
+  /**
+   * Its number; unset: the host does not know the name any more.
+   *
+   * @generated from field: optional uint32 uid = 2;
+   */
+  uid?: number | undefined;
+
+  /**
+   * Groups by name, sorted; the first 256.
+   *
+   * @generated from field: repeated string groups = 3;
+   */
+  groups: string[];
+};
+
+/**
+ * Describes the message ringfence.v1.Login.
+ * Use `create(LoginSchema)` to create a new message.
+ */
+export const LoginSchema: GenMessage<Login> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 6);
 
 /**
  * Where the agent stands.
@@ -322,8 +401,8 @@ export type Hello = Message<"ringfence.v1.Hello"> & {
   run: Uint8Array;
 
   /**
-   * This host cuts off containers that are not paired (its configuration: unassigned: isolate). The controller does the same once it
-   * has assigned them, except for those that an operator gave labels.
+   * By its configuration (unassigned: isolate) this host cuts off containers that are not paired. The controller does the same once it
+   * has assigned them, except for those that an operator gave labels; and Update.unpaired may say otherwise.
    *
    * @generated from field: bool isolate_unpaired = 7;
    */
@@ -335,7 +414,7 @@ export type Hello = Message<"ringfence.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 5);
+  messageDesc(file_ringfence_v1_agent, 7);
 
 /**
  * Room in one kernel table.
@@ -370,7 +449,7 @@ export type TableCapacity = Message<"ringfence.v1.TableCapacity"> & {
  * Use `create(TableCapacitySchema)` to create a new message.
  */
 export const TableCapacitySchema: GenMessage<TableCapacity> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 6);
+  messageDesc(file_ringfence_v1_agent, 8);
 
 /**
  * Local workloads as the agent discovered them.
@@ -405,7 +484,7 @@ export type Inventory = Message<"ringfence.v1.Inventory"> & {
  * Use `create(InventorySchema)` to create a new message.
  */
 export const InventorySchema: GenMessage<Inventory> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 7);
+  messageDesc(file_ringfence_v1_agent, 9);
 
 /**
  * One workload on the agent's host.
@@ -489,7 +568,7 @@ export type LocalWorkload = Message<"ringfence.v1.LocalWorkload"> & {
  * Use `create(LocalWorkloadSchema)` to create a new message.
  */
 export const LocalWorkloadSchema: GenMessage<LocalWorkload> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 8);
+  messageDesc(file_ringfence_v1_agent, 10);
 
 /**
  * A port of a container published on its host.
@@ -531,7 +610,70 @@ export type PublishedPort = Message<"ringfence.v1.PublishedPort"> & {
  * Use `create(PublishedPortSchema)` to create a new message.
  */
 export const PublishedPortSchema: GenMessage<PublishedPort> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 9);
+  messageDesc(file_ringfence_v1_agent, 11);
+
+/**
+ * Source translations of the host's kernel, as its conntrack shows them. Always the whole of it.
+ *
+ * @generated from message ringfence.v1.SourceTranslations
+ */
+export type SourceTranslations = Message<"ringfence.v1.SourceTranslations"> & {
+  /**
+   * The host translates for others: a gateway.
+   *
+   * @generated from field: bool gateway = 1;
+   */
+  gateway: boolean;
+
+  /**
+   * Sorted by inside, then outside.
+   *
+   * @generated from field: repeated ringfence.v1.SourceTranslation translations = 2;
+   */
+  translations: SourceTranslation[];
+
+  /**
+   * Pairs that were seen and had no room.
+   *
+   * @generated from field: uint32 left_out = 3;
+   */
+  leftOut: number;
+};
+
+/**
+ * Describes the message ringfence.v1.SourceTranslations.
+ * Use `create(SourceTranslationsSchema)` to create a new message.
+ */
+export const SourceTranslationsSchema: GenMessage<SourceTranslations> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 12);
+
+/**
+ * Connections from one address leave as from another.
+ *
+ * @generated from message ringfence.v1.SourceTranslation
+ */
+export type SourceTranslation = Message<"ringfence.v1.SourceTranslation"> & {
+  /**
+   * 4 or 16 bytes: before.
+   *
+   * @generated from field: bytes inside = 1;
+   */
+  inside: Uint8Array;
+
+  /**
+   * 4 or 16 bytes: after.
+   *
+   * @generated from field: bytes outside = 2;
+   */
+  outside: Uint8Array;
+};
+
+/**
+ * Describes the message ringfence.v1.SourceTranslation.
+ * Use `create(SourceTranslationSchema)` to create a new message.
+ */
+export const SourceTranslationSchema: GenMessage<SourceTranslation> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 13);
 
 /**
  * The revision is in force.
@@ -552,7 +694,7 @@ export type Ack = Message<"ringfence.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 10);
+  messageDesc(file_ringfence_v1_agent, 14);
 
 /**
  * The revision was refused; the last good one stays in force.
@@ -594,7 +736,7 @@ export type Nack = Message<"ringfence.v1.Nack"> & {
  * Use `create(NackSchema)` to create a new message.
  */
 export const NackSchema: GenMessage<Nack> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 11);
+  messageDesc(file_ringfence_v1_agent, 15);
 
 /**
  * Health of the host's enforcement.
@@ -636,6 +778,13 @@ export type AgentStatus = Message<"ringfence.v1.AgentStatus"> & {
    * @generated from field: repeated ringfence.v1.Condition conditions = 5;
    */
   conditions: Condition[];
+
+  /**
+   * In-band tags.
+   *
+   * @generated from field: ringfence.v1.TagTallies tags = 6;
+   */
+  tags?: TagTallies | undefined;
 };
 
 /**
@@ -643,7 +792,7 @@ export type AgentStatus = Message<"ringfence.v1.AgentStatus"> & {
  * Use `create(AgentStatusSchema)` to create a new message.
  */
 export const AgentStatusSchema: GenMessage<AgentStatus> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 12);
+  messageDesc(file_ringfence_v1_agent, 16);
 
 /**
  * How one local workload is really treated.
@@ -699,7 +848,7 @@ export type WorkloadStatus = Message<"ringfence.v1.WorkloadStatus"> & {
  * Use `create(WorkloadStatusSchema)` to create a new message.
  */
 export const WorkloadStatusSchema: GenMessage<WorkloadStatus> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 13);
+  messageDesc(file_ringfence_v1_agent, 17);
 
 /**
  * Something an operator should know.
@@ -748,7 +897,7 @@ export type Condition = Message<"ringfence.v1.Condition"> & {
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 14);
+  messageDesc(file_ringfence_v1_agent, 18);
 
 /**
  * The agent lost track.
@@ -769,7 +918,7 @@ export type ResyncRequest = Message<"ringfence.v1.ResyncRequest"> & {
  * Use `create(ResyncRequestSchema)` to create a new message.
  */
 export const ResyncRequestSchema: GenMessage<ResyncRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 15);
+  messageDesc(file_ringfence_v1_agent, 19);
 
 /**
  * Controller to agent.
@@ -798,6 +947,31 @@ export type ControllerMessage = Message<"ringfence.v1.ControllerMessage"> & {
      */
     value: Update;
     case: "update";
+  } | {
+    /**
+     * Workloads that the agent shall look at and report again, changed or not.
+     *
+     * @generated from field: ringfence.v1.PairAgain pair_again = 3;
+     */
+    value: PairAgain;
+    case: "pairAgain";
+  } | {
+    /**
+     * The host leaves: the last message of the stream.
+     *
+     * @generated from field: ringfence.v1.Unenroll unenroll = 4;
+     */
+    value: Unenroll;
+    case: "unenroll";
+  } | {
+    /**
+     * Keys of in-band tags, whole. Only to agents with the feature "syn_tags", after Welcome, at each change, and every few minutes
+     * for the time in it.
+     *
+     * @generated from field: ringfence.v1.TagKeys tags = 5;
+     */
+    value: TagKeys;
+    case: "tags";
   } | { case: undefined; value?: undefined };
 };
 
@@ -806,7 +980,210 @@ export type ControllerMessage = Message<"ringfence.v1.ControllerMessage"> & {
  * Use `create(ControllerMessageSchema)` to create a new message.
  */
 export const ControllerMessageSchema: GenMessage<ControllerMessage> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 16);
+  messageDesc(file_ringfence_v1_agent, 20);
+
+/**
+ * These were denied a while ago and are to be decided again: their keys may have changed where the agent found them.
+ *
+ * @generated from message ringfence.v1.PairAgain
+ */
+export type PairAgain = Message<"ringfence.v1.PairAgain"> & {
+  /**
+   * Workloads on this host.
+   *
+   * @generated from field: repeated string local_ids = 1;
+   */
+  localIds: string[];
+};
+
+/**
+ * Describes the message ringfence.v1.PairAgain.
+ * Use `create(PairAgainSchema)` to create a new message.
+ */
+export const PairAgainSchema: GenMessage<PairAgain> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 21);
+
+/**
+ * The host leaves the fleet: the agent deletes its key and certificate, and leaves the kernel as said.
+ *
+ * @generated from message ringfence.v1.Unenroll
+ */
+export type Unenroll = Message<"ringfence.v1.Unenroll"> & {
+  /**
+   * What becomes of the kernel's state.
+   *
+   * @generated from field: ringfence.v1.UnenrollOutcome outcome = 1;
+   */
+  outcome: UnenrollOutcome;
+};
+
+/**
+ * Describes the message ringfence.v1.Unenroll.
+ * Use `create(UnenrollSchema)` to create a new message.
+ */
+export const UnenrollSchema: GenMessage<Unenroll> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 22);
+
+/**
+ * Everything that a host needs to write and to read tags. Not acknowledged, no part of a revision.
+ *
+ * @generated from message ringfence.v1.TagKeys
+ */
+export type TagKeys = Message<"ringfence.v1.TagKeys"> & {
+  /**
+   * Which SYNs are given a tag.
+   *
+   * @generated from field: ringfence.v1.TagMode mode = 1;
+   */
+  mode: TagMode;
+
+  /**
+   * The controller's clock when this was sent, Unix milliseconds: the fleet's time for tags.
+   *
+   * @generated from field: int64 now_ms = 2;
+   */
+  nowMs: bigint;
+
+  /**
+   * By epoch, ascending: the one before, the present one, the next one; those that there are.
+   *
+   * @generated from field: repeated ringfence.v1.TagKey keys = 3;
+   */
+  keys: TagKey[];
+};
+
+/**
+ * Describes the message ringfence.v1.TagKeys.
+ * Use `create(TagKeysSchema)` to create a new message.
+ */
+export const TagKeysSchema: GenMessage<TagKeys> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 23);
+
+/**
+ * The key of one epoch.
+ *
+ * @generated from message ringfence.v1.TagKey
+ */
+export type TagKey = Message<"ringfence.v1.TagKey"> & {
+  /**
+   * 1 or more.
+   *
+   * @generated from field: uint32 epoch = 1;
+   */
+  epoch: number;
+
+  /**
+   * 16 bytes. Never logged.
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * From this fleet time on tags are written with it, Unix milliseconds.
+   *
+   * @generated from field: int64 from_ms = 3;
+   */
+  fromMs: bigint;
+
+  /**
+   * From this fleet time on tags of it are refused; 0: not said yet.
+   *
+   * @generated from field: int64 until_ms = 4;
+   */
+  untilMs: bigint;
+};
+
+/**
+ * Describes the message ringfence.v1.TagKey.
+ * Use `create(TagKeySchema)` to create a new message.
+ */
+export const TagKeySchema: GenMessage<TagKey> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 24);
+
+/**
+ * What became of tags on one host since its maps were made. From valid on: SYNs that came in from shared addresses.
+ *
+ * @generated from message ringfence.v1.TagTallies
+ */
+export type TagTallies = Message<"ringfence.v1.TagTallies"> & {
+  /**
+   * SYNs that were given a tag, retransmissions included.
+   *
+   * @generated from field: uint64 written = 1;
+   */
+  written: bigint;
+
+  /**
+   * SYNs whose other options left no room.
+   *
+   * @generated from field: uint64 no_room = 2;
+   */
+  noRoom: bigint;
+
+  /**
+   * SYNs for which no key was there yet.
+   *
+   * @generated from field: uint64 no_key = 3;
+   */
+  noKey: bigint;
+
+  /**
+   * The identity in the tag decided alone.
+   *
+   * @generated from field: uint64 valid = 4;
+   */
+  valid: bigint;
+
+  /**
+   * No tag.
+   *
+   * @generated from field: uint64 absent = 5;
+   */
+  absent: bigint;
+
+  /**
+   * Not written by anyone who has the key, or changed on the way.
+   *
+   * @generated from field: uint64 invalid = 6;
+   */
+  invalid: bigint;
+
+  /**
+   * Of another time.
+   *
+   * @generated from field: uint64 expired = 7;
+   */
+  expired: bigint;
+
+  /**
+   * Of an epoch that is not known, or not any more.
+   *
+   * @generated from field: uint64 unknown_epoch = 8;
+   */
+  unknownEpoch: bigint;
+
+  /**
+   * Came before, in another connection.
+   *
+   * @generated from field: uint64 replayed = 9;
+   */
+  replayed: bigint;
+
+  /**
+   * Genuine, but that identity is not behind the address.
+   *
+   * @generated from field: uint64 not_behind = 10;
+   */
+  notBehind: bigint;
+};
+
+/**
+ * Describes the message ringfence.v1.TagTallies.
+ * Use `create(TagTalliesSchema)` to create a new message.
+ */
+export const TagTalliesSchema: GenMessage<TagTallies> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 25);
 
 /**
  * Answer to Hello.
@@ -841,7 +1218,7 @@ export type Welcome = Message<"ringfence.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 17);
+  messageDesc(file_ringfence_v1_agent, 26);
 
 /**
  * One revision, or a chunk of one. Within a revision the agent applies adds before removes, in dependency order.
@@ -975,6 +1352,13 @@ export type Update = Message<"ringfence.v1.Update"> & {
    * @generated from field: uint32 confirmed_policy_version = 18;
    */
   confirmedPolicyVersion: number;
+
+  /**
+   * What this host does to containers that are not paired; in every chunk of every revision. Kept with the last good state.
+   *
+   * @generated from field: ringfence.v1.Unpaired unpaired = 19;
+   */
+  unpaired: Unpaired;
 };
 
 /**
@@ -982,7 +1366,7 @@ export type Update = Message<"ringfence.v1.Update"> & {
  * Use `create(UpdateSchema)` to create a new message.
  */
 export const UpdateSchema: GenMessage<Update> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 18);
+  messageDesc(file_ringfence_v1_agent, 27);
 
 /**
  * The compiled rules of one identity in one direction, named by its content.
@@ -1010,7 +1394,7 @@ export type PolicySet = Message<"ringfence.v1.PolicySet"> & {
  * Use `create(PolicySetSchema)` to create a new message.
  */
 export const PolicySetSchema: GenMessage<PolicySet> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 19);
+  messageDesc(file_ringfence_v1_agent, 28);
 
 /**
  * Peers for which the same ports hold.
@@ -1052,7 +1436,7 @@ export type PeerGroup = Message<"ringfence.v1.PeerGroup"> & {
  * Use `create(PeerGroupSchema)` to create a new message.
  */
 export const PeerGroupSchema: GenMessage<PeerGroup> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 20);
+  messageDesc(file_ringfence_v1_agent, 29);
 
 /**
  * Verdict of one range of ports.
@@ -1108,7 +1492,7 @@ export type PortEntry = Message<"ringfence.v1.PortEntry"> & {
  * Use `create(PortEntrySchema)` to create a new message.
  */
 export const PortEntrySchema: GenMessage<PortEntry> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 21);
+  messageDesc(file_ringfence_v1_agent, 30);
 
 /**
  * What one local workload is and must do.
@@ -1199,7 +1583,7 @@ export type Assignment = Message<"ringfence.v1.Assignment"> & {
  * Use `create(AssignmentSchema)` to create a new message.
  */
 export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 22);
+  messageDesc(file_ringfence_v1_agent, 31);
 
 /**
  * Key of a peer binding.
@@ -1227,7 +1611,7 @@ export type BindingKey = Message<"ringfence.v1.BindingKey"> & {
  * Use `create(BindingKeySchema)` to create a new message.
  */
 export const BindingKeySchema: GenMessage<BindingKey> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 23);
+  messageDesc(file_ringfence_v1_agent, 32);
 
 /**
  * An address as this host sees it, and who is behind it.
@@ -1269,7 +1653,7 @@ export type Binding = Message<"ringfence.v1.Binding"> & {
  * Use `create(BindingSchema)` to create a new message.
  */
 export const BindingSchema: GenMessage<Binding> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 24);
+  messageDesc(file_ringfence_v1_agent, 33);
 
 /**
  * A prefix.
@@ -1297,7 +1681,7 @@ export type Prefix = Message<"ringfence.v1.Prefix"> & {
  * Use `create(PrefixSchema)` to create a new message.
  */
 export const PrefixSchema: GenMessage<Prefix> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 25);
+  messageDesc(file_ringfence_v1_agent, 34);
 
 /**
  * The class (set of IP lists) that holds inside a prefix, as far as no longer prefix says otherwise.
@@ -1325,7 +1709,7 @@ export type CidrClass = Message<"ringfence.v1.CidrClass"> & {
  * Use `create(CidrClassSchema)` to create a new message.
  */
 export const CidrClassSchema: GenMessage<CidrClass> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 26);
+  messageDesc(file_ringfence_v1_agent, 35);
 
 /**
  * Key of a NAT binding.
@@ -1367,7 +1751,7 @@ export type NatKey = Message<"ringfence.v1.NatKey"> & {
  * Use `create(NatKeySchema)` to create a new message.
  */
 export const NatKeySchema: GenMessage<NatKey> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 27);
+  messageDesc(file_ringfence_v1_agent, 36);
 
 /**
  * A translated address and port, and who is behind it.
@@ -1402,7 +1786,7 @@ export type NatBinding = Message<"ringfence.v1.NatBinding"> & {
  * Use `create(NatBindingSchema)` to create a new message.
  */
 export const NatBindingSchema: GenMessage<NatBinding> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 28);
+  messageDesc(file_ringfence_v1_agent, 37);
 
 /**
  * A connection that policy may not cut.
@@ -1444,7 +1828,116 @@ export type FailsafeEntry = Message<"ringfence.v1.FailsafeEntry"> & {
  * Use `create(FailsafeEntrySchema)` to create a new message.
  */
 export const FailsafeEntrySchema: GenMessage<FailsafeEntry> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 29);
+  messageDesc(file_ringfence_v1_agent, 38);
+
+/**
+ * What a host does to containers that are not paired.
+ *
+ * @generated from enum ringfence.v1.Unpaired
+ */
+export enum Unpaired {
+  /**
+   * As the agent's configuration says (unassigned).
+   *
+   * @generated from enum value: UNPAIRED_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Seen and left alone.
+   *
+   * @generated from enum value: UNPAIRED_VISIBILITY = 1;
+   */
+  VISIBILITY = 1,
+
+  /**
+   * Cut off but for the failsafes, from the first instruction on.
+   *
+   * @generated from enum value: UNPAIRED_ISOLATE = 2;
+   */
+  ISOLATE = 2,
+}
+
+/**
+ * Describes the enum ringfence.v1.Unpaired.
+ */
+export const UnpairedSchema: GenEnum<Unpaired> = /*@__PURE__*/
+  enumDesc(file_ringfence_v1_agent, 0);
+
+/**
+ * What becomes of the kernel's state when a host leaves the fleet.
+ *
+ * @generated from enum ringfence.v1.UnenrollOutcome
+ */
+export enum UnenrollOutcome {
+  /**
+   * Not said: keep.
+   *
+   * @generated from enum value: UNENROLL_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The last good policy stays in force, also over a reboot, until somebody detaches the agent or enrols the host anew.
+   *
+   * @generated from enum value: UNENROLL_OUTCOME_KEEP = 1;
+   */
+  KEEP = 1,
+
+  /**
+   * Everything stays attached and nothing is blocked: flows are still seen on the host.
+   *
+   * @generated from enum value: UNENROLL_OUTCOME_OPEN = 2;
+   */
+  OPEN = 2,
+
+  /**
+   * Every program, link and map leaves the kernel; nothing is enforced nor seen any more.
+   *
+   * @generated from enum value: UNENROLL_OUTCOME_REMOVE = 3;
+   */
+  REMOVE = 3,
+}
+
+/**
+ * Describes the enum ringfence.v1.UnenrollOutcome.
+ */
+export const UnenrollOutcomeSchema: GenEnum<UnenrollOutcome> = /*@__PURE__*/
+  enumDesc(file_ringfence_v1_agent, 1);
+
+/**
+ * Which SYNs are given a tag.
+ *
+ * @generated from enum ringfence.v1.TagMode
+ */
+export enum TagMode {
+  /**
+   * None, and none is read.
+   *
+   * @generated from enum value: TAG_MODE_OFF = 0;
+   */
+  OFF = 0,
+
+  /**
+   * Those to destinations that the host knows to have an agent.
+   *
+   * @generated from enum value: TAG_MODE_PEERS = 1;
+   */
+  PEERS = 1,
+
+  /**
+   * All.
+   *
+   * @generated from enum value: TAG_MODE_ANYWHERE = 2;
+   */
+  ANYWHERE = 2,
+}
+
+/**
+ * Describes the enum ringfence.v1.TagMode.
+ */
+export const TagModeSchema: GenEnum<TagMode> = /*@__PURE__*/
+  enumDesc(file_ringfence_v1_agent, 2);
 
 /**
  * Policy and membership to agents.

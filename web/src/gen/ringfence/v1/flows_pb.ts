@@ -94,7 +94,7 @@ export type TranslationColumns = Message<"ringfence.v1.TranslationColumns"> & {
   strings: string[];
 
   /**
-   * n × u64: when the connection was opened, Unix microseconds by the host's clock.
+   * n × u64: when the connection was opened, Unix microseconds by the host's clock; 0: before the host looked.
    *
    * @generated from field: bytes opened_us = 4;
    */

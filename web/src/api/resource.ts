@@ -1,0 +1,59 @@
+// What a page shows of the controller: loaded when its question changes, kept while it is asked anew.
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+
+export interface Resource<T> {
+  /** The newest answer; stays while it is loaded anew. */
+  readonly data: T | undefined;
+  readonly error: Error | undefined;
+  readonly loading: boolean;
+  readonly reload: () => void;
+}
+
+/**
+ * Runs `load` when `key` changes, each `everyMs` (0: never) while the page is visible, and on reload. An answer to a question that was
+ * given up is dropped. `keep`: the answer to the question before stays until the new one is there.
+ */
+export function useResource<T>(
+  key: string,
+  load: (signal: AbortSignal) => Promise<T>,
+  { everyMs = 0, keep = true }: { readonly everyMs?: number; readonly keep?: boolean } = {},
+): Resource<T> {
+  const [state, setState] = useState<{ key: string; data?: T; error?: Error; loading: boolean }>({
+    key,
+    loading: true,
+  });
+  const [turn, setTurn] = useState(0);
+  const latest = useRef(load);
+  latest.current = load;
+  useEffect(() => {
+    const abort = new AbortController();
+    setState((before) => {
+      const { data } = before;
+      const kept = (keep || before.key === key) && data !== undefined ? { data } : {};
+      return { key, ...kept, loading: true };
+    });
+    latest.current(abort.signal).then(
+      (data) => {
+        if (!abort.signal.aborted) setState({ key, data, loading: false });
+      },
+      (error: unknown) => {
+        if (abort.signal.aborted) return;
+        setState((before) => {
+          const kept = before.data === undefined ? {} : { data: before.data };
+          return { key, ...kept, error: error instanceof Error ? error : new Error(String(error)), loading: false };
+        });
+      },
+    );
+    return () => abort.abort();
+  }, [key, turn, keep]);
+  const reload = useCallback(() => setTurn((n) => n + 1), []);
+  useEffect(() => {
+    if (everyMs === 0) return;
+    const timer = setInterval(() => {
+      if (document.visibilityState === 'visible') reload();
+    }, everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs, reload]);
+  const { data, error, loading } = state.key === key || keep ? state : { loading: true };
+  return { data, error, loading, reload };
+}

@@ -1,0 +1,16 @@
+// The pages, in the order of the navigation. Adding one: a folder with a component, and a line here.
+import type { ComponentType } from 'preact';
+import type { IconName } from '../ui/icons.js';
+
+export interface Page {
+  readonly path: string;
+  readonly title: string;
+  readonly icon: IconName;
+  /** Loaded when the page is first shown. */
+  readonly load: () => Promise<ComponentType>;
+}
+
+export const PAGES: readonly Page[] = [
+  { path: '/', title: 'Flow map', icon: 'map', load: async () => (await import('./map/page.js')).MapPage },
+  { path: '/audit', title: 'Audit', icon: 'audit', load: async () => (await import('./audit/page.js')).AuditPage },
+];

@@ -1,0 +1,74 @@
+// Signing in, in a real browser against a real controller: the link works once, the cookie is what lets one in, nothing else does.
+
+import { call } from '@ringfence/controller/testing/admin-client.js';
+import { AuditFilter } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Browser } from './browser.js';
+import { RunningController } from './controller.js';
+
+let controller: RunningController;
+let browser: Browser;
+beforeAll(async () => {
+  [controller, browser] = await Promise.all([RunningController.start(), Browser.start()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await controller?.stop();
+});
+afterEach(async () => {
+  expect(browser.take()).toEqual([]);
+  await browser.forgetCookies();
+});
+
+const REFUSED = [/status of 401/];
+
+test('a link signs in once; the address bar forgets it; the cookie cannot be read; who did it is in the audit log', async () => {
+  const link = await controller.link();
+  const page = await browser.page(REFUSED);
+  await page.goto(link);
+  await page.getByRole('link', { name: 'Flow map' }).waitFor();
+  expect(page.url()).toBe(`${controller.addresses.web}/`);
+  expect(await page.evaluate(() => document.cookie)).toBe('');
+  const [cookie] = await browser.cookies();
+  expect(cookie).toMatchObject({ httpOnly: true, sameSite: 'Strict', path: '/' });
+
+  // The cookie holds over a reload; the same link does nothing for another browser.
+  await page.reload();
+  await page.getByText('admin', { exact: true }).waitFor();
+  await browser.forgetCookies();
+  const second = await browser.page(REFUSED);
+  await second.goto(link);
+  await second.getByText('found a link that was used or has ended').waitFor();
+  expect(await browser.cookies()).toEqual([]);
+
+  const { audit } = controller.admin;
+  const filter = AuditFilter.fromPartial({ actions: ['web.'] });
+  const { entries } = await call(audit, audit.list, { filter, limit: 10, before: 0n });
+  expect(entries.map(({ action, actor }) => [action, actor])).toEqual([
+    ['web.sign-in', 'admin'],
+    ['web.link', 'admin'],
+  ]);
+  await page.close();
+  await second.close();
+});
+
+test('signing out ends the session for every tab and for whoever kept the cookie', async () => {
+  const page = await browser.page(REFUSED);
+  await page.goto(await controller.link());
+  await page.getByRole('button', { name: 'Sign out' }).waitFor();
+  const [cookie] = await browser.cookies();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You have signed out').waitFor();
+  const again = await fetch(`${controller.addresses.web}/auth/session`, {
+    headers: { cookie: `${cookie?.name}=${cookie?.value}` },
+  });
+  expect(again.status).toBe(401);
+  await page.close();
+});
+
+test('nobody: the page says how to get in, and its calls are refused', async () => {
+  const page = await browser.page(REFUSED);
+  await page.goto(`${controller.addresses.web}/audit`);
+  await page.getByText('ringfence web', { exact: true }).waitFor();
+  await page.close();
+});
