@@ -15,6 +15,7 @@
 // Until the last step nothing needs a network. Nothing here logs in a loop: each condition is logged when it begins and ends.
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { Hello } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
@@ -29,6 +30,7 @@ import { Reconnector } from './control/reconnect.js';
 import { CertificateRenewer, signOverChannel } from './control/renewal.js';
 import { runSyncConnection } from './control/sync-connection.js';
 import type { SyncSession } from './control/sync-session.js';
+import { TAG_FILE_FORMAT, TagKeeper } from './control/tag-keeper.js';
 import { Datapath } from './datapath/datapath.js';
 import type { LocalCgroup } from './desired/local.js';
 import { Renderer } from './desired/renderer.js';
@@ -45,6 +47,7 @@ import { serveMetrics } from './health/metrics.js';
 import { capacityOf, judge, statusMessage } from './health/status.js';
 import { ConntrackWatch } from './nat/conntrack-watch.js';
 import { AgentLock } from './store/agent-lock.js';
+import { StateFile } from './store/state-file.js';
 import { systemTimers as timers } from './timers.js';
 import { findCgroupMount } from './workloads/cgroup-tree.js';
 import { containerCgroups } from './workloads/container-cgroups.js';
@@ -90,6 +93,7 @@ export class Agent {
   readonly #nat: ConntrackWatch | undefined;
   readonly #reconnectors: readonly Reconnector[];
   readonly #renewer: CertificateRenewer;
+  readonly #tags: TagKeeper;
   readonly #features: string[];
   readonly #restored: boolean;
   #metrics: Server | undefined;
@@ -155,6 +159,13 @@ export class Agent {
         // A controller that came back in this very moment counts on the state that was left.
         if (outcome.kind === 'ok') this.#session?.resync(`policy version ${rollout.policyVersion} was taken back`);
       },
+    });
+    this.#tags = new TagKeeper({
+      apply: (tables) => this.#datapath.setTags(tables),
+      file: new StateFile(join(config.stateDir, 'tags.cbor'), TAG_FILE_FORMAT),
+      bootMs: () => uptime() * 1000,
+      nowMs: timers.now,
+      onProblem: (problem) => this.#board.set('RF_TAGS', problem),
     });
     const lastGood = this.#keeper.load();
     this.#restored = lastGood !== undefined;
@@ -233,6 +244,7 @@ export class Agent {
     this.#enforcement.expect(this.#registry.locals);
     await this.#learnFailsafes();
     await this.#enforcement.setLocals(this.#registry.locals);
+    this.#tags.load();
     this.#log.info(
       { start: this.#datapath.status().start, revision: this.#keeper.inForce.revision, held: this.#enforcement.held },
       'enforcing from the last good state',
@@ -296,6 +308,7 @@ export class Agent {
             if (!refused && next.policyVersion > this.#returnedFrom) this.#board.set('RF_ROLLOUT_RETURNED', undefined);
             return applied;
           },
+          onTags: (tags) => this.#tags.take(tags),
           onWelcome: (hostId) => {
             this.#log.info({ hostId }, 'connected to the controller');
             this.#keeper.onConnected();
@@ -381,6 +394,11 @@ export class Agent {
     }
   }
 
+  /** Tags are read wherever the programs run; writing them takes a kernel that lets sockets add options. */
+  #tagFeatures(): string[] {
+    return this.#datapath.status().tags.canWrite ? ['syn_tags', 'syn_tags_write'] : ['syn_tags'];
+  }
+
   #hello(): Hello {
     const { revision } = this.#keeper.inForce;
     return Hello.create({
@@ -388,7 +406,7 @@ export class Agent {
       facts: hostFacts({
         hostName: this.#config.host.name,
         runtimes: this.#sources.runtimes(),
-        features: this.#features,
+        features: [...this.#features, ...this.#tagFeatures()],
         spaceOf: this.#sources.spaceOf,
       }),
       epoch: this.#enforcement.held ? '' : this.#keeper.epoch,
@@ -474,6 +492,7 @@ export class Agent {
       counters: () => this.#datapath.counters(),
       tables: () => this.#datapath.tables(),
       helperErrors: () => this.#datapath.status().helperErrors,
+      tags: () => this.#datapath.status().tags.tally,
       loss: () => this.#flows.loss(),
       connections: () => this.#flows.aggregator.size,
       spoolBytes: () => this.#spool.bytes,

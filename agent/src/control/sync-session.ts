@@ -11,6 +11,7 @@ import type {
   Hello,
   Inventory,
   SourceTranslations,
+  TagKeys,
   Update,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { applyUpdate, type Instructions, type StagedRevision } from '../desired/instructions.js';
@@ -33,6 +34,8 @@ export interface SyncPorts {
   /** Tries a whole revision in the kernel; what is in force afterwards is inForce(). */
   readonly apply: (next: Instructions, epoch: string, terms: RolloutTerms) => Promise<Applied>;
   readonly onWelcome: (hostId: string) => void;
+  /** Keys of in-band tags; whole. */
+  readonly onTags?: (tags: TagKeys) => void;
 }
 
 export class SyncSession {
@@ -64,6 +67,9 @@ export class SyncSession {
         return this.#welcome(message.body.value);
       case 'update':
         return this.#update(message.body.value);
+      case 'tags':
+        this.#ports.onTags?.(message.body.value);
+        return;
       default:
         throw new AgentError(
           'RF_STREAM',

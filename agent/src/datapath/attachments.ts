@@ -19,6 +19,8 @@ import { PROGRAM_NAMES, type Programs } from './programs.js';
 
 const SIDES = ['ingress', 'egress'] as const;
 const TC_PROGRAM = { ingress: 'rf_tc_ingress', egress: 'rf_tc_egress' } as const;
+/** The first two note whose socket connects, the last writes. */
+const TAG_WRITERS: readonly ProgramName[] = ['rf_connect4', 'rf_connect6', 'rf_sock_ops'];
 /** Filters of ours are known by these; nothing else should use them. */
 const CLSACT_PRIORITY = 4719;
 const CLSACT_HANDLE = 1;
@@ -39,6 +41,8 @@ export class Attachments {
   #programs: Programs;
   /** TCX and cgroup links by pin name. */
   readonly #links = new Map<string, BpfLink>();
+  /** SYNs are given tags: connect hooks and rf_sock_ops are wanted whatever workloads there are. */
+  #writesTags = false;
   /** clsact filters by hook name. */
   readonly #filters = new Map<string, ClsactPlace>();
 
@@ -53,6 +57,7 @@ export class Attachments {
   adopt(ifindexes: Iterable<number>): void {
     for (const name of this.#pins.names('links'))
       this.#links.set(name, BpfLink.fromPin(this.#pins.path('links', name)));
+    this.#writesTags = this.#links.has(hookAtCgroup('rf_sock_ops').name);
     for (const ifindex of ifindexes) {
       for (const side of SIDES) {
         const place = filterPlace(ifindex, side);
@@ -70,6 +75,20 @@ export class Attachments {
       else if (isLive(link) && link.info().progId !== program.info.id) link.update(program);
     }
     for (const [name, place] of this.#filters) clsactAttach(this.#program(programOf(name)), place);
+  }
+
+  /** Whether this kernel takes what writes tags. */
+  get canWriteTags(): boolean {
+    return TAG_WRITERS.every((name) => this.#programs.has(name));
+  }
+
+  get writesTags(): boolean {
+    return this.#writesTags;
+  }
+
+  /** From the next attach and detachOthers on. */
+  setWritesTags(writes: boolean): void {
+    this.#writesTags = writes && this.canWriteTags;
   }
 
   /** Attaches what is missing. Returns the names of what was new. An interface that is gone is no error. */
@@ -137,12 +156,16 @@ export class Attachments {
     const tc = interfaces.flatMap((target) =>
       SIDES.map((side): Hook => ({ name: hookName(target.ifindex, side), program: TC_PROGRAM[side], target, side })),
     );
-    if (!cgroupHooks) return tc;
     const rank = (name: ProgramName) => (name === 'rf_sock_create' ? 0 : 1);
-    const cgroup = PROGRAM_NAMES.filter((name) => PROGRAMS[name].hook.startsWith('cgroup') && this.#programs.has(name))
+    const cgroup = PROGRAM_NAMES.filter((name) => this.#programs.has(name) && this.#isWanted(name, cgroupHooks))
       .sort((a, b) => rank(a) - rank(b))
-      .map((program): Hook => ({ name: `cg_${program}`, program, target: 'cgroup', side: undefined }));
+      .map(hookAtCgroup);
     return [...cgroup, ...tc];
+  }
+
+  #isWanted(name: ProgramName, cgroupHooks: boolean): boolean {
+    if (this.#writesTags && TAG_WRITERS.includes(name)) return true;
+    return cgroupHooks && PROGRAMS[name].hook.startsWith('cgroup');
   }
 
   #program(name: ProgramName): BpfProgram {
@@ -214,6 +237,10 @@ export class Attachments {
       }
     }
   }
+}
+
+function hookAtCgroup(program: ProgramName): Hook {
+  return { name: `cg_${program}`, program, target: 'cgroup', side: undefined };
 }
 
 function hookName(ifindex: number, side: 'ingress' | 'egress'): string {

@@ -11,6 +11,7 @@ import type { DesiredEndpoint, DesiredState, TableName } from '../desired/desire
 import { TABLES } from '../desired/desired.js';
 import { bytesOf, endpointOf, memberOf } from '../desired/pack.js';
 import { type RecoveredNumbers, recoverNumbers } from '../desired/recovered.js';
+import type { TagTables } from '../desired/tags.js';
 import { Attachments } from './attachments.js';
 import { readCounters, readHelperErrors, readLanes } from './counters.js';
 import { fingerprint, kernelFeatures } from './features.js';
@@ -21,6 +22,7 @@ import { planFlush, type Tables } from './plan.js';
 import { adoptPrograms, type Loaded, loadPrograms, pinPrograms } from './programs.js';
 import { closeCut, closeSocket, sweepRecords } from './sweep.js';
 import { TableWriteError, TableWriter } from './table-writer.js';
+import { readTagTally, writeTagTables } from './tag-maps.js';
 import type {
   ApplyResult,
   DatapathOptions,
@@ -184,6 +186,29 @@ export class Datapath {
     return { kind: 'ok', written: flush.written, deleted: flush.deleted, sweep };
   }
 
+  /**
+   * Puts keys, clock and switch of tags into the kernel, and attaches or detaches what writes them. Where this kernel cannot write
+   * tags it still reads them; see DatapathStatus.tags. Throws NativeError when the kernel refuses; then tags are off.
+   */
+  setTags(tables: TagTables): void {
+    this.#open();
+    const { maps } = this.#loaded;
+    const write = (content: TagTables) => {
+      this.#attachments.setWritesTags(content.writes);
+      writeTagTables(maps.get('rf_tags'), maps.get('rf_tag_keys'), content);
+      if (this.#desired === undefined) return;
+      const { interfaces, cgroupHooks } = this.#desired;
+      this.#attachments.attach(interfaces, cgroupHooks);
+      this.#attachments.detachOthers(interfaces, cgroupHooks);
+    };
+    try {
+      write(tables);
+    } catch (error) {
+      write({ tags: undefined, keys: [], writes: false });
+      throw error;
+    }
+  }
+
   /** Attachments as the kernel has them now; puts back what others removed. Call it every second or so. */
   verify(): VerifyResult {
     this.#open();
@@ -225,6 +250,11 @@ export class Datapath {
       reattached: this.#reattached,
       missing: Object.fromEntries(missing),
       start: this.#start,
+      tags: {
+        canWrite: this.#attachments.canWriteTags,
+        writes: this.#attachments.writesTags,
+        tally: readTagTally(maps.get('rf_tag_counts')),
+      },
     };
   }
 

@@ -1,5 +1,6 @@
 // What the datapath tells and takes.
 import type { BpfMap } from '@ringfence/native';
+import type { TagTally } from './tag-maps.js';
 
 export interface DatapathOptions {
   /** A directory on (or to become) a bpffs; everything lives in its v<ABI> subdirectory. One writer: the caller holds a lock. */
@@ -86,6 +87,8 @@ export interface DatapathStatus {
   readonly reattached: number;
   /** Optional programs this kernel refused, with the reason. */
   readonly missing: Readonly<Record<string, string>>;
+  /** In-band tags: whether this kernel can write them, whether it does, and what became of them. */
+  readonly tags: { readonly canWrite: boolean; readonly writes: boolean; readonly tally: TagTally };
   /** What the agent found when it started: nothing, its own state, or its own state with older programs, now replaced. */
   readonly start: 'fresh' | 'adopted' | 'upgraded';
 }

@@ -50,10 +50,11 @@ export class EndpointTable {
       const assignment = instructions.assignments.get(local.localId);
       const endpoint = treatmentOf(local, keys, number, assignment, config);
       const reject = config.rejectMode === 'policy' ? (assignment?.reject ?? false) : config.rejectMode === 'reject';
+      const space = spaces.numberOf(assignment?.space ?? '');
       const value = endpointValue({
         number,
         identity: endpoint.identity,
-        space: spaces.numberOf(assignment?.space ?? ''),
+        space,
         setIn: policy.numberOf(assignment?.setIn ?? ''),
         setOut: policy.numberOf(assignment?.setOut ?? ''),
         generation: 0,
@@ -69,7 +70,9 @@ export class EndpointTable {
       // Where containers are held until they are found, one whose interface is not known yet stays held.
       const passes = guards.length === 0 || local.interfaces.length > 0;
       if (local.kind === WorkloadKind.WORKLOAD_KIND_CONTAINER && local.cgroup !== undefined && passes) {
-        edits.put(cgroupKey(local.cgroup.id), endpointValue({ ...SKIPPED, number }));
+        // Whose tag its SYNs carry: they are written at the socket.
+        const { identity } = endpoint;
+        edits.put(cgroupKey(local.cgroup.id), endpointValue({ ...SKIPPED, number, identity, space }));
       }
       for (const key of keys) edits.put(key, value);
       return endpoint;

@@ -48,6 +48,11 @@ export const CONDITIONS = {
     'A rollout lost the controller and was taken back',
     'The confirmed policy before it is in force.',
   ],
+  RF_TAGS: [
+    'warning',
+    'In-band tags are not as the controller wants them',
+    'Callers behind shared addresses are not told apart on this host. It is tried again when keys come.',
+  ],
   RF_TABLE_FILL: [
     'warning',
     'A kernel table is more than 80 % full',

@@ -19,6 +19,18 @@ function board() {
   return { conditions, changes, tick: (ms: number) => (now += ms) };
 }
 
+const TALLY = {
+  written: 5n,
+  noRoom: 0n,
+  noKey: 0n,
+  valid: 4n,
+  absent: 3n,
+  invalid: 2n,
+  expired: 0n,
+  unknownEpoch: 1n,
+  replayed: 0n,
+  notBehind: 0n,
+};
 const lanes = { produced: 0n, delivered: 0n, dropped: 0n };
 const status = (more: Partial<DatapathStatus>): DatapathStatus => ({
   endpoints: [],
@@ -27,6 +39,7 @@ const status = (more: Partial<DatapathStatus>): DatapathStatus => ({
   helperErrors: {},
   reattached: 0,
   missing: {},
+  tags: { canWrite: true, writes: true, tally: TALLY },
   start: 'fresh',
   ...more,
 });
@@ -125,6 +138,7 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
     counters: () => [{ verdict: 2, reason: 3, direction: 1, packets: 7n, bytes: 420n }],
     tables: () => [{ table: 'rf_peers', entries: 5, entriesMax: 10 }],
     helperErrors: () => ({ ring: 1n }),
+    tags: () => TALLY,
     loss: () => LossCounters.create({ ringDropped: 11n }),
     connections: () => 3,
     spoolBytes: () => 0,
@@ -138,6 +152,7 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
   const text = await (await fetch(`${base}/metrics`)).text();
   expect(text).toContain('ringfence_agent_packets_total{verdict="blocked",reason="implicit_deny",direction="in"} 7');
   expect(text).toContain('ringfence_agent_flow_hop_total{hop="ring_dropped"} 11');
+  expect(text).toContain('ringfence_agent_tags_total{result="unknown_epoch"} 1');
   expect(text).toContain('ringfence_agent_table_entries{table="rf_peers"} 5');
   expect(text).toContain('ringfence_agent_condition{code="RF_CONTROLLER_AWAY",severity="warning"} 1');
   expect(text).toMatch(/ringfence_agent_resident_bytes \d{7,}/);

@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import { splitHostPort } from '../control/host-port.js';
+import type { TagTally } from '../datapath/tag-maps.js';
 import type { ReasonCount, TableFill } from '../datapath/types.js';
 import { AgentError, messageOf } from '../errors.js';
 import type { ConditionBoard } from './conditions.js';
@@ -11,6 +12,7 @@ export interface MetricsPorts {
   readonly counters: () => readonly ReasonCount[];
   readonly tables: () => readonly TableFill[];
   readonly helperErrors: () => Readonly<Record<string, bigint>>;
+  readonly tags: () => TagTally;
   readonly loss: () => LossCounters;
   readonly connections: () => number;
   readonly spoolBytes: () => number;
@@ -91,6 +93,9 @@ async function metricsText(ports: MetricsPorts): Promise<() => Promise<{ type: s
   });
   gauge('helper_errors_total', 'Unexpected failures in the programs, by place', ['place'], (g) => {
     for (const [place, count] of Object.entries(ports.helperErrors())) g.set({ place }, Number(count));
+  });
+  gauge('tags_total', 'In-band tags by what became of them, since the maps were made', ['result'], (g) => {
+    for (const [result, count] of Object.entries(ports.tags())) g.set({ result: snake(result) }, Number(count));
   });
   gauge('flow_hop_total', 'Flow events and records of this run, by hop', ['hop'], (g) => {
     for (const [hop, count] of Object.entries(ports.loss()))

@@ -58,6 +58,7 @@ export function statusMessage(inputs: StatusInputs, board: ConditionBoard): Agen
     })),
     tables: datapath.tables.map(capacityOf),
     conditions: board.list(),
+    tags: { ...datapath.tags.tally },
   });
 }
 

@@ -44,6 +44,31 @@ export const protobufFileName = "ringfence/v1/agent.proto";
  * last good state. After a nack the controller sends nothing newer than a corrected state. The agent may ask for a resync at any time.
  */
 
+/** Which SYNs are given a tag. */
+export enum TagMode {
+  /** TAG_MODE_OFF - None, and none is read. */
+  TAG_MODE_OFF = 0,
+  /** TAG_MODE_PEERS - Those to destinations that the host knows to have an agent. */
+  TAG_MODE_PEERS = 1,
+  /** TAG_MODE_ANYWHERE - All. */
+  TAG_MODE_ANYWHERE = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function tagModeToJSON(object: TagMode): string {
+  switch (object) {
+    case TagMode.TAG_MODE_OFF:
+      return "TAG_MODE_OFF";
+    case TagMode.TAG_MODE_PEERS:
+      return "TAG_MODE_PEERS";
+    case TagMode.TAG_MODE_ANYWHERE:
+      return "TAG_MODE_ANYWHERE";
+    case TagMode.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Asks for a first certificate. */
 export interface EnrollRequest {
   /** The one-time token (or, later, a pairing key). Never logged. */
@@ -261,6 +286,8 @@ export interface AgentStatus {
   tables: TableCapacity[];
   /** Conditions that an operator should see; empty when all is well. */
   conditions: Condition[];
+  /** In-band tags. */
+  tags: TagTallies | undefined;
 }
 
 /** How one local workload is really treated. */
@@ -309,7 +336,59 @@ export interface ControllerMessage {
     | //
     /** State. */
     { $case: "update"; value: Update }
+    | //
+    /**
+     * Keys of in-band tags, whole. Only to agents with the feature "syn_tags", after Welcome, at each change, and every few minutes
+     * for the time in it.
+     */
+    { $case: "tags"; value: TagKeys }
     | undefined;
+}
+
+/** Everything that a host needs to write and to read tags. Not acknowledged, no part of a revision. */
+export interface TagKeys {
+  /** Which SYNs are given a tag. */
+  mode: TagMode;
+  /** The controller's clock when this was sent, Unix milliseconds: the fleet's time for tags. */
+  nowMs: bigint;
+  /** By epoch, ascending: the one before, the present one, the next one; those that there are. */
+  keys: TagKey[];
+}
+
+/** The key of one epoch. */
+export interface TagKey {
+  /** 1 or more. */
+  epoch: number;
+  /** 16 bytes. Never logged. */
+  key: Buffer;
+  /** From this fleet time on tags are written with it, Unix milliseconds. */
+  fromMs: bigint;
+  /** From this fleet time on tags of it are refused; 0: not said yet. */
+  untilMs: bigint;
+}
+
+/** What became of tags on one host since its maps were made. From valid on: SYNs that came in from shared addresses. */
+export interface TagTallies {
+  /** SYNs that were given a tag, retransmissions included. */
+  written: bigint;
+  /** SYNs whose other options left no room. */
+  noRoom: bigint;
+  /** SYNs for which no key was there yet. */
+  noKey: bigint;
+  /** The identity in the tag decided alone. */
+  valid: bigint;
+  /** No tag. */
+  absent: bigint;
+  /** Not written by anyone who has the key, or changed on the way. */
+  invalid: bigint;
+  /** Of another time. */
+  expired: bigint;
+  /** Of an epoch that is not known, or not any more. */
+  unknownEpoch: bigint;
+  /** Came before, in another connection. */
+  replayed: bigint;
+  /** Genuine, but that identity is not behind the address. */
+  notBehind: bigint;
 }
 
 /** Answer to Hello. */
@@ -2279,7 +2358,7 @@ export const Nack: MessageFns<Nack> = {
 };
 
 function createBaseAgentStatus(): AgentStatus {
-  return { revision: 0n, policyVersion: 0, workloads: [], tables: [], conditions: [] };
+  return { revision: 0n, policyVersion: 0, workloads: [], tables: [], conditions: [], tags: undefined };
 }
 
 export const AgentStatus: MessageFns<AgentStatus> = {
@@ -2301,6 +2380,9 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     }
     for (const v of message.conditions) {
       Condition.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.tags !== undefined) {
+      TagTallies.encode(message.tags, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2358,6 +2440,14 @@ export const AgentStatus: MessageFns<AgentStatus> = {
             message.conditions.push(Condition.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tags = TagTallies.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2387,6 +2477,9 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     if (message.conditions?.length) {
       obj.conditions = message.conditions.map((e) => Condition.toJSON(e));
     }
+    if (message.tags !== undefined) {
+      obj.tags = TagTallies.toJSON(message.tags);
+    }
     return obj;
   },
 
@@ -2400,6 +2493,9 @@ export const AgentStatus: MessageFns<AgentStatus> = {
     message.workloads = object.workloads?.map((e) => WorkloadStatus.fromPartial(e)) || [];
     message.tables = object.tables?.map((e) => TableCapacity.fromPartial(e)) || [];
     message.conditions = object.conditions?.map((e) => Condition.fromPartial(e)) || [];
+    message.tags = (object.tags !== undefined && object.tags !== null)
+      ? TagTallies.fromPartial(object.tags)
+      : undefined;
     return message;
   },
 };
@@ -2744,6 +2840,9 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
       case "update":
         Update.encode(message.body.value, writer.uint32(18).fork()).join();
         break;
+      case "tags":
+        TagKeys.encode(message.body.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2777,6 +2876,14 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             message.body = { $case: "update", value: Update.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.body = { $case: "tags", value: TagKeys.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2795,6 +2902,8 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
       obj.welcome = Welcome.toJSON(message.body.value);
     } else if (message.body?.$case === "update") {
       obj.update = Update.toJSON(message.body.value);
+    } else if (message.body?.$case === "tags") {
+      obj.tags = TagKeys.toJSON(message.body.value);
     }
     return obj;
   },
@@ -2817,7 +2926,464 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         }
         break;
       }
+      case "tags": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "tags", value: TagKeys.fromPartial(object.body.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseTagKeys(): TagKeys {
+  return { mode: 0, nowMs: 0n, keys: [] };
+}
+
+export const TagKeys: MessageFns<TagKeys> = {
+  encode(message: TagKeys, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mode !== 0) {
+      writer.uint32(8).int32(message.mode);
+    }
+    if (message.nowMs !== 0n) {
+      if (BigInt.asIntN(64, message.nowMs) !== message.nowMs) {
+        throw new globalThis.Error("value provided for field message.nowMs of type int64 too large");
+      }
+      writer.uint32(16).int64(message.nowMs);
+    }
+    for (const v of message.keys) {
+      TagKey.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TagKeys {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTagKeys();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.mode = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nowMs = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.keys.push(TagKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TagKeys): unknown {
+    const obj: any = {};
+    if (message.mode !== 0) {
+      obj.mode = tagModeToJSON(message.mode);
+    }
+    if (message.nowMs !== 0n) {
+      obj.nowMs = message.nowMs.toString();
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => TagKey.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TagKeys>): TagKeys {
+    return TagKeys.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TagKeys>): TagKeys {
+    const message = createBaseTagKeys();
+    message.mode = object.mode ?? 0;
+    message.nowMs = (object.nowMs !== undefined && object.nowMs !== null) ? BigInt(object.nowMs) : 0n;
+    message.keys = object.keys?.map((e) => TagKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTagKey(): TagKey {
+  return { epoch: 0, key: Buffer.alloc(0), fromMs: 0n, untilMs: 0n };
+}
+
+export const TagKey: MessageFns<TagKey> = {
+  encode(message: TagKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint32(message.epoch);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
+    }
+    if (message.fromMs !== 0n) {
+      if (BigInt.asIntN(64, message.fromMs) !== message.fromMs) {
+        throw new globalThis.Error("value provided for field message.fromMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asIntN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.untilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TagKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTagKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fromMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TagKey): unknown {
+    const obj: any = {};
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.key.length !== 0) {
+      obj.key = base64FromBytes(message.key);
+    }
+    if (message.fromMs !== 0n) {
+      obj.fromMs = message.fromMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TagKey>): TagKey {
+    return TagKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TagKey>): TagKey {
+    const message = createBaseTagKey();
+    message.epoch = object.epoch ?? 0;
+    message.key = object.key ?? Buffer.alloc(0);
+    message.fromMs = (object.fromMs !== undefined && object.fromMs !== null) ? BigInt(object.fromMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseTagTallies(): TagTallies {
+  return {
+    written: 0n,
+    noRoom: 0n,
+    noKey: 0n,
+    valid: 0n,
+    absent: 0n,
+    invalid: 0n,
+    expired: 0n,
+    unknownEpoch: 0n,
+    replayed: 0n,
+    notBehind: 0n,
+  };
+}
+
+export const TagTallies: MessageFns<TagTallies> = {
+  encode(message: TagTallies, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.written !== 0n) {
+      if (BigInt.asUintN(64, message.written) !== message.written) {
+        throw new globalThis.Error("value provided for field message.written of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.written);
+    }
+    if (message.noRoom !== 0n) {
+      if (BigInt.asUintN(64, message.noRoom) !== message.noRoom) {
+        throw new globalThis.Error("value provided for field message.noRoom of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.noRoom);
+    }
+    if (message.noKey !== 0n) {
+      if (BigInt.asUintN(64, message.noKey) !== message.noKey) {
+        throw new globalThis.Error("value provided for field message.noKey of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.noKey);
+    }
+    if (message.valid !== 0n) {
+      if (BigInt.asUintN(64, message.valid) !== message.valid) {
+        throw new globalThis.Error("value provided for field message.valid of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.valid);
+    }
+    if (message.absent !== 0n) {
+      if (BigInt.asUintN(64, message.absent) !== message.absent) {
+        throw new globalThis.Error("value provided for field message.absent of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.absent);
+    }
+    if (message.invalid !== 0n) {
+      if (BigInt.asUintN(64, message.invalid) !== message.invalid) {
+        throw new globalThis.Error("value provided for field message.invalid of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.invalid);
+    }
+    if (message.expired !== 0n) {
+      if (BigInt.asUintN(64, message.expired) !== message.expired) {
+        throw new globalThis.Error("value provided for field message.expired of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.expired);
+    }
+    if (message.unknownEpoch !== 0n) {
+      if (BigInt.asUintN(64, message.unknownEpoch) !== message.unknownEpoch) {
+        throw new globalThis.Error("value provided for field message.unknownEpoch of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.unknownEpoch);
+    }
+    if (message.replayed !== 0n) {
+      if (BigInt.asUintN(64, message.replayed) !== message.replayed) {
+        throw new globalThis.Error("value provided for field message.replayed of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.replayed);
+    }
+    if (message.notBehind !== 0n) {
+      if (BigInt.asUintN(64, message.notBehind) !== message.notBehind) {
+        throw new globalThis.Error("value provided for field message.notBehind of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.notBehind);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TagTallies {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTagTallies();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.written = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.noRoom = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.noKey = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.valid = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.absent = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.invalid = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.expired = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.unknownEpoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.replayed = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.notBehind = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TagTallies): unknown {
+    const obj: any = {};
+    if (message.written !== 0n) {
+      obj.written = message.written.toString();
+    }
+    if (message.noRoom !== 0n) {
+      obj.noRoom = message.noRoom.toString();
+    }
+    if (message.noKey !== 0n) {
+      obj.noKey = message.noKey.toString();
+    }
+    if (message.valid !== 0n) {
+      obj.valid = message.valid.toString();
+    }
+    if (message.absent !== 0n) {
+      obj.absent = message.absent.toString();
+    }
+    if (message.invalid !== 0n) {
+      obj.invalid = message.invalid.toString();
+    }
+    if (message.expired !== 0n) {
+      obj.expired = message.expired.toString();
+    }
+    if (message.unknownEpoch !== 0n) {
+      obj.unknownEpoch = message.unknownEpoch.toString();
+    }
+    if (message.replayed !== 0n) {
+      obj.replayed = message.replayed.toString();
+    }
+    if (message.notBehind !== 0n) {
+      obj.notBehind = message.notBehind.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TagTallies>): TagTallies {
+    return TagTallies.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TagTallies>): TagTallies {
+    const message = createBaseTagTallies();
+    message.written = (object.written !== undefined && object.written !== null) ? BigInt(object.written) : 0n;
+    message.noRoom = (object.noRoom !== undefined && object.noRoom !== null) ? BigInt(object.noRoom) : 0n;
+    message.noKey = (object.noKey !== undefined && object.noKey !== null) ? BigInt(object.noKey) : 0n;
+    message.valid = (object.valid !== undefined && object.valid !== null) ? BigInt(object.valid) : 0n;
+    message.absent = (object.absent !== undefined && object.absent !== null) ? BigInt(object.absent) : 0n;
+    message.invalid = (object.invalid !== undefined && object.invalid !== null) ? BigInt(object.invalid) : 0n;
+    message.expired = (object.expired !== undefined && object.expired !== null) ? BigInt(object.expired) : 0n;
+    message.unknownEpoch = (object.unknownEpoch !== undefined && object.unknownEpoch !== null)
+      ? BigInt(object.unknownEpoch)
+      : 0n;
+    message.replayed = (object.replayed !== undefined && object.replayed !== null) ? BigInt(object.replayed) : 0n;
+    message.notBehind = (object.notBehind !== undefined && object.notBehind !== null) ? BigInt(object.notBehind) : 0n;
     return message;
   },
 };
