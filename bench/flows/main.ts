@@ -1,23 +1,25 @@
 // bench/flows: the way of flow records, from events in the agent to a graph over what is stored. Prints the tables and writes them to
 // bench/RESULTS.md, each part under its own heading.
-//   node bench/dist/flows/main.js [--only agent,ingest,store] [--events 20000000] [--agents 100] [--seconds 15] [--batch 1000]
-//                                 [--stored 20000000] [--profile DIR] [--no-write]
+//   node bench/dist/flows/main.js [--only agent,ingest,latency,store] [--events 20000000] [--agents 100] [--seconds 15] [--batch 1000]
+//                                 [--stored 20000000] [--connections 200] [--profile DIR] [--no-write]
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { writeSection } from '../results.js';
 import { aggregation } from './aggregation.js';
 import { ingest } from './ingest.js';
+import { latency } from './latency.js';
 import { stored } from './stored.js';
 import { conditions, number, table } from './table.js';
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'agent,ingest,store' },
+    only: { type: 'string', default: 'agent,ingest,latency,store' },
     events: { type: 'string', default: '20000000' },
     agents: { type: 'string', default: '100' },
     seconds: { type: 'string', default: '15' },
     batch: { type: 'string', default: '1000' },
     stored: { type: 'string', default: '20000000' },
+    connections: { type: 'string', default: '200' },
     profile: { type: 'string' },
     'no-write': { type: 'boolean', default: false },
   },
@@ -61,6 +63,27 @@ ${table(
     number(i.agentsCpuSecondsPerMillion, 2),
     number(i.residentMib),
   ],
+)}
+`;
+  },
+  latency: async () => {
+    const rows = await latency({ connections: Number(values.connections) });
+    return `# Flow records: packet to subscriber
+
+From just before connect() until the row is read from the gRPC stream of a live tail, milliseconds; real agent (flow settings as they are without
+a configuration), kernel, controller with its store on disk. Connections four a second, beside others as named.
+${conditions()} \`make bench BENCH=latency\`, or \`node bench/dist/flows/main.js --only latency --connections ${values.connections}\`, as root.
+
+${table(
+  ['host', 'connections', 'p50', 'p90', 'p99', 'most', 'others/s', "agent's processors", "agent's MiB"],
+  ...rows.map((row) => [
+    row.situation,
+    number(row.connections),
+    ...[row.p50, row.p90, row.p99, row.most].map((ms) => number(ms)),
+    number(row.load),
+    number(row.agentCpu, 3),
+    number(row.agentMib),
+  ]),
 )}
 `;
   },

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type ClientReadableStream, credentials, type ServiceError } from '@grpc/grpc-js';
-import { type FlowFilter, type FlowStreamMessage, FlowsClient } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import {
+  type FlowFilter,
+  type FlowStreamMessage,
+  FlowsClient,
+  type FollowFlowsRequest,
+} from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { type CreateTokenResponse, type Host, HostsClient } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import {
   type ApplyPolicyResponse,
@@ -128,6 +133,11 @@ export class AdminApi {
       if (message.body?.$case === 'rows') flows.push(...message.body.value.flows);
     }
     return flows;
+  }
+
+  /** A live tail; cancel() ends it. */
+  follow(request: FollowFlowsRequest): ClientReadableStream<FlowStreamMessage> {
+    return this.flowClient.follow(request);
   }
 
   close(): void {

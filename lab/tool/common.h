@@ -64,6 +64,8 @@ int cmd_ping(int argc, char **argv);
 int cmd_stream(int argc, char **argv);
 int cmd_attempts(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_traffic(int argc, char **argv);
+int cmd_answer(int argc, char **argv);
 int cmd_relay(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 

@@ -145,6 +145,10 @@ static const struct {
 	{"stream", cmd_stream, "HOST PORT [--udp] [--interval-ms N]   one long connection with sequence numbers"},
 	{"attempts", cmd_attempts, "HOST PORT [--udp] [--interval-ms N] [--timeout-ms N]   new connections, for ever"},
 	{"load", cmd_load, "HOST PORT --mode rr|crr|bulk --seconds S [--connections N] [--size N]"},
+	{"traffic", cmd_traffic,
+	 "--ip4 A --ip6 B [--count N] [--seed N] [--first-port N] [--interval-us N] [-]KIND:PORT...   random "
+	 "connections"},
+	{"answer", cmd_answer, "[tcp:PORT|udp:PORT]...   the other end of traffic"},
 	{"relay", cmd_relay, "SOCKET HOST PORT   unix socket in, TCP out"},
 	{"run", cmd_run,
 	 "[--cgroup DIR] [--cpu N] [--realtime] [--netns FILE] [--enter PID] [--private-mounts] -- COMMAND..."},

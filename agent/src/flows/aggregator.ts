@@ -2,8 +2,9 @@
 // records carry what was added since the last record, so that they can be summed. No object is made per event: rows are columns
 // of typed arrays, found through ConnectionIndex.
 //
-// A connection's row lives from its first event to one flush after its END (its events come from several CPUs' rings and may
-// overtake each other by milliseconds). Rows that are idle go only when room is short. A row for denies lives for one interval.
+// A connection's row lives from its first event to one regular flush after the one that reported its END (its events come from several
+// CPUs' rings and may overtake each other by milliseconds). Rows that are idle go only when room is short. A row for denies lives for
+// one interval. Between regular flushes a prompt one may report what is new: a connection that ends later then makes two records.
 import { Confidence, EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { ConnectionIndex, KEY_WORDS } from './connection-index.js';
 import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, WORD } from './event-layout.js';
@@ -54,6 +55,10 @@ export interface AggregatorCounters {
 }
 
 const HIGH_WORD = 0x1_0000_0000;
+/** By EventKind: 1 when it is worth a prompt flush. */
+const PROMPT = new Uint8Array(256);
+for (const kind of [EventKind.EVENT_KIND_NEW, EventKind.EVENT_KIND_VERDICT, EventKind.EVENT_KIND_DENY])
+  PROMPT[kind] = 1;
 
 export class FlowAggregator {
   readonly counters: AggregatorCounters = { events: 0, records: 0, dropped: 0, baselineUnknown: 0 };
@@ -68,7 +73,11 @@ export class FlowAggregator {
   /** Connections first seen up to here may have counted before they got their present row. */
   #baselineFloorNs: number;
   #dirty: number[] = [];
+  /** Ended, and reported by a prompt flush since the last regular one. */
+  #endedPrompt: number[] = [];
+  /** Ended: these go with the next regular flush. */
   #ended: number[] = [];
+  #prompt = false;
   #lastUpdateNs: number;
   #reclaimed = false;
 
@@ -96,11 +105,30 @@ export class FlowAggregator {
     for (let i = 0; i < count; i++) this.#ingestOne(words, bytes, i * EVENT_WORDS, i * EVENT_BYTES);
   }
 
+  /** Since the last flush of any kind a connection began, was denied or was decided anew. */
+  get wantsPrompt(): boolean {
+    return this.#prompt;
+  }
+
+  /** Reports what need not wait for the end of the interval. Rows stay. */
+  flushPrompt(): void {
+    this.#prompt = false;
+    const waiting: number[] = [];
+    for (const row of this.#dirty) {
+      const state = this.#rows.state[row] as number;
+      if ((state & RowState.urgent) === 0) waiting.push(row);
+      else this.#report(row, state, this.#endedPrompt);
+    }
+    this.#dirty = waiting;
+    for (const builder of [this.#denies, this.#allows]) this.#pass(builder);
+  }
+
   /** Ends the interval: records leave. nowNs is CLOCK_MONOTONIC. With all, those waiting for their UPDATE interval leave too. */
   flush(nowNs: number, all = false): void {
     const updatesDue = all || nowNs - this.#lastUpdateNs >= this.#options.updateMs * 1e6;
     if (updatesDue) this.#lastUpdateNs = nowNs;
     this.#removeEnded();
+    [this.#ended, this.#endedPrompt] = [this.#endedPrompt, []];
     const waiting: number[] = [];
     for (const row of this.#dirty) {
       const state = this.#rows.state[row] as number;
@@ -108,16 +136,21 @@ export class FlowAggregator {
         waiting.push(row);
         continue;
       }
-      this.#emit(row);
-      if (state & RowState.transient) this.#removeRow(row);
-      else {
-        this.#rows.state[row] = state & ~(RowState.dirty | RowState.urgent);
-        if (state & RowState.ended) this.#ended.push(row);
-      }
+      this.#report(row, state, this.#ended);
     }
     this.#dirty = waiting;
     this.#reclaimed = false;
+    this.#prompt = false;
     for (const builder of [this.#denies, this.#allows]) this.#pass(builder);
+  }
+
+  #report(row: number, state: number, ended: number[]): void {
+    this.#emit(row);
+    if (state & RowState.transient) this.#removeRow(row);
+    else {
+      this.#rows.state[row] = state & ~(RowState.dirty | RowState.urgent);
+      if (state & RowState.ended) ended.push(row);
+    }
   }
 
   #ingestOne(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
@@ -141,6 +174,7 @@ export class FlowAggregator {
     }
     const timeNs = u64(words, w + WORD.timeNs);
     const firstSeenNs = u64(words, w + WORD.firstSeenNs) || timeNs;
+    if (PROMPT[kind] !== 0) this.#prompt = true;
     if (deny) this.#addDeny(row, fresh, timeNs, words, bytes, w, b);
     else this.#addFlow(row, fresh, kind, firstSeenNs, timeNs, words, bytes, w, b);
   }
@@ -243,6 +277,8 @@ export class FlowAggregator {
 
   /** Makes room: ended connections now, then the quarter of the rest that was silent longest. */
   #reclaim(): void {
+    this.#ended.push(...this.#endedPrompt);
+    this.#endedPrompt = [];
     this.#removeEnded();
     const rows = this.#rows;
     const idle: number[] = [];

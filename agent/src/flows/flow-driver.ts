@@ -12,6 +12,7 @@ import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggr
 import { WallClock } from './clock.js';
 import { type DeniedMap, DeniedTails } from './denied-tails.js';
 import { EVENT_BYTES } from './event-layout.js';
+import { PromptBudget } from './prompt-budget.js';
 import type { RecordBatch } from './record-batch.js';
 import type { FlowSpool } from './spool.js';
 import type { FlowUploader } from './uploader.js';
@@ -20,6 +21,8 @@ export interface FlowDriverOptions {
   /** Hexadecimal, as the uploader's. */
   readonly run: string;
   readonly flushMs: number;
+  /** Flushes a second at most that do not wait for the interval, when something new is to be told. */
+  readonly promptPerSecond: number;
   readonly updateMs: number;
   readonly tableEntries: number;
   readonly batchRecords: number;
@@ -45,6 +48,8 @@ const TRANSLATIONS_WAIT = 32;
 const DENY_LANE = 1;
 /** Half a second above the kernel's period of folding. */
 const QUIET_NS = 1.5e9;
+/** Prompt flushes that may come one after the other on a host that was quiet. */
+const PROMPT_BURST = 8;
 
 export class FlowDriver {
   readonly aggregator: FlowAggregator;
@@ -55,6 +60,7 @@ export class FlowDriver {
   readonly #lanesAtStart: { readonly flows: LaneTotals; readonly denies: LaneTotals };
   readonly #runBytes: Buffer;
   readonly #tails = new DeniedTails({ flows: 16_384, quietNs: QUIET_NS });
+  readonly #prompt: PromptBudget;
   #cancel: (() => void) | undefined;
 
   constructor(options: FlowDriverOptions, ports: FlowDriverPorts) {
@@ -76,6 +82,10 @@ export class FlowDriver {
       },
     );
     this.#lanesAtStart = ports.lanes();
+    this.#prompt = new PromptBudget(
+      { perSecond: options.promptPerSecond, burst: PROMPT_BURST },
+      this.#clock.monotonicNs(),
+    );
   }
 
   /** Begins to take events; endpoints must be known by now, or their first events are given to nobody. */
@@ -152,6 +162,13 @@ export class FlowDriver {
     } finally {
       batch.release();
     }
+    this.#flushPrompt();
+  }
+
+  /** What is new leaves at once while somebody is there to see it; a spool gets whole intervals. */
+  #flushPrompt(): void {
+    if (!this.aggregator.wantsPrompt || !this.#ports.uploader.connected) return;
+    if (this.#prompt.take(this.#clock.monotonicNs())) this.aggregator.flushPrompt();
   }
 
   #offer(batch: RecordBatch): void {
