@@ -4,6 +4,7 @@
 #   RINGFENCE_STATE   where everything is kept between runs; default .state/run
 #   RINGFENCE_PORTS   sync,admin,enroll; default 7443,7444,7445
 #   RUN_SECONDS       stop by itself after so long (for scripts)
+#   RUN_READY_SECONDS give the controller and the agent so long to be ready; default 300
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -41,17 +42,20 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
+# The kernel's verifier takes seconds where processors are fast, and minutes where they are emulated.
+ready_seconds=${RUN_READY_SECONDS:-300}
 wait_for() { # file pid log what
-  for _ in $(seq 1 300); do
+  for tenth in $(seq 1 $((ready_seconds * 10))); do
     [ -s "$1" ] && return 0
     if ! kill -0 "$2" 2> /dev/null; then
       tail -n 20 "$3" >&2
       fail "$4 ended before it was ready" "read $3"
     fi
+    [ $((tenth % 150)) -ne 0 ] || say "still waiting for the $4 (log: $3)"
     sleep 0.1
   done
   tail -n 20 "$3" >&2
-  fail "$4 was not ready within 30 s" "read $3"
+  fail "$4 was not ready within $ready_seconds s" "read $3, or give it longer: RUN_READY_SECONDS=900 make run"
 }
 
 # setsid: Ctrl-C reaches this script alone, which stops things in their order.
