@@ -18,12 +18,20 @@ export interface PortEntry {
   readonly constraints: number;
 }
 
+/** Numbers in order: an array, or something that does not keep them in one piece. */
+export interface NumberList extends Iterable<number> {
+  readonly length: number;
+  includes(number: number): boolean;
+  /** The digests of its chunks (see policySet), when it keeps them. */
+  digests?(): readonly Uint8Array[];
+}
+
 /** Peers for which the same ports hold. */
 export interface PeerGroup {
   /** The default group: what holds for peers in no other identity group. Exactly one per set. */
   readonly anyone: boolean;
   /** Ascending. Entries already contain what holds for anyone. */
-  readonly identities: readonly number[];
+  readonly identities: NumberList;
   /** Ascending. Entries hold only what the IP lists add; combined with the identity's entry by `combine`. */
   readonly classes: readonly number[];
   /** Sorted by protocol, port. Ranges of one protocol are disjoint, except that the whole protocol lies below them. */
@@ -32,7 +40,7 @@ export interface PeerGroup {
 
 /** Content-addressed compiled rules. */
 export interface PolicySet {
-  /** 32 hexadecimal digits: the first 16 bytes of SHA-256 over the canonical content. */
+  /** 32 hexadecimal digits: the first 16 bytes of SHA-256 over the canonical content (`policySet`). */
   readonly hash: string;
   /** The default group first, then by their first identity, then by their first class. */
   readonly groups: readonly PeerGroup[];
@@ -41,18 +49,48 @@ export interface PolicySet {
 /** A compiled decision: the deciding entry, or undefined when no rule speaks (implicit deny). */
 export type CompiledDecision = PortEntry | undefined;
 
-/** The set with these groups, named by their content. */
+/** Lists of identities that are longer than this enter a set's name as the digests of their chunks. */
+export const LONG_LIST = 1024;
+
+/** True where a chunk of a long list ends: after this number. It depends on the number alone, so a list that changes keeps its other chunks. */
+export function endsChunk(identity: number): boolean {
+  return Math.imul(identity, 0x9e3779b1) >>> 23 === 0;
+}
+
+/** The digest of one chunk: 32 bytes. */
+export function chunkDigest(identities: readonly number[]): Uint8Array {
+  return createHash('sha256').update(Uint32Array.from(identities)).digest();
+}
+
+/**
+ * The set with these groups, named by their content. Of a long list the digests of its chunks count: where the list keeps them, naming a
+ * set that names everybody costs what changed and not what there is.
+ */
 export function policySet(groups: readonly PeerGroup[]): PolicySet {
   const digest = createHash('sha256');
   for (const group of groups) {
     const { anyone, identities, classes, ports } = group;
     digest.update(Uint32Array.of(anyone ? 1 : 0, identities.length, classes.length, ports.length));
-    digest.update(Uint32Array.from(identities)).update(Uint32Array.from(classes));
+    if (identities.length <= LONG_LIST) digest.update(Uint32Array.from(identities));
+    else for (const chunk of identities.digests?.() ?? chunkDigests([...identities])) digest.update(chunk);
+    digest.update(Uint32Array.from(classes));
     for (const p of ports) {
       digest.update(Uint32Array.of(p.protocol, p.portLow, p.portHigh, p.rule, p.allow ? 1 : 0, p.constraints));
     }
   }
   return { hash: digest.digest('hex').slice(0, 32), groups };
+}
+
+/** The digests of a list's chunks: each ends where endsChunk says, the last one with the list. */
+export function chunkDigests(identities: readonly number[]): Uint8Array[] {
+  const digests: Uint8Array[] = [];
+  let from = 0;
+  identities.forEach((identity, at) => {
+    if (!endsChunk(identity) && at < identities.length - 1) return;
+    digests.push(chunkDigest(identities.slice(from, at + 1)));
+    from = at + 1;
+  });
+  return digests;
 }
 
 /**

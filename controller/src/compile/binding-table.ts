@@ -33,6 +33,7 @@ export class BindingTable {
   readonly #before = new Map<string, { readonly place: Place; readonly candidates: Candidates | undefined }>();
   /** Places by scope, but for the routed world: most hosts have none further in, and need not look for one. */
   readonly #inner = new Map<string, number>();
+  readonly #innerTouched = new Set<string>();
 
   /** The workload is (now) at these places, with this identity. */
   add(workloadId: string, managed: boolean, identity: number, places: readonly Place[]): void {
@@ -66,6 +67,16 @@ export class BindingTable {
   /** Who is behind an address of the routed world. */
   inWorld(hex: string): Candidates | undefined {
     return this.#at(hex);
+  }
+
+  /** The same, as of the last flush. */
+  inWorldBefore(hex: string): Candidates | undefined {
+    return this.#atBefore(hex);
+  }
+
+  /** True when there are none in these scopes but the routed world, nor were at the last flush: nothing hides a routed address. */
+  isPlain(scopes: readonly string[]): boolean {
+    return !scopes.some((scope) => this.#inner.has(scope) || this.#innerTouched.has(scope));
   }
 
   /** True when there are addresses in one of these scopes but the routed world: these may hide routed ones. */
@@ -114,6 +125,7 @@ export class BindingTable {
   /** End of a flush. */
   sweep(): void {
     this.#before.clear();
+    this.#innerTouched.clear();
   }
 
   #at(key: string): Candidates | undefined {
@@ -128,6 +140,7 @@ export class BindingTable {
   }
 
   #touch(place: Place): void {
+    if (place.scope !== WORLD) this.#innerTouched.add(place.scope);
     if (!this.#before.has(place.key)) this.#before.set(place.key, { place, candidates: this.#at(place.key) });
   }
 }

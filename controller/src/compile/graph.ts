@@ -13,13 +13,11 @@
 // when policy begins or ceases to mention a dimension (every identity may change) and when IP lists change (every class may).
 
 import { prefixKey } from '@ringfence/proto/address.js';
-import { Direction, Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import type { AssignmentState, BindingAddress, BindingState, HostDelta } from '@ringfence/proto/instructions.js';
-import type { PolicySet } from '@ringfence/proto/policy-set.js';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { HostDelta } from '@ringfence/proto/instructions.js';
 import { effectiveMode } from '../policy/evaluate.js';
 import { EMPTY_POLICY, type IpList, type ModeRule, type Policy } from '../policy/model.js';
 import type { SpaceTree } from '../topology/spaces.js';
-import { WORLD } from '../topology/view.js';
 import { AddressBook } from './address-book.js';
 import { BindingTable } from './binding-table.js';
 import { countCapacity } from './capacity.js';
@@ -30,12 +28,11 @@ import { type Identity, IdentityTable, type Relevance, type SubjectState } from 
 import { LabelIndex } from './label-index.js';
 import { NatTable, type PushedMapping } from './nat-table.js';
 import { Placement } from './placement.js';
-import { allBindings, type BindingSources, bindingChanges } from './relevance.js';
 import { RuleIndex } from './rule-index.js';
 import { type RuleChanges, RuleTable } from './rule-table.js';
-import { isEmpty, sequence } from './sequencer.js';
 import { SetBuilder } from './set-builder.js';
 import { ownEnd, type SetNode } from './set-node.js';
+import { type Placed, Teller } from './teller.js';
 import { Tombstones } from './tombstones.js';
 import type { ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from './types.js';
 
@@ -51,23 +48,8 @@ export function createCompiler(options: CompilerOptions): Compiler {
   return new CompilerGraph(options);
 }
 
-interface Placed {
-  readonly workload: CompilerWorkload;
-  readonly identity: Identity;
-}
-
-/** A delta that says nothing yet. */
-const UNCHANGED: Omit<HostDelta, 'hostId' | 'policyVersion'> = {
-  full: false,
-  sets: [],
-  removedSets: [],
-  assignments: [],
-  removedAssignments: [],
-  bindings: [],
-  removedBindings: [],
-  cidrs: [],
-  removedCidrs: [],
-};
+/** How many steps of a loop lie between two pauses. */
+const PAUSE_EVERY = 64;
 
 class CompilerGraph implements Compiler {
   readonly #identities: IdentityTable;
@@ -81,6 +63,7 @@ class CompilerGraph implements Compiler {
   readonly #tombstones: Tombstones;
   readonly #placement: Placement;
   readonly #book: AddressBook;
+  readonly #teller: Teller;
   readonly #workloads = new Map<string, Placed>();
   readonly #onHost = new Map<string, Set<string>>();
   readonly #hosts = new Map<string, HostState>();
@@ -113,6 +96,17 @@ class CompilerGraph implements Compiler {
       (id) => this.#placement.placesOf(id),
     );
     this.#sets = new SetBuilder(this.#rules, (selector) => this.#labels.query(selector));
+    this.#teller = new Teller({
+      bindings: this.#bindings,
+      book: this.#book,
+      classes: this.#classes,
+      nats: this.#nats,
+      placement: this.#placement,
+      sets: this.#sets,
+      workloads: this.#workloads,
+      hosts: this.#hosts,
+      identity: (number) => this.#identities.get(number),
+    });
   }
 
   setWorkload(workload: CompilerWorkload): void {
@@ -138,8 +132,9 @@ class CompilerGraph implements Compiler {
   }
 
   setSpaces(tree: SpaceTree): void {
-    this.#placement.setSpaces(tree);
-    for (const hostId of this.#hosts.keys()) if (!this.#pendingHosts.has(hostId)) this.#pendingHosts.set(hostId, true);
+    for (const hostId of this.#placement.setSpaces(tree)) {
+      if (this.#hosts.has(hostId) && !this.#pendingHosts.has(hostId)) this.#pendingHosts.set(hostId, true);
+    }
   }
 
   setMapping(mapping: PushedMapping): void {
@@ -164,40 +159,33 @@ class CompilerGraph implements Compiler {
   }
 
   flush(): HostDelta[] {
+    const deltas: HostDelta[] = [];
+    for (const delta of this.flushInTurns()) if (delta !== undefined) deltas.push(delta);
+    return deltas;
+  }
+
+  *flushInTurns(): Generator<HostDelta | undefined, void> {
     this.#applyHosts();
     this.#book.forget();
-    const changes = this.#applyPolicy();
-    this.#applyWorkloads();
-    this.#applyIdentities();
+    const changes = yield* this.#applyPolicy();
+    yield* this.#applyWorkloads();
+    yield* this.#applyIdentities();
     this.#applyRuleSubjects(changes);
     this.#applyClasses();
-    this.#applySubjects();
-    this.#publish();
-    const deltas = this.#deltas();
+    yield* this.#applySubjects();
+    yield* this.#publish();
+    yield* this.#teller.deltas(this.#dirtyHosts, this.#version);
     this.#sets.sweep();
     this.#bindings.sweep();
     this.#nats.sweep();
     this.#dirtyHosts.clear();
     this.#dirtySubjects.clear();
     this.#dirtyIdentities.clear();
-    return deltas;
   }
 
   snapshot(hostId: string): HostDelta | undefined {
     const host = this.#hosts.get(hostId);
-    if (host === undefined || host.fresh) return undefined;
-    return sequence({
-      hostId,
-      full: true,
-      policyVersion: this.#version,
-      sets: [new Map(), host.sets],
-      assignments: [new Map(), host.assignments],
-      cidrs: [[], host.cidrs],
-      bindings: allBindings(host, this.#sources()),
-      removedBindings: [],
-      nats: this.#nats.allSeenBy(this.#placement.scopes(hostId)),
-      removedNats: [],
-    });
+    return host === undefined || host.fresh ? undefined : this.#teller.whole(host, this.#version);
   }
 
   capacity(hostId: string) {
@@ -262,12 +250,15 @@ class CompilerGraph implements Compiler {
   }
 
   /** Rules in force and the dimensions that matter; when these change, every workload is looked at again. */
-  #applyPolicy(): RuleChanges {
+  *#applyPolicy(): Generator<undefined, RuleChanges> {
     if (!this.#policyChanged) return { added: [], removed: [] };
     this.#policyChanged = false;
     const changes = this.#ruleTable.update(this.#policy, this.#nowMs);
     for (const active of changes.removed) this.#rules.remove(active);
-    for (const active of changes.added) this.#rules.add(active);
+    for (const [at, active] of changes.added.entries()) {
+      if (at % PAUSE_EVERY === 0) yield;
+      this.#rules.add(active);
+    }
     const relevance = this.#ruleTable.relevance(this.#policy);
     if (!sameRelevance(relevance, this.#relevance)) {
       this.#relevance = relevance;
@@ -276,8 +267,10 @@ class CompilerGraph implements Compiler {
     return changes;
   }
 
-  #applyWorkloads(): void {
+  *#applyWorkloads(): Generator<undefined, void> {
+    let at = 0;
     for (const [id, workload] of this.#pending) {
+      if (++at % PAUSE_EVERY === 0) yield;
       const before = this.#workloads.get(id);
       const identity = workload && this.#identities.identityOf(id, workload.labels, this.#relevance);
       if (before !== undefined && (before.workload !== workload || before.identity !== identity))
@@ -286,7 +279,7 @@ class CompilerGraph implements Compiler {
       if (before?.workload === workload && before.identity === identity) continue;
       this.#place({ workload, identity });
     }
-    this.#placement.settle();
+    yield* this.#placement.settle();
     this.#pending.clear();
   }
 
@@ -299,6 +292,7 @@ class CompilerGraph implements Compiler {
     if (workload.hostId === '') return;
     this.#localWorkloads(workload.hostId).add(workload.id);
     const host = this.#hosts.get(workload.hostId);
+    host?.stale.add(workload.id);
     if (host !== undefined) this.#want(host, identity, 1);
   }
 
@@ -310,6 +304,7 @@ class CompilerGraph implements Compiler {
     if (workload.hostId === '') return;
     this.#localWorkloads(workload.hostId).delete(workload.id);
     const host = this.#hosts.get(workload.hostId);
+    host?.stale.add(workload.id);
     if (host !== undefined) this.#want(host, identity, -1);
   }
 
@@ -323,8 +318,10 @@ class CompilerGraph implements Compiler {
   }
 
   /** Identities that were born or died: the label index and every set that names them. */
-  #applyIdentities(): void {
+  *#applyIdentities(): Generator<undefined, void> {
+    let at = 0;
     for (const identity of this.#dirtyIdentities) {
+      if (++at % PAUSE_EVERY === 0) yield;
       const alive = identity.members.size > 0;
       if (alive && !identity.indexed) {
         this.#labels.add(identity);
@@ -370,31 +367,51 @@ class CompilerGraph implements Compiler {
     for (const node of this.#sets.nodes()) {
       if (!node.listed) continue;
       this.#sets.touch(node);
-      for (const host of node.hosts.keys()) this.#dirtyHosts.add(host);
+      for (const host of node.hosts.keys()) {
+        host.listsMoved = true;
+        this.#dirtyHosts.add(host);
+      }
     }
   }
 
   /** Gives every subject whose rules, modes or need changed its nodes. */
-  #applySubjects(): void {
+  *#applySubjects(): Generator<undefined, void> {
+    let at = 0;
     for (const identity of this.#dirtySubjects) {
+      if (++at % PAUSE_EVERY === 0) yield;
       const before = [identity.inbound, identity.outbound];
       const wanted = identity.wanted > 0;
       identity.inbound = wanted ? this.#subject(identity, true) : undefined;
       identity.outbound = wanted ? this.#subject(identity, false) : undefined;
-      [identity.inbound, identity.outbound].forEach((state, at) => {
-        const old = before[at]?.node;
-        for (const [host, count] of identity.hosts) {
-          this.#dirtyHosts.add(host);
-          if (old === state?.node) continue;
-          if (old !== undefined) host.use(old, -count);
-          if (state?.node !== undefined) host.use(state.node, count);
-        }
-        if (old === state?.node) return;
-        state?.node?.subjects.add(identity);
-        if (old === undefined) return;
-        old.subjects.delete(identity);
-        this.#sets.touch(old);
-      });
+      let changed = false;
+      for (const [at, state] of [identity.inbound, identity.outbound].entries()) {
+        const was = before[at];
+        if (was?.node === state?.node && was?.mode === state?.mode && was?.named === state?.named) continue;
+        changed = true;
+        if (was?.node !== state?.node) this.#changeNode(identity, was?.node, state?.node);
+      }
+      if (changed) this.#restate(identity);
+    }
+  }
+
+  #changeNode(identity: Identity, old: SetNode | undefined, node: SetNode | undefined): void {
+    for (const [host, count] of identity.hosts) {
+      if (old !== undefined) host.use(old, -count);
+      if (node !== undefined) host.use(node, count);
+    }
+    node?.subjects.add(identity);
+    if (old === undefined) return;
+    old.subjects.delete(identity);
+    this.#sets.touch(old);
+  }
+
+  /** What its workloads are told may be otherwise. */
+  #restate(identity: Identity): void {
+    for (const id of identity.members) {
+      const host = this.#hosts.get(this.#workloads.get(id)?.workload.hostId ?? '');
+      if (host === undefined) continue;
+      host.stale.add(id);
+      this.#dirtyHosts.add(host);
     }
   }
 
@@ -406,94 +423,21 @@ class CompilerGraph implements Compiler {
   }
 
   /** Names the content of every node that was touched. */
-  #publish(): void {
+  *#publish(): Generator<undefined, void> {
+    let at = 0;
     for (const node of this.#sets.touched) {
+      if (++at % PAUSE_EVERY === 0) yield;
       if (node.subjects.size === 0) continue;
       const built = node.build((list) => this.#classes.classesOf(list));
-      if (built?.hash === node.published?.hash) continue;
+      const before = node.published;
+      if (built?.hash === before?.hash) continue;
       node.published = built;
-      for (const host of node.hosts.keys()) this.#dirtyHosts.add(host);
+      for (const host of node.hosts.keys()) {
+        host.republish(before, built);
+        this.#dirtyHosts.add(host);
+      }
+      for (const identity of node.subjects) this.#restate(identity);
     }
-  }
-
-  #deltas(): HostDelta[] {
-    const bindings = bindingChanges({
-      ...this.#sources(),
-      dirtyHosts: this.#dirtyHosts,
-      hosts: this.#hosts,
-      sets: this.#sets,
-      identity: (number) => this.#identities.get(number),
-    });
-    const deltas: HostDelta[] = [];
-    const told = new Set([...this.#dirtyHosts, ...bindings.keys()]);
-    for (const host of told) {
-      const { set, removed } = bindings.get(host) ?? { set: [], removed: [] };
-      const delta = this.#advance(host, set, removed);
-      if (!isEmpty(delta)) deltas.push(delta);
-    }
-    // Nothing but mappings has changed for the others.
-    for (const host of this.#nats.dirty ? this.#hosts.values() : []) {
-      if (told.has(host)) continue;
-      const { set, removed } = this.#nats.changesFor(this.#placement.scopes(host.id));
-      if (set.length + removed.length === 0) continue;
-      deltas.push({ ...UNCHANGED, hostId: host.id, policyVersion: this.#version, nats: set, removedNats: removed });
-    }
-    return deltas.sort((a, b) => (a.hostId < b.hostId ? -1 : 1));
-  }
-
-  /** Moves a host to its new state and gives the difference. */
-  #advance(host: HostState, set: readonly BindingState[], removed: readonly BindingAddress[]): HostDelta {
-    const dirty = this.#dirtyHosts.has(host);
-    const sets = dirty ? publishedSets(host) : host.sets;
-    const assignments = dirty ? this.#assignments(host) : host.assignments;
-    const cidrs = dirty ? this.#classes.viewOf(host.ipLists()) : host.cidrs;
-    const scopes = this.#placement.scopes(host.id);
-    const nats = host.fresh ? { set: this.#nats.allSeenBy(scopes), removed: [] } : this.#nats.changesFor(scopes);
-    const delta = sequence({
-      hostId: host.id,
-      full: host.fresh,
-      policyVersion: this.#version,
-      sets: [host.sets, sets],
-      assignments: [host.assignments, assignments],
-      cidrs: [host.cidrs, cidrs],
-      bindings: set,
-      removedBindings: removed,
-      nats: nats.set,
-      removedNats: nats.removed,
-    });
-    host.sets = sets;
-    host.assignments = assignments;
-    host.cidrs = cidrs;
-    host.oldNodes = [...host.nodes.keys()];
-    host.fresh = false;
-    return delta;
-  }
-
-  #sources(): BindingSources {
-    return { bindings: this.#bindings, book: this.#book, scopes: (hostId) => this.#placement.scopes(hostId) };
-  }
-
-  #assignments(host: HostState): Map<string, AssignmentState> {
-    const assignments = new Map<string, AssignmentState>();
-    for (const id of host.workloads) {
-      const placed = this.#workloads.get(id);
-      if (placed === undefined) continue;
-      const { workload, identity } = placed;
-      assignments.set(workload.localId, {
-        localId: workload.localId,
-        workloadId: id,
-        identity: identity.number,
-        modeIn: modeOf(identity.inbound, workload),
-        modeOut: modeOf(identity.outbound, workload),
-        setIn: identity.inbound?.node?.published?.hash ?? '',
-        setOut: identity.outbound?.node?.published?.hash ?? '',
-        isolated: workload.isolated,
-        space: WORLD,
-        reject: workload.reject,
-        labels: workload.labels,
-      });
-    }
-    return assignments;
   }
 
   #localWorkloads(hostId: string): Set<string> {
@@ -505,20 +449,8 @@ class CompilerGraph implements Compiler {
   }
 }
 
-/** Policy's mode where it names the workload, else the one that the workload starts with. */
-function modeOf(state: SubjectState | undefined, { startingMode }: CompilerWorkload): Mode {
-  if (state?.named) return state.mode;
-  return startingMode ?? Mode.MODE_VISIBILITY;
-}
-
 function nodesOf(identity: Identity): SetNode[] {
   return [identity.inbound?.node, identity.outbound?.node].filter((node) => node !== undefined);
-}
-
-function publishedSets(host: HostState): Map<string, PolicySet> {
-  const sets = new Map<string, PolicySet>();
-  for (const { published } of host.nodes.keys()) if (published !== undefined) sets.set(published.hash, published);
-  return sets;
 }
 
 function sameRelevance(a: Relevance, b: Relevance): boolean {

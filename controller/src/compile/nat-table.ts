@@ -3,6 +3,7 @@
 import { addressFromHex, addressHex } from '@ringfence/proto/address.js';
 import type { NatAddress, NatState } from '@ringfence/proto/instructions.js';
 import { type ServicePlace, serviceKey, WORLD } from '../topology/view.js';
+import { adjust } from './counts.js';
 
 /** A mapping that somebody pushed. */
 export interface PushedMapping {
@@ -32,12 +33,25 @@ interface Mapped {
   pushed: PushedMapping | undefined;
 }
 
+/** Of one host. Shared between hosts. */
+export interface NatChanges {
+  readonly set: readonly NatState[];
+  readonly removed: readonly NatAddress[];
+}
+
+const NO_CHANGES: NatChanges = { set: [], removed: [] };
+
 export class NatTable {
   readonly #mapped = new Map<string, Mapped>();
   readonly #byScope = new Map<string, Map<string, Mapped>>();
   /** What the routed world maps, for hosts that start: most of what each of them holds. Made when asked for. */
   #world: readonly NatState[] | undefined;
   readonly #touched = new Map<string, Omit<Mapped, 'holders' | 'pushed'>>();
+  readonly #touchedScopes = new Set<string>();
+  #worldChanges: NatChanges | undefined;
+  #isPlain: boolean | undefined;
+  /** Services with the number of scopes that map them. */
+  readonly #scopesOf = new Map<string, number>();
   readonly #pushedFor = new Map<string, Set<string>>();
   readonly #identityOf: (workloadId: string) => number;
 
@@ -106,13 +120,40 @@ export class NatTable {
     return [...outer, ...found.values()];
   }
 
-  /** True when something changed since the last sweep. */
-  get dirty(): boolean {
-    return this.#touched.size > 0;
+  /** Scopes in which something changed since the last sweep. */
+  get touchedScopes(): ReadonlySet<string> {
+    return this.#touchedScopes;
   }
 
   /** What changed since the last sweep for a host with these scopes: a superset. */
-  changesFor(scopes: readonly string[]): { readonly set: NatState[]; readonly removed: NatAddress[] } {
+  changesFor(scopes: readonly string[]): NatChanges {
+    if (this.#touched.size === 0) return NO_CHANGES;
+    const inner = (scope: string) => scope !== WORLD && (this.#byScope.has(scope) || this.#touchedScopes.has(scope));
+    if (scopes.some(inner) && !this.#plain()) return this.#changesIn(scopes);
+    // To hosts that hold nothing further in, and to all when nothing further in could hide it, the same is told.
+    this.#worldChanges ??= this.#changesIn([WORLD]);
+    return this.#worldChanges;
+  }
+
+  /** True when only the routed world changed, and what changed there is mapped nowhere else. */
+  #plain(): boolean {
+    this.#isPlain ??=
+      this.#touchedScopes.size === 1 &&
+      this.#touchedScopes.has(WORLD) &&
+      [...this.#touched.values()].every(
+        (at) => (this.#scopesOf.get(serviceOf(at)) ?? 0) <= (this.#mapped.has(keyOf(at)) ? 1 : 0),
+      );
+    return this.#isPlain;
+  }
+
+  sweep(): void {
+    this.#touched.clear();
+    this.#touchedScopes.clear();
+    this.#worldChanges = undefined;
+    this.#isPlain = undefined;
+  }
+
+  #changesIn(scopes: readonly string[]): NatChanges {
     const set: NatState[] = [];
     const removed: NatAddress[] = [];
     for (const at of this.#touched.values()) {
@@ -121,11 +162,7 @@ export class NatTable {
       if (state === undefined) removed.push(addressOf(at));
       else set.push(state);
     }
-    return { set, removed };
-  }
-
-  sweep(): void {
-    this.#touched.clear();
+    return set.length + removed.length === 0 ? NO_CHANGES : { set, removed };
   }
 
   #stateAt(scopes: readonly string[], at: Omit<Mapped, 'holders' | 'pushed'>): NatState | undefined {
@@ -153,14 +190,14 @@ export class NatTable {
 
   #at(place: { scope: string; protocol: number; hex: string; port: number; key: string }): Mapped {
     const { scope, protocol, hex, port, key } = place;
-    this.#touched.set(key, { scope, protocol, hex, port });
-    this.#world = undefined;
+    this.#touch(key, { scope, protocol, hex, port });
     let mapped = this.#mapped.get(key);
     if (mapped === undefined) {
       mapped = { scope, protocol, hex, port, holders: new Map(), pushed: undefined };
       this.#mapped.set(key, mapped);
       const others = this.#byScope.get(scope) ?? new Map<string, Mapped>();
       this.#byScope.set(scope, others.set(key, mapped));
+      adjust(this.#scopesOf, serviceOf(mapped), 1);
     }
     return mapped;
   }
@@ -168,14 +205,22 @@ export class NatTable {
   #touchKey(key: string): void {
     const mapped = this.#mapped.get(key);
     if (mapped === undefined) return;
-    this.#touched.set(key, mapped);
-    this.#world = undefined;
+    this.#touch(key, mapped);
+  }
+
+  #touch(key: string, at: Omit<Mapped, 'holders' | 'pushed'>): void {
+    this.#touched.set(key, at);
+    this.#isPlain = undefined;
+    this.#worldChanges = undefined;
+    this.#touchedScopes.add(at.scope);
+    if (at.scope === WORLD) this.#world = undefined;
   }
 
   #drop(key: string): void {
     const mapped = this.#mapped.get(key);
     if (mapped === undefined || mapped.holders.size > 0 || mapped.pushed !== undefined) return;
     this.#mapped.delete(key);
+    adjust(this.#scopesOf, serviceOf(mapped), -1);
     const others = this.#byScope.get(mapped.scope);
     others?.delete(key);
     if (others?.size === 0) this.#byScope.delete(mapped.scope);
@@ -184,6 +229,16 @@ export class NatTable {
 
 function keyIn(scope: string, state: NatState): string {
   return serviceKey(scope, state.protocol, addressHex(state.address), state.port);
+}
+
+/** The key of a mapping. */
+function keyOf(at: Omit<Mapped, 'holders' | 'pushed'>): string {
+  return serviceKey(at.scope, at.protocol, at.hex, at.port);
+}
+
+/** The same service in whatever scope. */
+function serviceOf({ protocol, hex, port }: Omit<Mapped, 'holders' | 'pushed'>): string {
+  return serviceKey(WORLD, protocol, hex, port);
 }
 
 function addressOf(at: { readonly protocol: number; readonly hex: string; readonly port: number }): NatAddress {

@@ -2,7 +2,7 @@
 // lists everybody behind the address, since a shared address is allowed when any of them is.
 import { addressFromHex } from '@ringfence/proto/address.js';
 import type { BindingAddress, BindingState } from '@ringfence/proto/instructions.js';
-import { hostOfScope, WORLD } from '../topology/view.js';
+import { type Place, WORLD } from '../topology/view.js';
 import type { AddressBook } from './address-book.js';
 import { type BindingTable, type Candidates, sameCandidates } from './binding-table.js';
 import type { HostState } from './host-state.js';
@@ -27,6 +27,10 @@ export interface ChangeSources extends BindingSources {
   readonly sets: SetBuilder;
   /** A living identity. */
   identity(number: number): Identity | undefined;
+  /** Ids of the hosts that see a scope which is not the routed world. */
+  hostsSeeing(scope: string): ReadonlySet<string>;
+  /** The scopes outside a scope, from the inside out. */
+  around(scope: string): readonly string[];
 }
 
 /** Binding changes of one host. */
@@ -65,7 +69,7 @@ export function allBindings(host: HostState, from: BindingSources): BindingState
   return held;
 }
 
-/** For each host that must hear of an address: what to tell. Fresh hosts hear everything. */
+/** For each host that must hear of an address: what to tell. Fresh hosts are left out: they hear everything (allBindings). */
 export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta> {
   const looks = new Map<HostState, Set<string>>();
   const look = (host: HostState, hex: string) => {
@@ -74,49 +78,72 @@ export function bindingChanges(from: ChangeSources): Map<HostState, BindingDelta
     else addresses.add(hex);
   };
   const moved = new Map<number, Set<string>>();
-  const fresh = [...from.dirtyHosts].filter((host) => host.fresh);
-  const naming = new Map<number, readonly HostState[]>();
-  for (const { place, before, now } of fresh.length === from.hosts.size ? [] : from.bindings.changes()) {
+  const naming = new Naming(from);
+  for (const { place, before, now } of allFresh(from) ? [] : from.bindings.changes()) {
     const numbers = new Set([...(before?.identities ?? []), ...(now?.identities ?? [])]);
     for (const number of numbers) moved.set(number, (moved.get(number) ?? new Set()).add(place.hex));
-    const only = hostOfScope(place.scope);
-    if (only !== undefined) {
-      const host = from.hosts.get(only);
-      if (host !== undefined) look(host, place.hex);
+    const seeing = place.scope === WORLD ? undefined : from.hostsSeeing(place.scope);
+    if (seeing !== undefined && (seeing.size === 1 || hidesOther(from, place))) {
+      for (const hostId of seeing) {
+        const host = from.hosts.get(hostId);
+        if (host !== undefined) look(host, place.hex);
+      }
       continue;
     }
     for (const number of numbers) {
-      const hosts = naming.get(number) ?? hostsNaming(number, from);
-      naming.set(number, hosts);
-      for (const host of hosts) {
-        if (place.scope === WORLD || from.scopes(host.id).includes(place.scope)) look(host, place.hex);
+      const hosts = naming.of(number).either;
+      if (seeing === undefined) for (const host of hosts) look(host, place.hex);
+      else if (seeing.size > hosts.size) {
+        for (const host of hosts) if (seeing.has(host.id)) look(host, place.hex);
+      } else {
+        for (const hostId of seeing) {
+          const host = from.hosts.get(hostId);
+          if (host !== undefined && hosts.has(host)) look(host, place.hex);
+        }
       }
     }
   }
   const result = new Map<HostState, BindingDelta>();
   for (const host of from.dirtyHosts) {
     if (host.fresh) continue;
-    for (const number of host.renamed()) {
+    for (const number of host.renamed(from.sets.touched)) {
       if (host.names(number) === host.named(number)) continue;
       for (const hex of from.book.seenBy(from.scopes(host.id), number)) look(host, hex);
       for (const hex of moved.get(number) ?? []) look(host, hex);
     }
   }
-  for (const [host, addresses] of looks) if (!host.fresh) result.set(host, compare(host, addresses, from));
-  for (const host of fresh) result.set(host, { set: allBindings(host, from), removed: [] });
+  for (const [host, addresses] of looks) if (!host.fresh) result.set(host, compare(host, addresses, from, naming));
   return result;
 }
 
+function allFresh({ dirtyHosts, hosts }: ChangeSources): boolean {
+  let fresh = 0;
+  for (const host of dirtyHosts) if (host.fresh) fresh += 1;
+  return fresh === hosts.size;
+}
+
+/** True when somebody further out has the same address: hosts inside see that one no longer, or again, whomever they name. */
+function hidesOther({ bindings, around }: ChangeSources, { scope, hex }: Place): boolean {
+  const outer = around(scope);
+  return bindings.seenBy(outer, hex) !== undefined || bindings.seenBefore(outer, hex) !== undefined;
+}
+
 /** What a host held at these addresses against what it must hold. */
-function compare(host: HostState, addresses: ReadonlySet<string>, from: BindingSources): BindingDelta {
-  const { bindings } = from;
-  const scopes = from.scopes(host.id);
+function compare(
+  host: HostState,
+  addresses: ReadonlySet<string>,
+  { bindings, scopes }: ChangeSources,
+  naming: Naming,
+): BindingDelta {
+  const own = scopes(host.id);
+  // Where nothing further in can hide a routed address, there is only one place to look.
+  const plain = bindings.isPlain(own);
   const delta: BindingDelta = { set: [], removed: [] };
-  for (const hex of [...addresses].sort()) {
-    const before = bindings.seenBefore(scopes, hex);
-    const now = bindings.seenBy(scopes, hex);
-    const held = before?.identities.some((number) => host.named(number)) ?? false;
-    if (now !== undefined && names(host, now)) {
+  for (const hex of addresses.size > 1 ? [...addresses].sort() : addresses) {
+    const before = plain ? bindings.inWorldBefore(hex) : bindings.seenBefore(own, hex);
+    const now = plain ? bindings.inWorld(hex) : bindings.seenBy(own, hex);
+    const held = before?.identities.some((number) => naming.named(host, number)) ?? false;
+    if (now?.identities.some((number) => naming.names(host, number))) {
       // A list that had to be shortened depends on what the host names.
       const shortened = now.identities.length > SHARED_MAX;
       if (!held || shortened || !sameCandidates(before, now)) delta.set.push(told(host, now));
@@ -125,15 +152,68 @@ function compare(host: HostState, addresses: ReadonlySet<string>, from: BindingS
   return delta;
 }
 
-/** Hosts whose sets name an identity now or did before and still use the same sets; others are dirty anyhow. */
-function hostsNaming(number: number, from: ChangeSources): HostState[] {
-  const hosts = new Set<HostState>();
-  const identity = from.identity(number);
-  if (identity === undefined) return [];
-  for (const node of from.sets.naming(identity)) {
-    if (node.names(number) || node.named(number)) for (const host of node.hosts.keys()) hosts.add(host);
+/** Hosts whose sets name an identity. */
+interface NamingHosts {
+  readonly now: ReadonlySet<HostState>;
+  /** As of the last flush; only of hosts whose nodes are still the same. */
+  readonly before: ReadonlySet<HostState>;
+  readonly either: ReadonlySet<HostState>;
+}
+
+const NOBODY: NamingHosts = { now: new Set(), before: new Set(), either: new Set() };
+
+/** Who names an identity, found from the identity: to ask each host costs a walk over its sets. Of one flush. */
+class Naming {
+  readonly #from: ChangeSources;
+  readonly #known = new Map<number, NamingHosts>();
+
+  constructor(from: ChangeSources) {
+    this.#from = from;
   }
-  return [...hosts];
+
+  /** Hosts whose sets name it now, or did before and still use the same sets; others are dirty anyhow. */
+  of(number: number): NamingHosts {
+    let hosts = this.#known.get(number);
+    if (hosts === undefined) {
+      hosts = this.#find(number);
+      this.#known.set(number, hosts);
+    }
+    return hosts;
+  }
+
+  /** True when one of the host's sets names the identity now. */
+  names(host: HostState, number: number): boolean {
+    const known = this.#asked(host, number);
+    return known === undefined ? host.names(number) : known.now.has(host);
+  }
+
+  /** True when one of them did at the last flush. */
+  named(host: HostState, number: number): boolean {
+    const known = this.#asked(host, number);
+    return known === undefined ? host.named(number) : known.before.has(host);
+  }
+
+  #asked(host: HostState, number: number): NamingHosts | undefined {
+    const known = host.moved ? undefined : this.#known.get(number);
+    return known === NOBODY ? undefined : known;
+  }
+
+  #find(number: number): NamingHosts {
+    const identity = this.#from.identity(number);
+    // The sets that named one that is gone have changed: their hosts are dirty, and answer for themselves.
+    if (identity === undefined) return NOBODY;
+    const [now, before, either] = [new Set<HostState>(), new Set<HostState>(), new Set<HostState>()];
+    for (const node of this.#from.sets.naming(identity)) {
+      const [names, named] = [node.names(number), node.named(number)];
+      if (!names && !named) continue;
+      for (const host of node.hosts.keys()) {
+        either.add(host);
+        if (names) now.add(host);
+        if (named) before.add(host);
+      }
+    }
+    return { now, before, either };
+  }
 }
 
 function names(host: HostState, candidates: Candidates): boolean {

@@ -13,16 +13,15 @@ import type {
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
 import { labelOf } from '../policy/selector.js';
 
-/** What one host held and must hold. Bindings come as the changes themselves, in order. */
+/** What changes at one host, in no order but that of the bindings. */
 export interface HostChange {
   readonly hostId: string;
   readonly full: boolean;
   readonly policyVersion: number;
-  readonly sets: readonly [before: ReadonlyMap<string, PolicySet>, now: ReadonlyMap<string, PolicySet>];
-  readonly assignments: readonly [
-    before: ReadonlyMap<string, AssignmentState>,
-    now: ReadonlyMap<string, AssignmentState>,
-  ];
+  readonly sets: readonly PolicySet[];
+  readonly removedSets: readonly string[];
+  readonly assignments: readonly AssignmentState[];
+  readonly removedAssignments: readonly string[];
   readonly cidrs: readonly [before: readonly CidrState[], now: readonly CidrState[]];
   readonly bindings: readonly BindingState[];
   readonly removedBindings: readonly BindingAddress[];
@@ -32,23 +31,15 @@ export interface HostChange {
 
 /** The delta of a change. */
 export function sequence(change: HostChange): HostDelta {
-  const [setsBefore, setsNow] = change.sets;
-  const [assignedBefore, assignedNow] = change.assignments;
   const cidrs = cidrChanges(...change.cidrs);
   return {
     hostId: change.hostId,
     full: change.full,
     policyVersion: change.policyVersion,
-    sets: sorted(
-      [...setsNow.values()].filter(({ hash }) => !setsBefore.has(hash)),
-      ({ hash }) => hash,
-    ),
-    removedSets: [...setsBefore.keys()].filter((hash) => !setsNow.has(hash)).sort(),
-    assignments: sorted(
-      [...assignedNow.values()].filter((now) => !sameAssignment(assignedBefore.get(now.localId), now)),
-      ({ localId }) => localId,
-    ),
-    removedAssignments: [...assignedBefore.keys()].filter((localId) => !assignedNow.has(localId)).sort(),
+    sets: sorted(change.sets, ({ hash }) => hash),
+    removedSets: change.removedSets.toSorted(),
+    assignments: sorted(change.assignments, ({ localId }) => localId),
+    removedAssignments: change.removedAssignments.toSorted(),
     bindings: change.bindings,
     removedBindings: change.removedBindings,
     cidrs: cidrs.set,
@@ -60,20 +51,14 @@ export function sequence(change: HostChange): HostDelta {
 
 /** True when a delta changes nothing: nobody need be told. */
 export function isEmpty(delta: HostDelta): boolean {
+  const { nats = [], removedNats = [] } = delta;
   return (
     !delta.full &&
-    [
-      delta.sets,
-      delta.removedSets,
-      delta.assignments,
-      delta.removedAssignments,
-      delta.bindings,
-      delta.removedBindings,
-      delta.cidrs,
-      delta.removedCidrs,
-      delta.nats ?? [],
-      delta.removedNats ?? [],
-    ].every((list) => list.length === 0)
+    delta.sets.length + delta.removedSets.length === 0 &&
+    delta.assignments.length + delta.removedAssignments.length === 0 &&
+    delta.bindings.length + delta.removedBindings.length === 0 &&
+    delta.cidrs.length + delta.removedCidrs.length === 0 &&
+    nats.length + removedNats.length === 0
   );
 }
 
@@ -105,8 +90,13 @@ export function sameAssignment(a: AssignmentState | undefined, b: AssignmentStat
   );
 }
 
-function cidrChanges(before: readonly CidrState[], now: readonly CidrState[]) {
-  if (before === now) return { set: [], removed: [] };
+const SAME_CIDRS: { readonly set: readonly CidrState[]; readonly removed: readonly AddressPrefix[] } = {
+  set: [],
+  removed: [],
+};
+
+function cidrChanges(before: readonly CidrState[], now: readonly CidrState[]): typeof SAME_CIDRS {
+  if (before === now) return SAME_CIDRS;
   const old = new Map(before.map((state) => [prefixKey(state.prefix), state]));
   const set = now.filter((state) => old.get(prefixKey(state.prefix))?.classId !== state.classId);
   const kept = new Set(now.map((state) => prefixKey(state.prefix)));
@@ -116,7 +106,8 @@ function cidrChanges(before: readonly CidrState[], now: readonly CidrState[]) {
   return { set, removed };
 }
 
-function sorted<T>(items: readonly T[], key: (item: T) => string): T[] {
+function sorted<T>(items: readonly T[], key: (item: T) => string): readonly T[] {
+  if (items.length < 2) return items;
   return items
     .map((item) => ({ item, key: key(item) }))
     .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))

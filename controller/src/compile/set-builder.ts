@@ -86,6 +86,7 @@ export class SetBuilder {
     for (const node of this.#touched) {
       node.added.clear();
       node.removed.clear();
+      node.origin = undefined;
       if (node.subjects.size > 0) continue;
       this.#nodes.delete(node.key);
       for (const { active } of node.entries) nodesOf(active, node.inbound).delete(node);

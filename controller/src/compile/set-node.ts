@@ -6,6 +6,7 @@ import type { Rule, Selector } from '../policy/model.js';
 import { labelOf, selectorMatches } from '../policy/selector.js';
 import type { HostState } from './host-state.js';
 import type { Identity } from './identity-table.js';
+import { firstOf, type Peers, peersOf, withoutPeer, withPeer } from './peer-list.js';
 import type { PortTables } from './port-tables.js';
 import type { ActiveRule } from './rule-index.js';
 
@@ -22,8 +23,7 @@ interface Group {
   readonly key: string;
   /** Positions of the entries that hold, ascending. */
   readonly entries: readonly number[];
-  /** Ascending; replaced, never changed in place, since published sets share it. */
-  identities: readonly number[];
+  peers: Peers;
 }
 
 /** A node is derived from another when at most this many entries came and went. */
@@ -43,6 +43,8 @@ export class SetNode {
   /** Peers that came and went since the last flush. */
   readonly added = new Set<number>();
   readonly removed = new Set<number>();
+  /** The node that it was filled from in this flush, and every peer that is in one of the two and not in the other: a superset. */
+  origin: { readonly node: SetNode; readonly differing: ReadonlySet<number> } | undefined;
   readonly #groups = new Map<string, Group>();
   /** The group that each peer is in: whether a host must hear of an address is asked far more often than peers change. */
   readonly #groupOf = new Map<number, Group>();
@@ -65,11 +67,11 @@ export class SetNode {
   }
 
   /** Fills a fresh node: for each entry the identities that it names. */
-  fill(peersOf: (selector: Selector) => readonly Identity[]): void {
+  fill(matching: (selector: Selector) => readonly Identity[]): void {
     const held = new Map<number, number[]>();
     this.entries.forEach((entry, position) => {
       if (entry.peers === undefined) return;
-      for (const { number } of peersOf(entry.peers)) {
+      for (const { number } of matching(entry.peers)) {
         const list = held.get(number);
         if (list === undefined) held.set(number, [position]);
         else list.push(position);
@@ -84,42 +86,40 @@ export class SetNode {
         groups.set(key, group);
       }
       group.identities.push(number);
-      this.#groupOf.set(number, group);
-      this.added.add(number);
     }
-    for (const [key, group] of groups) {
-      group.identities.sort((a, b) => a - b);
-      this.#groups.set(key, group);
-    }
+    for (const [key, { entries, identities }] of groups) this.#put(key, entries, identities);
   }
 
   /**
    * Fills a fresh node from one whose rules are nearly the same: kept entries keep their peers, only added entries are asked for.
    * Gives false, and leaves the node empty, when they differ in more than a few.
    */
-  fillFrom(previous: SetNode, peersOf: (selector: Selector) => readonly Identity[]): boolean {
+  fillFrom(previous: SetNode, matching: (selector: Selector) => readonly Identity[]): boolean {
     const added = new Map(this.entries.map((entry, position) => [entry.key, position]));
     const moved = previous.entries.map((entry) => added.get(entry.key));
     for (const { key } of previous.entries) added.delete(key);
     const gone = moved.filter((position) => position === undefined).length;
     if (added.size + gone > DERIVED_MAX) return false;
-    let groups = new Map<string, Group>();
+    type Gathered = Map<string, { readonly entries: readonly number[]; identities: readonly number[] }>;
+    let groups: Gathered = new Map();
+    const differing = new Set([...previous.added, ...previous.removed]);
     const gather = (entries: readonly number[], identities: readonly number[]) => {
+      if (entries.length === 0) for (const number of identities) differing.add(number);
       if (entries.length === 0 || identities.length === 0) return;
       const key = entries.join(',');
       const group = groups.get(key);
-      if (group === undefined) groups.set(key, { key, entries, identities });
-      else group.identities = [...group.identities, ...identities].sort((a, b) => a - b);
+      if (group === undefined) groups.set(key, { entries, identities });
+      else group.identities = [...group.identities, ...identities];
     };
-    for (const { entries, identities } of previous.#groups.values()) {
+    for (const { entries, peers } of previous.#groups.values()) {
       gather(
         entries.flatMap((position) => moved[position] ?? []),
-        identities,
+        [...peers],
       );
     }
     for (const position of added.values()) {
       const selector = this.entries[position]?.peers;
-      const named = new Set(selector === undefined ? [] : peersOf(selector).map(({ number }) => number));
+      const named = new Set(selector === undefined ? [] : matching(selector).map(({ number }) => number));
       if (named.size === 0) continue;
       const before = groups;
       groups = new Map();
@@ -132,18 +132,11 @@ export class SetNode {
           inside,
         );
       }
-      gather(
-        [position],
-        [...named].sort((a, b) => a - b),
-      );
+      for (const number of named) differing.add(number);
+      gather([position], [...named]);
     }
-    for (const group of groups.values()) {
-      this.#groups.set(group.key, group);
-      for (const number of group.identities) {
-        this.#groupOf.set(number, group);
-        this.added.add(number);
-      }
-    }
+    for (const [key, { entries, identities }] of groups) this.#put(key, entries, identities);
+    this.origin = { node: previous, differing };
     return true;
   }
 
@@ -157,12 +150,9 @@ export class SetNode {
     const key = entries.join(',');
     let group = this.#groups.get(key);
     if (group === undefined) {
-      group = { key, entries, identities: [identity.number] };
+      group = { key, entries, peers: [identity.number] };
       this.#groups.set(key, group);
-    } else {
-      const at = position(group.identities, identity.number);
-      group.identities = group.identities.toSpliced(at, 0, identity.number);
-    }
+    } else group.peers = withPeer(group.peers, identity.number);
     this.#groupOf.set(identity.number, group);
     if (!this.removed.delete(identity.number)) this.added.add(identity.number);
   }
@@ -172,8 +162,8 @@ export class SetNode {
     const group = this.#groupOf.get(number);
     if (group === undefined) return;
     this.#groupOf.delete(number);
-    if (group.identities.length === 1) this.#groups.delete(group.key);
-    else group.identities = group.identities.toSpliced(position(group.identities, number), 1);
+    if (group.peers.length === 1) this.#groups.delete(group.key);
+    else group.peers = withoutPeer(group.peers, number);
     if (!this.added.delete(number)) this.removed.add(number);
   }
 
@@ -208,15 +198,27 @@ export class SetNode {
     const groups: PeerGroup[] = [
       { anyone: true, identities: [], classes: [], ports: this.#tables.table(this.#rules(this.#anyone)) },
     ];
-    const byIdentity: PeerGroup[] = [];
-    for (const { entries, identities } of this.#groups.values()) {
+    const byIdentity: { readonly first: number; readonly group: PeerGroup }[] = [];
+    for (const { entries, peers } of this.#groups.values()) {
       const held = [...new Set([...entries, ...this.#anyone])].sort((a, b) => a - b);
-      byIdentity.push({ anyone: false, identities, classes: [], ports: this.#tables.table(this.#rules(held)) });
+      const ports = this.#tables.table(this.#rules(held));
+      byIdentity.push({ first: firstOf(peers), group: { anyone: false, identities: peers, classes: [], ports } });
     }
-    byIdentity.sort((a, b) => (a.identities[0] ?? 0) - (b.identities[0] ?? 0));
-    groups.push(...byIdentity, ...this.#classGroups(classesOf));
+    byIdentity.sort((a, b) => a.first - b.first);
+    groups.push(...byIdentity.map(({ group }) => group), ...this.#classGroups(classesOf));
     const empty = groups.every((group) => group.ports.length === 0);
     return empty ? undefined : policySet(groups);
+  }
+
+  /** A group of a fresh node; numbers in no order. */
+  #put(key: string, entries: readonly number[], numbers: readonly number[]): void {
+    const identities = numbers.toSorted((a, b) => a - b);
+    const group: Group = { key, entries, peers: peersOf(identities) };
+    this.#groups.set(key, group);
+    for (const number of identities) {
+      this.#groupOf.set(number, group);
+      this.added.add(number);
+    }
   }
 
   #classGroups(classesOf: (list: string) => readonly number[]): PeerGroup[] {
@@ -286,17 +288,6 @@ export function entryFor(active: ActiveRule, inbound: boolean, subject: Identity
   }
   if (other.selector === undefined) return { active, peers: undefined, key: `${serial}-` };
   return { active, peers: { kind: 'all', of: [...conditions, other.selector] }, key };
-}
-
-/** First index whose number is not below `number`. */
-function position(ascending: readonly number[], number: number): number {
-  let [low, high] = [0, ascending.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ascending[middle] ?? 0) < number) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function positions<T>(items: readonly T[], test: (item: T) => boolean): number[] {

@@ -61,7 +61,7 @@ export interface Compiler {
   setHost(hostId: string): void;
   /** Nobody keeps state for this host any more. Its workloads remain as peers. */
   removeHost(hostId: string): void;
-  /** The declared spaces. Everybody is placed anew, every host gets its full state. */
+  /** The declared spaces. What they change is placed anew; hosts that see other spaces than before get their full state. */
   setSpaces(tree: SpaceTree): void;
   /** A pushed destination mapping is new or changed; its address, protocol and port are its key. */
   setMapping(mapping: PushedMapping): void;
@@ -71,6 +71,11 @@ export interface Compiler {
   tick(nowMs: number): void;
   /** What changed for each host since the last flush; hosts without a change are not in it. */
   flush(): HostDelta[];
+  /**
+   * The same, in turns: gives each host's delta when it is made, and undefined wherever it may rest. Nothing may be asked or told of the
+   * compiler until it is through.
+   */
+  flushInTurns(): Generator<HostDelta | undefined, void>;
   /** The whole state of one host as of the last flush; undefined when the host is not set. */
   snapshot(hostId: string): HostDelta | undefined;
   /** Entries needed per kernel table by a host's state as of the last flush. */

@@ -72,11 +72,15 @@ export class SpaceTree {
   readonly #byName = new Map<string, Space>();
   readonly #byHost = new Map<string, string>();
   readonly #chains = new Map<string, readonly string[]>();
+  readonly #inside = new Map<string, string[]>();
 
   constructor(spaces: readonly Space[]) {
     for (const space of spaces) {
       this.#byName.set(space.name, space);
       for (const host of space.hosts) this.#byHost.set(host, space.name);
+      const siblings = this.#inside.get(space.parent);
+      if (siblings === undefined) this.#inside.set(space.parent, [space.name]);
+      else siblings.push(space.name);
     }
   }
 
@@ -108,6 +112,20 @@ export class SpaceTree {
     chain.push(WORLD);
     this.#chains.set(name, chain);
     return chain;
+  }
+
+  /** A space and all inside it, from the outside in. */
+  within(name: string): string[] {
+    const found = [name];
+    for (const at of found) found.push(...(this.#inside.get(at) ?? []));
+    return found;
+  }
+
+  /** Names of the spaces that are new, gone or declared otherwise than in an earlier tree. */
+  changedSince(before: SpaceTree): string[] {
+    const changed = [...before.#byName.keys()].filter((name) => !this.#byName.has(name));
+    for (const [name, space] of this.#byName) if (!sameSpace(before.#byName.get(name), space)) changed.push(name);
+    return changed;
   }
 
   /** How an address of a declared space is seen in the next space outwards. */
@@ -160,8 +178,7 @@ export class SpaceTree {
     const space = this.#byName.get(spot.space);
     if (space === undefined) return [];
     const found: (ServiceSpot & { readonly toPort: number })[] = [];
-    for (const mapping of space.destinations) {
-      if (addressHex(mapping.to) !== spot.hex) continue;
+    for (const mapping of mappingsTo(space, spot.hex)) {
       if (spot.port !== undefined && (spot.port !== mapping.toPort || spot.protocol !== mapping.protocol)) continue;
       found.push({
         space: space.parent,
@@ -181,6 +198,35 @@ export class SpaceTree {
     const further = found.flatMap((each) => this.expose(each, each.toPort));
     return [...found, ...further];
   }
+}
+
+/** A space's mappings by the address that they lead to. */
+const MAPPINGS = new WeakMap<Space, ReadonlyMap<string, readonly DestinationMapping[]>>();
+
+function mappingsTo(space: Space, hex: string): readonly DestinationMapping[] {
+  if (space.destinations.length === 0) return [];
+  let index = MAPPINGS.get(space);
+  if (index === undefined) {
+    const made = new Map<string, DestinationMapping[]>();
+    for (const mapping of space.destinations) {
+      const to = addressHex(mapping.to);
+      const others = made.get(to);
+      if (others === undefined) made.set(to, [mapping]);
+      else others.push(mapping);
+    }
+    MAPPINGS.set(space, made);
+    index = made;
+  }
+  return index.get(hex) ?? [];
+}
+
+function sameSpace(a: Space | undefined, b: Space): boolean {
+  return a === b || (a !== undefined && spaceText(a) === spaceText(b));
+}
+
+/** All that a space says, in one text. */
+function spaceText(space: Space): string {
+  return JSON.stringify(space, (_, value: unknown) => (value instanceof Uint8Array ? addressHex(value) : value));
 }
 
 function translates(source: SourceTranslation, v4: boolean): boolean {

@@ -98,6 +98,7 @@ export class Topology {
   #tree: SpaceTree;
   readonly #hosts = new Map<string, HostFacts>();
   readonly #told = new Set<string>();
+  readonly #scopes = new Map<string, readonly string[]>();
 
   constructor(tree: SpaceTree = SpaceTree.EMPTY) {
     this.#tree = tree;
@@ -107,14 +108,48 @@ export class Topology {
     return this.#tree;
   }
 
-  /** Other spaces: every place and every scope must be asked for again. */
-  setTree(tree: SpaceTree): void {
+  /** Other spaces. Gives what must be asked for again: the places of what is in these spaces, the scopes of these hosts. */
+  setTree(tree: SpaceTree): { readonly spaces: ReadonlySet<string>; readonly hosts: ReadonlySet<string> } {
+    const before = this.#tree;
     this.#tree = tree;
+    const spaces = new Set<string>();
+    const hosts = new Set<string>();
+    for (const name of tree.changedSince(before)) {
+      for (const now of [before, tree]) {
+        for (const inside of now.within(name)) {
+          spaces.add(inside);
+          for (const host of now.get(inside)?.hosts ?? []) hosts.add(host);
+        }
+      }
+    }
+    const moved = [...hosts].filter(
+      (host) => before.chain(before.ofHost(host)).join() !== tree.chain(tree.ofHost(host)).join(),
+    );
+    for (const host of moved) this.#scopes.delete(host);
+    return { spaces, hosts: new Set(moved) };
   }
 
   /** The scopes that a host sees, from the inside out. */
   scopes(hostId: string): readonly string[] {
-    return [hostScope(hostId), ...this.#tree.chain(this.#tree.ofHost(hostId))];
+    let scopes = this.#scopes.get(hostId);
+    if (scopes === undefined) {
+      scopes = [hostScope(hostId), ...this.#tree.chain(this.#tree.ofHost(hostId))];
+      this.#scopes.set(hostId, scopes);
+    }
+    return scopes;
+  }
+
+  /** The scopes outside a scope, from the inside out. */
+  around(scope: string): readonly string[] {
+    const host = hostOfScope(scope);
+    return host === undefined ? this.#tree.chain(scope).slice(1) : this.scopes(host).slice(1);
+  }
+
+  /** Ids of the hosts that see a scope; not for the routed world, which everybody sees. */
+  hostsSeeing(scope: string): ReadonlySet<string> {
+    const host = hostOfScope(scope);
+    if (host !== undefined) return new Set([host]);
+    return new Set(this.#tree.within(scope).flatMap((name) => this.#tree.get(name)?.hosts ?? []));
   }
 
   add(workload: Located): void {
