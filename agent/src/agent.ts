@@ -25,6 +25,8 @@ import { writeCredentials } from './control/credentials.js';
 import { adminFailsafes, controllerFailsafes } from './control/failsafes.js';
 import { bootId, hostFacts } from './control/host-facts.js';
 import { LastGoodFile } from './control/last-good.js';
+import { forgetIdentity } from './control/leave.js';
+import type { LeaveOutcome } from './control/left-mark.js';
 import { PolicyKeeper } from './control/policy-keeper.js';
 import { Reconnector } from './control/reconnect.js';
 import { CertificateRenewer, signOverChannel } from './control/renewal.js';
@@ -32,6 +34,7 @@ import { runSyncConnection } from './control/sync-connection.js';
 import type { SyncSession } from './control/sync-session.js';
 import { TAG_FILE_FORMAT, TagKeeper } from './control/tag-keeper.js';
 import { Datapath } from './datapath/datapath.js';
+import { openedInstructions } from './desired/instructions.js';
 import type { LocalCgroup } from './desired/local.js';
 import { Renderer } from './desired/renderer.js';
 import type { FailsafeState } from './desired/update.js';
@@ -45,10 +48,12 @@ import { FlowUploader } from './flows/uploader.js';
 import { ConditionBoard } from './health/conditions.js';
 import { serveMetrics } from './health/metrics.js';
 import { capacityOf, judge, statusMessage } from './health/status.js';
+import { LoginFollower, loginSource } from './logins/login-follower.js';
 import { ConntrackWatch } from './nat/conntrack-watch.js';
 import { AgentLock } from './store/agent-lock.js';
 import { StateFile } from './store/state-file.js';
 import { systemTimers as timers } from './timers.js';
+import { datapathOptions } from './unenroll.js';
 import { findCgroupMount } from './workloads/cgroup-tree.js';
 import { containerCgroups } from './workloads/container-cgroups.js';
 import type { InterfaceReader } from './workloads/container-place.js';
@@ -78,7 +83,8 @@ export class Agent {
   readonly #lock: AgentLock;
   readonly #run = randomBytes(16);
   readonly #board: ConditionBoard;
-  readonly #containerCgroups: readonly LocalCgroup[];
+  /** Made when the unpaired are to be cut off for the first time. */
+  #containerCgroups: readonly LocalCgroup[] | undefined;
   readonly #channel: ControllerChannel;
   readonly #datapath: Datapath;
   readonly #renderer: { failsafes: readonly FailsafeState[] };
@@ -86,6 +92,7 @@ export class Agent {
   readonly #keeper: PolicyKeeper<FoundWorkload>;
   readonly #sources: Sources;
   readonly #registry: WorkloadRegistry;
+  readonly #logins: LoginFollower | undefined;
   readonly #endpoints = new EndpointDirectory();
   readonly #spool: FlowSpool;
   readonly #uploader: FlowUploader;
@@ -105,6 +112,12 @@ export class Agent {
   #lostEvents = 0n;
   /** Policy version that this run took back last. */
   #returnedFrom = 0;
+  #detachOnExit = false;
+  #onLeft: () => void = () => {};
+  /** Resolves when the host has left its fleet and nothing shall be enforced any more: the process is to end. */
+  readonly left = new Promise<void>((resolve) => {
+    this.#onLeft = resolve;
+  });
 
   private constructor(config: AgentConfig, log: Logger, kernel: KernelPorts, lock: AgentLock) {
     this.#config = config;
@@ -117,20 +130,16 @@ export class Agent {
     });
     const mount = findCgroupMount();
     const cgroupRoot = config.cgroupRoot ?? mount.path;
-    this.#containerCgroups = config.unassigned === 'isolate' ? containerCgroups(cgroupRoot, config.pairing) : [];
+    const heldCgroups = () => (this.#containerCgroups ??= containerCgroups(cgroupRoot, config.pairing));
+    if (config.unassigned === 'isolate') heldCgroups();
     this.#channel = new ControllerChannel(config.stateDir, config.controller);
     this.#datapath = Datapath.open({
-      pinPath: config.pinPath,
-      cgroupRoot,
-      mapSizes: config.mapSizes,
-      ringBytes: config.ringBytes,
-      denyRingBytes: config.denyRingBytes,
-      guardsContainers: config.unassigned === 'isolate',
+      ...datapathOptions(config, cgroupRoot),
       onSwept: (events) => this.#flows?.takeSwept(events),
     });
     const renderConfig = {
       unassigned: config.unassigned,
-      containerCgroups: this.#containerCgroups,
+      containerCgroups: heldCgroups,
       rejectMode: config.rejectMode,
       failsafes: adminFailsafes(config.adminSources),
     };
@@ -181,6 +190,9 @@ export class Agent {
       },
       onInventory: (delta) => this.#session?.sendInventory(delta),
     });
+    const source = loginSource(config.logins, timers, Math.random);
+    this.#logins =
+      source && new LoginFollower({ source, timers, onLogins: (logins) => this.#session?.sendLogins(logins) });
     const run = this.#run.toString('hex');
     this.#spool = new FlowSpool({ directory: join(config.stateDir, 'spool'), bytesMax: config.flows.spoolBytes }, run);
     this.#uploader = new FlowUploader({ run, window: config.flows.window, memoryBatches: MEMORY_BATCHES }, this.#spool);
@@ -253,6 +265,7 @@ export class Agent {
     this.#nat?.setWorkloads(this.#registry.found);
     this.#nat?.start();
     this.#registry.start();
+    this.#logins?.start();
     for (const reconnector of this.#reconnectors) reconnector.start();
     this.#renewer.start();
     if (this.#config.metrics) this.#metrics = await serveMetrics(this.#config.metrics.listen, this.#metricsPorts());
@@ -266,13 +279,14 @@ export class Agent {
     this.#renewer.stop();
     this.#metrics?.close();
     await this.#registry.stop();
+    await this.#logins?.stop();
     await this.#nat?.close();
     await this.#flows.close();
     await Promise.all(this.#reconnectors.map((reconnector) => reconnector.stop()));
     this.#uploader.detach();
     this.#spool.close();
     this.#keeper.stop();
-    if (this.#config.keepOnExit) this.#datapath.close();
+    if (this.#config.keepOnExit && !this.#detachOnExit) this.#datapath.close();
     else this.#datapath.detachAll();
     this.#lock.release();
   }
@@ -297,6 +311,9 @@ export class Agent {
         {
           hello: () => this.#hello(),
           inventory: () => this.#registry.inventory(),
+          logins: () => this.#logins?.logins,
+          onPairAgain: (localIds) => void this.#registry.reportAgain(localIds),
+          onUnenroll: (outcome) => this.#leave(outcome),
           status: () => this.#status(),
           translations: () => this.#nat?.translations(),
           inForce: () => this.#keeper.inForce,
@@ -331,6 +348,21 @@ export class Agent {
       this.#board.set('RF_CONTROLLER_AWAY', enrolled ? message : undefined);
       void this.#learnFailsafes();
     });
+  }
+
+  /** The controller lets this host go. */
+  async #leave(outcome: LeaveOutcome): Promise<void> {
+    this.#log.warn({ outcome }, 'the controller removed this host from its fleet');
+    if (outcome === 'remove') {
+      // What is on disk goes at the very end: stopping writes once more.
+      this.#detachOnExit = true;
+      this.#onLeft();
+      return;
+    }
+    const { inForce } = this.#keeper;
+    const left = await this.#keeper.leave(outcome === 'open' ? openedInstructions(inForce) : inForce);
+    if (left.kind === 'refused') this.#board.set('RF_APPLY_FAILED', `${left.code}: ${left.message}`);
+    forgetIdentity(this.#config.stateDir, outcome, timers.now());
   }
 
   #flowReconnector(): Reconnector {
@@ -448,6 +480,7 @@ export class Agent {
     board.set('RF_APPLY_FAILED', problem && `${problem.code}: ${problem.message}`);
     board.set('RF_HELD', this.#enforcement.held ? `Pinned under ${this.#config.pinPath}` : undefined);
     board.set('RF_SOURCE', this.#registry.problems.map((p) => `${p.source}: ${p.problem}`).join('; '));
+    board.set('RF_LOGINS', this.#logins?.problem);
     board.set('RF_WORKLOADS_BOUND', this.#registry.overflow > 0 ? `${this.#registry.overflow} more` : undefined);
     board.set('RF_START_GAP', this.#startingUnheld().join(', '));
     board.set('RF_CONNTRACK', this.#nat?.problem);
@@ -467,8 +500,8 @@ export class Agent {
 
   /** Names of containers that started where nothing held them, on a host that holds containers. */
   #startingUnheld(): string[] {
-    if (this.#config.unassigned !== 'isolate') return [];
-    const held = this.#containerCgroups.map(({ path }) => `${path}/`);
+    if ((this.#keeper.inForce.unpaired ?? this.#config.unassigned) !== 'isolate') return [];
+    const held = (this.#containerCgroups ?? []).map(({ path }) => `${path}/`);
     return this.#registry.found.flatMap(({ inventory, local }) => {
       const unheld = local.cgroup !== undefined && !held.some((path) => local.cgroup?.path.startsWith(path));
       return inventory.localId.startsWith('container:') && unheld ? [inventory.name] : [];

@@ -95,7 +95,10 @@ export const configSchema = z.strictObject({
   denyRingBytes: bytes(65_536, 268_435_456).refine(isPowerOfTwo, 'a power of two').default(1_048_576),
   /** policy: as the assignment says; reject: RST and ICMP unreachable always; drop: silently always. What is isolated: silently. */
   rejectMode: z.enum(['policy', 'reject', 'drop']).default('policy'),
-  /** Containers and cgroups that the controller has not assigned: seen but untouched, or cut off but for the failsafes. */
+  /**
+   * Containers and cgroups that the controller has not assigned: seen but untouched, or cut off but for the failsafes. The controller may
+   * say otherwise (`ringfence host set --unpaired`); what it said last counts, also at the next boot.
+   */
   unassigned: z.enum(['visibility', 'isolate']).default('visibility'),
   /** Where pairing keys are found, and how containers are held before they are known. */
   pairing: z
@@ -114,6 +117,19 @@ export const configSchema = z.strictObject({
        * instruction on. Made when missing. The engine's own (cgroup-parent), never one that holds other services.
        */
       containerCgroups: z.array(cgroupPath).max(16).default(['docker']),
+    })
+    .prefault({}),
+  /** Who is logged in on this host, for labels that follow logins (userGroups in the policy). Users and groups are told by name. */
+  logins: z
+    .strictObject({
+      /** auto: logind where systemd runs the machine, else utmp. off: nothing is told. */
+      follow: z.enum(['auto', 'logind', 'utmp', 'off']).default('auto'),
+      /** Where D-Bus is, as D-Bus writes addresses. */
+      busAddress: z
+        .string()
+        .regex(/^unix:(path|abstract)=[^\0;]+$/, 'a bus address such as unix:path=/run/dbus/system_bus_socket')
+        .default('unix:path=/run/dbus/system_bus_socket'),
+      utmpFile: absolutePath.default('/run/utmp'),
     })
     .prefault({}),
   /** SIGTERM leaves the kernel state enforcing. */
@@ -145,6 +161,7 @@ export const configSchema = z.strictObject({
 
 export type AgentConfig = z.output<typeof configSchema>;
 export type PairingConfig = AgentConfig['pairing'];
+export type LoginsConfig = AgentConfig['logins'];
 export type AdminSource = z.output<typeof adminSource>;
 export type CgroupWorkloadConfig = z.output<typeof cgroupWorkload>;
 

@@ -8,14 +8,18 @@ import { Agent } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
 import { enrollHost } from './control/enroll.js';
 import { hostFacts } from './control/host-facts.js';
+import { LEAVE_OUTCOMES, leftWith } from './control/left-mark.js';
 import { detach } from './detach.js';
 import { AgentError, messageOf } from './errors.js';
 import { writeFileAtomic } from './store/atomic-file.js';
+import { unenroll } from './unenroll.js';
 
 const USAGE = `ringfence agent
   main.js [run] --config FILE [--ready-file F]                       enforce and report until told to stop; F is written once
                                                                      the last good policy (or, without one, none) is in the kernel
   main.js detach --config FILE                                       remove every program, link and map from the kernel
+  main.js unenroll --outcome keep|open|remove --config FILE          leave the fleet without its controller; the agent must not run:
+                                                                     keep the last good policy, block nothing, or remove everything
   main.js enroll --controller HOST:PORT --token-file F --config FILE get this host's certificate by a one-time token
 `;
 
@@ -29,6 +33,7 @@ async function main(argv: readonly string[]): Promise<number> {
       controller: { type: 'string' },
       'token-file': { type: 'string' },
       'ready-file': { type: 'string' },
+      outcome: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -48,6 +53,8 @@ async function main(argv: readonly string[]): Promise<number> {
     case 'detach':
       process.stdout.write(`${detach(config)}\n`);
       return 0;
+    case 'unenroll':
+      return leave(config, values.outcome);
     case 'enroll':
       return enroll(config, values.controller, values['token-file']);
     default:
@@ -58,6 +65,10 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function run(config: AgentConfig, readyFile: string | undefined): Promise<number> {
   const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
+  if (leftWith(config.stateDir) === 'remove') {
+    log.info({ code: 'RF_LEFT' }, 'this host left its fleet and enforces nothing; next: ringfence enroll');
+    return 0;
+  }
   // Before anything is begun: a signal in the middle of the boot waits for its end and then stops in order.
   const stopped = new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGTERM', resolve);
@@ -66,9 +77,19 @@ async function run(config: AgentConfig, readyFile: string | undefined): Promise<
   const agent = await Agent.start(config, log, { listInterfaces, netnsIdOfProcess, features });
   if (readyFile !== undefined)
     writeFileAtomic(readyFile, `${JSON.stringify({ pid: process.pid, ...agent.standing })}\n`);
-  const signal = await stopped;
+  const signal = await Promise.race([stopped, agent.left]);
   log.info({ signal, keepOnExit: config.keepOnExit }, 'stopping');
   await agent.stop();
+  return 0;
+}
+
+async function leave(config: AgentConfig, wanted: string | undefined): Promise<number> {
+  const outcome = LEAVE_OUTCOMES.find((known) => known === wanted);
+  if (outcome === undefined) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  process.stdout.write(`${await unenroll(config, outcome, { listInterfaces, netnsIdOfProcess })}\n`);
   return 0;
 }
 

@@ -147,7 +147,7 @@ describe('over mutual TLS', () => {
         get: (_call, done) => done(null, sampleHost()),
         remove: ({ request }, done) => {
           removed.push(request.hostId);
-          done(null, {});
+          done(null, { told: false });
         },
       },
     };

@@ -24,6 +24,8 @@ export interface ControllerConfig {
   readonly flowHistory: number;
   /** Flow records on disk; undefined: in memory only. */
   readonly flowStore: { readonly days: number; readonly bytes: number } | undefined;
+  /** How long the audit log is kept. */
+  readonly audit: { readonly days: number; readonly entries: number };
   /** Denied connections are refused (RST, ICMP) rather than dropped silently. */
   readonly reject: boolean;
   readonly logLevel: string;
@@ -51,6 +53,8 @@ export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [optio
   --flow-store on|off      flow records on disk, below the state directory; default on
   --flow-store-days N      days that they are kept, 1 to 3650; default 30
   --flow-store-bytes N     bytes on disk at most, 64 MiB and more, with K, M, G or T; default 100G
+  --audit-days N           days that audit entries are kept, 1 to 36500; default 400
+  --audit-entries N        audit entries kept at most, 1000 to 100000000; default 1000000
   --deny-silently          drop denied connections instead of refusing them
   --log-level LEVEL        ${LEVELS.join(', ')}; default info (RINGFENCE_LOG_LEVEL)
 An address is host:port, IPv6 hosts in brackets; port 0 takes any free one.
@@ -88,6 +92,10 @@ export function readConfig(
     values['flow-store-bytes'],
     problems,
   );
+  const audit = {
+    days: readWhole(values['audit-days'] ?? '400', '--audit-days', 1, 36_500, problems),
+    entries: readWhole(values['audit-entries'] ?? '1000000', '--audit-entries', 1000, 100_000_000, problems),
+  };
   const logLevel = values['log-level'] ?? env.RINGFENCE_LOG_LEVEL ?? 'info';
   if (!LEVELS.includes(logLevel))
     problems.push(`Cannot read --log-level: found ${logLevel}, wanted one of ${LEVELS.join(', ')}`);
@@ -103,11 +111,19 @@ export function readConfig(
     advertise: values.advertise,
     flowHistory,
     flowStore,
+    audit,
     reject: values['deny-silently'] !== true,
     logLevel,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
   return config;
+}
+
+function readWhole(text: string, name: string, low: number, high: number, problems: string[]): number {
+  const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= low && value <= high))
+    problems.push(`Cannot read ${name}: found ${text}, wanted a whole number from ${low} to ${high}`);
+  return value;
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -156,6 +172,8 @@ function parse(argv: readonly string[]) {
         'flow-store': text,
         'flow-store-days': text,
         'flow-store-bytes': text,
+        'audit-days': text,
+        'audit-entries': text,
         'log-level': text,
         'deny-silently': { type: 'boolean' },
         advertise: text,

@@ -49,13 +49,17 @@ import { WorkloadView } from './api/workload-view.js';
 import { workloadsService } from './api/workloads-service.js';
 import { currentCaller } from './audit/caller.js';
 import { auditEntries } from './audit/entries.js';
+import { AuditTrimmer } from './audit/retention.js';
 import { Authority } from './ca/authority.js';
 import { SERVER_NAME } from './ca/certificates.js';
 import { Enrolment } from './ca/enrolment.js';
 import { makePrivateDirectory } from './ca/files.js';
+import { FailureLimit } from './ca/rate-limit.js';
 import { createCompiler } from './compile/graph.js';
 import { type ControllerConfig, formatListen, type ListenAddress } from './config.js';
-import { pairStep } from './discovery/pair-workload.js';
+import type { PairStep } from './discovery/inventory.js';
+import { relabel, withLogins } from './discovery/logins.js';
+import { pairStep, reconsider } from './discovery/pair-workload.js';
 import { TranslationResolver } from './discovery/translation-resolver.js';
 import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
@@ -67,6 +71,8 @@ import { FlowUpload, UPLOAD } from './flows/upload.js';
 import { Isolation } from './keys/isolation.js';
 import { PairingDesk } from './keys/pairing-desk.js';
 import { loadSecretMac } from './keys/secret-mac.js';
+import type { PairingDenial } from './pairing/decide.js';
+import { RETRY, RetrySchedule } from './pairing/retry.js';
 import { VALUE_PATTERN } from './policy/names.js';
 import { AgentSync } from './session/agent-sync.js';
 import { Distributor } from './session/distributor.js';
@@ -74,8 +80,9 @@ import { HostRuntimes } from './session/host-runtime.js';
 import { Revisions } from './session/revisions.js';
 import { StoreError } from './store/driver.js';
 import { PersistentNumbers } from './store/numbers.js';
+import type { WorkloadRecord } from './store/records.js';
 import { openSqlite } from './store/sqlite.js';
-import { StateStore } from './store/state-store.js';
+import { StateStore, type StateTransaction } from './store/state-store.js';
 import { WorkloadIndex } from './store/workload-index.js';
 import { WebPage } from './web/page.js';
 
@@ -99,7 +106,10 @@ export interface Controller {
 /** How long the number of an identity rests after its last workload has gone: late packets and flow records resolve until then. */
 const QUARANTINE_MS = 10 * 60_000;
 const STOP_GRACE_MS = 2000;
-const RENEWAL_CHECK_MS = 3_600_000;
+/** Looked at often rather than slept through: the clock may be set, and a suspended machine's timers are late. */
+const RENEWAL_CHECK_MS = 60_000;
+/** Pairing decisions of one host that are kept in the audit log: so many at once, and one more each so many milliseconds. */
+const DECISIONS = { burst: 8192, refillMs: 2000 };
 const RECHECK_MS = 60_000;
 
 /** Starts everything, or nothing: rejects with what was wrong. Open streams are checked for expired certificates each `recheckMs`. */
@@ -133,6 +143,13 @@ async function start(
   const store = openStore(config.stateDir);
   closers.push(() => store.close());
   store.setAuditor((changes) => auditEntries(changes, currentCaller(), now()));
+  const trimmer = new AuditTrimmer({
+    store,
+    retention: config.audit,
+    now,
+    onError: (error) => log.error({ err: error }, 'the audit log could not be trimmed; trying again'),
+  });
+  closers.push(() => trimmer.stop());
   const epoch = await epochOf(store, now);
   const authority = await Authority.open(config.stateDir, now);
   const identities = new PersistentNumbers(store, 'identity');
@@ -157,6 +174,7 @@ async function start(
   });
   closers.push(() => distributor.stop());
   const hosts = new HostRuntimes();
+  let onPolicy = () => {};
   const policy = new PolicyBook({
     store,
     ruleNumbers,
@@ -172,6 +190,7 @@ async function start(
       log.info({ version, rules: standing.policy.rules.length, confirmByMs, canary }, `policy ${what}`);
       hosts.policyLatency.provisioned(version, now());
       distributor.setPolicy(standing);
+      onPolicy();
     },
     onError: (error) => log.error({ err: error }, 'a policy version could not be taken back; trying again'),
   });
@@ -195,7 +214,38 @@ async function start(
     isValue: (text) => text !== '' && VALUE_PATTERN.test(text),
   });
   const fromPrefix = (hostId: string, prefix: string) => comesFrom(hosts.get(hostId)?.peerAddress ?? '', prefix);
-  const pairing = { desk, fromPrefix, now };
+  const retries = new RetrySchedule({ ...RETRY, random: Math.random });
+  const noteDenial = (id: string, record: WorkloadRecord | undefined) =>
+    retries.set(id, record?.present ? denialOf(record) : undefined, now());
+  for (const [id, record] of store.table('workload')) noteDenial(id, record);
+  store.onCommit((changes) => {
+    for (const change of changes) if (change.kind === 'workload') noteDenial(change.key, change.after);
+  });
+  const pairing = {
+    desk,
+    fromPrefix,
+    addressOf: (hostId: string) => hosts.get(hostId)?.peerAddress ?? '',
+    retries,
+    pace: new FailureLimit(DECISIONS.burst, DECISIONS.refillMs),
+    now,
+  };
+  const decide = pairStep(pairing);
+  const userGroupsFor = (record: WorkloadRecord) => policy.policyFor(record).document.userGroups;
+  const pair: PairStep = (tx, record, key) => withLogins(tx, decide(tx, record, key), userGroupsFor, now());
+  const relabelAll = (tx: StateTransaction, records: Iterable<WorkloadRecord>) =>
+    relabel(tx, records, userGroupsFor, now());
+  /** Another policy may permit other values, and have other rules for logins. */
+  onPolicy = () => {
+    void store
+      .update((tx) => {
+        reconsider(pairing, tx, ({ denial }) => denial === 'value-not-permitted');
+        relabelAll(tx, [...store.table('workload').values()]);
+      })
+      .catch((error: unknown) =>
+        log.error({ err: error }, 'labels could not follow the policy; the next change tries again'),
+      );
+  };
+  onPolicy();
 
   // ---- flows
   const translations = new TranslationResolver({
@@ -244,7 +294,9 @@ async function start(
     recheckMs,
     now,
     log,
-    pair: pairStep(pairing),
+    pair,
+    relabel: relabelAll,
+    retries,
   });
   const flowUpload = new FlowUpload({ ingest, store, translations, refusal, recheckMs, log });
   const enrolmentOptions = {
@@ -261,7 +313,7 @@ async function start(
   enroll.addService(EnrollmentService, { ...enrollmentService(enrolmentOptions) });
 
   const hostView = new HostView({ hosts, index, ingest, distributor, now });
-  const workloadView = new WorkloadView({ policy, distributor, hosts, isolation, store });
+  const workloadView = new WorkloadView({ policy, distributor, hosts, isolation, store, retries });
   const version = programVersion();
   const statusOptions = {
     version,
@@ -299,7 +351,17 @@ async function start(
   };
   offer(WebService, { ...web.service() });
   offer(WorkloadsService, {
-    ...workloadsService({ store, index, view: workloadView, dimensions, now, log }),
+    ...workloadsService({
+      store,
+      index,
+      view: workloadView,
+      policy,
+      groups: (draft) => (draft ? policy.draftDocument() : policy.newest.document),
+      relabel: relabelAll,
+      dimensions,
+      now,
+      log,
+    }),
   });
   offer(LabelsService, { ...labelsService({ store, distributor, identities, policy, dimensions, log }) });
   const hostsAttached = () => [...hosts.all()].filter((host) => host.session !== undefined).length;
@@ -324,7 +386,16 @@ async function start(
   offer(FlowsService, { ...flowsService({ archive: flowArchive, followers, names, ruleId, policyOf, now, log }) });
   const enrollAddress = () => told(bound.enroll, '');
   offer(HostsService, {
-    ...hostsService({ store, index, view: hostView, enrolment, enrollAddress, now, log }),
+    ...hostsService({
+      store,
+      index,
+      view: hostView,
+      enrolment,
+      dismiss: (hostId, outcome, removal) => agentSync.dismiss(hostId, outcome, removal),
+      enrollAddress,
+      now,
+      log,
+    }),
   });
   offer(NatMappingsService, { ...natService({ store, distributor, log }) });
   offer(SpacesService, { ...spacesService({ store, index, distributor, now, log }) });
@@ -361,6 +432,10 @@ async function start(
   };
   log.info({ ...addresses, version, policyVersion: policy.current.version, contextFile }, 'controller serves');
   return { addresses, contextFile, stop };
+}
+
+function denialOf({ pairing }: WorkloadRecord): PairingDenial | undefined {
+  return pairing?.state === 'denied' ? (pairing.denial as PairingDenial) : undefined;
 }
 
 /** Memory that the flow store's database may take; what needs more spills to disk. */

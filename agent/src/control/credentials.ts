@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { AgentError, codeOf, messageOf } from '../errors.js';
 import { syncDirectory, writeFileAtomic } from '../store/atomic-file.js';
+import { unmarkLeft } from './left-mark.js';
 
 export interface Credentials {
   readonly hostId: string;
@@ -21,6 +22,8 @@ export interface Credentials {
 }
 
 const JOURNAL = 'pending.json';
+/** Everything below the state directory that says who this host is. */
+export const CREDENTIAL_FILES = [JOURNAL, 'host.json', 'key.pem', 'cert.pem', 'ca.pem'] as const;
 const hostRecord = z.object({ hostId: z.string().min(1), syncAddress: z.string().min(3) });
 const pendingRecord = hostRecord.extend({ keyPem: z.string(), certificatePem: z.string(), caPem: z.string() });
 
@@ -119,6 +122,7 @@ export function finishPending(stateDir: string): void {
   writeFileAtomic(join(stateDir, 'cert.pem'), pending.certificatePem, 0o644);
   const record = { hostId: pending.hostId, syncAddress: pending.syncAddress };
   writeFileAtomic(join(stateDir, 'host.json'), `${JSON.stringify(record, null, 2)}\n`, 0o644);
+  unmarkLeft(stateDir);
   unlinkSync(journal);
   syncDirectory(stateDir);
 }

@@ -83,6 +83,22 @@ export class PolicyKeeper<W> {
     });
   }
 
+  /**
+   * This host belongs to no controller any more: `next` is in force and on disk from now on, without an epoch, so that whatever
+   * controller it meets next sends everything.
+   */
+  leave(next: Instructions): Promise<Applied> {
+    return this.#serially(async () => {
+      const applied = await this.#ports.enforcement.tryInstructions(next);
+      if (applied.kind !== 'ok') return applied;
+      this.#epoch = '';
+      this.#guard = new RolloutGuard(undefined, instant(this.#ports.timers));
+      this.#watchDeadline();
+      this.save();
+      return applied;
+    });
+  }
+
   onConnected(): void {
     this.#guard.onConnected();
     this.#watchDeadline();
@@ -167,6 +183,7 @@ function instant(timers: Timers): Instant {
 function decides(before: Instructions, next: Instructions): boolean {
   return (
     next.policyVersion !== before.policyVersion ||
+    next.unpaired !== before.unpaired ||
     next.sets.changesSince(before.sets).length > 0 ||
     next.assignments.changesSince(before.assignments).length > 0
   );

@@ -52,6 +52,9 @@ function connect(stateDir: string, signal = new AbortController()) {
     {
       hello: () => Hello.create({ protocol: 1 }),
       inventory: () => Inventory.create({ full: true }),
+      logins: () => undefined,
+      onPairAgain: () => {},
+      onUnenroll: async () => {},
       status: () => AgentStatus.create({}),
       inForce: () => inForce,
       apply: async (next) => {

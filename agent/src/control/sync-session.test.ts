@@ -22,6 +22,9 @@ function rig(start: { revision?: number; answer?: Applied } = {}) {
     },
     hello: () => Hello.create({ protocol: 1, revision: BigInt(inForce.revision) }),
     inventory: () => Inventory.create({ full: true }),
+    logins: () => undefined,
+    onPairAgain: () => {},
+    onUnenroll: async () => {},
     status: () => AgentStatus.create({}),
     inForce: () => inForce,
     apply: async (next, epoch, terms) => {

@@ -10,6 +10,7 @@ import type {
   ControllerMessage,
   Hello,
   Inventory,
+  Logins,
   SourceTranslations,
   TagKeys,
   Update,
@@ -18,6 +19,8 @@ import { applyUpdate, type Instructions, type StagedRevision } from '../desired/
 import { updateFromWire } from '../desired/update.js';
 import type { Applied } from '../enforcement.js';
 import { AgentError, messageOf } from '../errors.js';
+import { outcomeFromWire } from './leave.js';
+import type { LeaveOutcome } from './left-mark.js';
 import type { RolloutTerms } from './rollout.js';
 
 /** What the session needs of the agent. */
@@ -27,6 +30,8 @@ export interface SyncPorts {
   /** Everything on this host, for the first inventory of the connection. */
   readonly inventory: () => Inventory;
   readonly status: () => AgentStatus;
+  /** Who is logged in; undefined: not followed, or not looked yet. */
+  readonly logins: () => Logins | undefined;
   /** Under which addresses connections leave this host, for the first report of the connection; undefined: not known here. */
   readonly translations?: () => SourceTranslations | undefined;
   /** In force now. */
@@ -36,6 +41,10 @@ export interface SyncPorts {
   readonly onWelcome: (hostId: string) => void;
   /** Keys of in-band tags; whole. */
   readonly onTags?: (tags: TagKeys) => void;
+  /** Looks at these workloads anew and reports them, changed or not. */
+  readonly onPairAgain: (localIds: readonly string[]) => void;
+  /** The host leaves the fleet. */
+  readonly onUnenroll: (outcome: LeaveOutcome) => Promise<void>;
 }
 
 export class SyncSession {
@@ -70,10 +79,17 @@ export class SyncSession {
       case 'tags':
         this.#ports.onTags?.(message.body.value);
         return;
+      case 'pairAgain':
+        this.#ports.onPairAgain(message.body.value.localIds);
+        return;
+      case 'unenroll':
+        if (!this.open)
+          throw new AgentError('RF_STREAM', 'Cannot read the controller: found Unenroll, wanted Welcome first');
+        return this.#ports.onUnenroll(outcomeFromWire(message.body.value.outcome));
       default:
         throw new AgentError(
           'RF_STREAM',
-          'Cannot read the controller: found a message of unknown kind, wanted Welcome or Update',
+          'Cannot read the controller: found a message of unknown kind, wanted one that this version knows',
         );
     }
   }
@@ -81,6 +97,10 @@ export class SyncSession {
   /** Sends what changed on this host; nothing before Welcome, since the full inventory that follows it says all. */
   sendInventory(delta: Inventory): void {
     if (this.open) this.#ports.send({ body: { $case: 'inventory', value: delta } });
+  }
+
+  sendLogins(logins: Logins): void {
+    if (this.open) this.#ports.send({ body: { $case: 'logins', value: logins } });
   }
 
   sendStatus(status: AgentStatus): void {
@@ -107,6 +127,8 @@ export class SyncSession {
     if (!welcome.resumed) this.#mustBeFull = true;
     this.#ports.onWelcome(welcome.hostId);
     this.#ports.send({ body: { $case: 'inventory', value: this.#ports.inventory() } });
+    const logins = this.#ports.logins();
+    if (logins !== undefined) this.sendLogins(logins);
     this.#ports.send({ body: { $case: 'status', value: this.#ports.status() } });
     const translations = this.#ports.translations?.();
     if (translations !== undefined) this.sendTranslations(translations);

@@ -15,7 +15,7 @@ const config: RenderConfig = {
   unassigned: 'isolate',
   rejectMode: 'reject',
   failsafes: [],
-  containerCgroups: [PARENT],
+  containerCgroups: () => [PARENT],
 };
 const EMPTY = Object.fromEntries(TABLES.map((t) => [t, VersionedMap.of<string, string>()])) as unknown as Tables;
 

@@ -2,7 +2,7 @@
 // Pure: the result depends on the inputs and on the numbers already given out, not on how the inputs came to be.
 import type { LocalCgroup } from './local.js';
 import type { HighWater } from './numbers.js';
-import type { FailsafeState } from './update.js';
+import type { FailsafeState, UnpairedTreatment } from './update.js';
 import type { VersionedMap } from './versioned-map.js';
 
 /** Maps whose whole content the agent owns. rf_state and the flow maps are the datapath's and the kernel's. */
@@ -62,14 +62,14 @@ export interface DesiredState {
 export interface RenderConfig {
   /**
    * Treatment of containers and cgroups the controller has not assigned: seen but untouched, or cut off but for the failsafes.
-   * The host itself is never isolated for want of an assignment.
+   * The host itself is never isolated for want of an assignment. Instructions may say otherwise of containers (Instructions.unpaired).
    */
-  readonly unassigned: 'visibility' | 'isolate';
+  readonly unassigned: UnpairedTreatment;
   /**
-   * cgroups that containers start below: with unassigned = isolate, a container there that has not been found yet is cut off too, from its
-   * first instruction on.
+   * cgroups that containers start below: where the unpaired are cut off, a container there that has not been found yet is cut off too,
+   * from its first instruction on. Asked for only then; throws when one cannot be had.
    */
-  readonly containerCgroups?: readonly LocalCgroup[];
+  readonly containerCgroups?: () => readonly LocalCgroup[];
   /** policy: as the assignment says; reject: RST and ICMP unreachable always; drop: silently always. */
   readonly rejectMode: 'policy' | 'reject' | 'drop';
   /** The agent's own: controller channel (outbound TCP), admin sources (inbound). Instructions add to them. */

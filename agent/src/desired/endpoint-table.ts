@@ -12,6 +12,7 @@ import { cgroupKey, endpointValue, ifindexKey } from './pack.js';
 import type { PolicyTables } from './policy-tables.js';
 import type { RecoveredNumbers } from './recovered.js';
 import type { SpaceNumbers } from './spaces.js';
+import type { UnpairedTreatment } from './update.js';
 import { VersionedMap } from './versioned-map.js';
 
 export class EndpointTable {
@@ -39,7 +40,10 @@ export class EndpointTable {
   ): void {
     const edits = new Edits();
     for (const key of this.table.keys()) edits.remove(key);
-    const guards = guardedCgroups(config).map((cgroup) => ({ cgroup, localId: `containers:${cgroup.path}` }));
+    const guards = guardedCgroups(instructions, config).map((cgroup) => ({
+      cgroup,
+      localId: `containers:${cgroup.path}`,
+    }));
     const present = new Set([...locals, ...guards].map(({ localId }) => localId));
     for (const localId of this.#byLocalId.keys()) if (!present.has(localId)) this.#byLocalId.delete(localId);
     // Containers first: a cgroup named in the configuration wins over a container's own.
@@ -48,7 +52,7 @@ export class EndpointTable {
       const keys = keysOf(local);
       const number = this.#numberOf(local.localId, keys);
       const assignment = instructions.assignments.get(local.localId);
-      const endpoint = treatmentOf(local, keys, number, assignment, config);
+      const endpoint = treatmentOf(local, keys, number, assignment, unpairedOf(instructions, config));
       const reject = config.rejectMode === 'policy' ? (assignment?.reject ?? false) : config.rejectMode === 'reject';
       const space = spaces.numberOf(assignment?.space ?? '');
       const value = endpointValue({
@@ -99,9 +103,17 @@ export class EndpointTable {
   }
 }
 
+/** What this host does to containers and cgroups without an assignment: as it was told, else as it is configured. */
+export function unpairedOf({ unpaired }: Pick<Instructions, 'unpaired'>, config: RenderConfig): UnpairedTreatment {
+  return unpaired ?? config.unassigned;
+}
+
 /** cgroups below which containers that are not known are cut off. */
-export function guardedCgroups(config: RenderConfig): readonly LocalCgroup[] {
-  return config.unassigned === 'isolate' ? (config.containerCgroups ?? []) : [];
+export function guardedCgroups(
+  instructions: Pick<Instructions, 'unpaired'>,
+  config: RenderConfig,
+): readonly LocalCgroup[] {
+  return unpairedOf(instructions, config) === 'isolate' ? (config.containerCgroups?.() ?? []) : [];
 }
 
 function rank(local: LocalWorkload): number {
@@ -123,7 +135,7 @@ function treatmentOf(
   keys: readonly string[],
   number: number,
   assignment: AssignmentState | undefined,
-  config: RenderConfig,
+  unpaired: UnpairedTreatment,
 ): DesiredEndpoint {
   const host = local.kind === WorkloadKind.WORKLOAD_KIND_HOST;
   return {
@@ -133,7 +145,7 @@ function treatmentOf(
     identity: assignment?.identity ?? 0,
     modeIn: assignment?.modeIn ?? Mode.MODE_VISIBILITY,
     modeOut: assignment?.modeOut ?? Mode.MODE_VISIBILITY,
-    isolated: assignment?.isolated ?? (config.unassigned === 'isolate' && !host),
+    isolated: assignment?.isolated ?? (unpaired === 'isolate' && !host),
     assigned: assignment !== undefined,
     keys,
     netns: local.netns,

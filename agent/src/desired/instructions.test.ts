@@ -171,6 +171,7 @@ describe('updateFromWire', () => {
       failsafesSet: false,
       confirmWithinMs: 0,
       confirmedPolicyVersion: 0,
+      unpaired: 0,
     };
     expect(() => updateFromWire(wire)).toThrow(/Cannot accept policy set 0{32}/);
     expect(() => updateFromWire({ ...wire, sets: [], revision: 1n << 60n })).toThrow(/found revision/);

@@ -2,9 +2,10 @@
 // whole while the revision is tried, and costs only what the revision changes.
 import { SHARED_MAX } from '@ringfence/bpf';
 import { addressHex, prefixKey } from '@ringfence/proto/address.js';
+import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type AssignmentState, type BindingState, bindingKey, type CidrState } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
-import { type FailsafeState, type InstructionUpdate, type NatState, natKey } from './update.js';
+import { type FailsafeState, type InstructionUpdate, type NatState, natKey, type UnpairedTreatment } from './update.js';
 import { VersionedMap } from './versioned-map.js';
 
 /** Everything told, up to and including `revision`. */
@@ -12,6 +13,8 @@ export interface Instructions {
   /** 0: nothing was ever told. */
   readonly revision: number;
   readonly policyVersion: number;
+  /** What this host does to containers that are not paired; undefined: as it is configured. */
+  readonly unpaired: UnpairedTreatment | undefined;
   /** By hash. */
   readonly sets: VersionedMap<string, PolicySet>;
   /** By local id. */
@@ -45,6 +48,7 @@ export function emptyInstructions(): Instructions {
   return {
     revision: 0,
     policyVersion: 0,
+    unpaired: undefined,
     sets: VersionedMap.of(),
     assignments: VersionedMap.of(),
     bindings: VersionedMap.of(),
@@ -71,6 +75,8 @@ export function applyUpdate(
   const next: Instructions = {
     revision: update.revision,
     policyVersion: update.policyVersion,
+    // A state file of an earlier agent says nothing of it.
+    unpaired: update.unpaired ?? undefined,
     sets: edited(
       base.sets,
       update.sets,
@@ -119,6 +125,7 @@ export function snapshotOf(state: Instructions): InstructionUpdate {
     full: true,
     more: false,
     policyVersion: state.policyVersion,
+    unpaired: state.unpaired,
     sets: [...state.sets.values()],
     removedSets: [],
     assignments: [...state.assignments.values()],
@@ -131,6 +138,18 @@ export function snapshotOf(state: Instructions): InstructionUpdate {
     removedNats: [],
     failsafes: state.failsafes,
   };
+}
+
+/** The same with nothing blocked: every workload seen and left alone. What a host holds that left its fleet open. */
+export function openedInstructions(state: Instructions): Instructions {
+  const opened = [...state.assignments.values()].map(
+    (assignment) =>
+      [
+        assignment.localId,
+        { ...assignment, modeIn: Mode.MODE_VISIBILITY, modeOut: Mode.MODE_VISIBILITY, isolated: false },
+      ] as const,
+  );
+  return { ...state, unpaired: 'visibility', assignments: state.assignments.with(opened) };
 }
 
 function orderProblem(

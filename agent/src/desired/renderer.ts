@@ -58,10 +58,10 @@ export class Renderer {
     this.#addresses.updateNats(instructions.nats.changesSince(last.nats));
     this.#addresses.updateFailsafes([...this.#config.failsafes, ...instructions.failsafes]);
     this.#endpoints.update(locals, instructions, this.#config, this.#policy, this.#spaces);
-    return this.#state(locals);
+    return this.#state(instructions, locals);
   }
 
-  #state(locals: readonly LocalWorkload[]): DesiredState {
+  #state(instructions: Instructions, locals: readonly LocalWorkload[]): DesiredState {
     return {
       tables: {
         rf_failsafe: this.#addresses.failsafe,
@@ -80,7 +80,7 @@ export class Renderer {
           : [],
       ),
       cgroupHooks:
-        guardedCgroups(this.#config).length > 0 ||
+        guardedCgroups(instructions, this.#config).length > 0 ||
         locals.some((local) => local.kind !== WorkloadKind.WORKLOAD_KIND_CONTAINER),
       highWater: {
         set: this.#policy.nextSet,

@@ -2,7 +2,13 @@
 // one of these with full = true.
 
 import { type AddressPrefix, addressHex, mappedAddress } from '@ringfence/proto/address.js';
-import type { FailsafeEntry, NatBinding, NatKey, Update } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import {
+  type FailsafeEntry,
+  type NatBinding,
+  type NatKey,
+  Unpaired,
+  type Update,
+} from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import {
   type AssignmentState,
@@ -42,6 +48,9 @@ export interface FailsafeState {
   readonly remote: AddressPrefix;
 }
 
+/** What a host does to containers that are not paired: sees them, or cuts them off but for the failsafes. */
+export type UnpairedTreatment = 'visibility' | 'isolate';
+
 /** A chunk of a revision. Within a chunk adds apply before removes. */
 export interface InstructionUpdate {
   readonly revision: number;
@@ -50,6 +59,8 @@ export interface InstructionUpdate {
   /** Another chunk of the same revision follows. */
   readonly more: boolean;
   readonly policyVersion: number;
+  /** What this host does to containers that are not paired; undefined: as it is configured. */
+  readonly unpaired: UnpairedTreatment | undefined;
   readonly sets: readonly PolicySet[];
   readonly removedSets: readonly string[];
   readonly assignments: readonly AssignmentState[];
@@ -85,6 +96,7 @@ export function updateFromWire(wire: Update): InstructionUpdate {
     full: wire.full,
     more: wire.more,
     policyVersion: wire.policyVersion,
+    unpaired: UNPAIRED[wire.unpaired],
     sets: wire.sets.map(policySetFromWire),
     removedSets: wire.removedSets.map(hashFromBytes),
     assignments: wire.assignments.map(assignmentFromWire),
@@ -98,6 +110,12 @@ export function updateFromWire(wire: Update): InstructionUpdate {
     failsafes: wire.failsafesSet ? wire.failsafes.map(failsafeFromWire) : undefined,
   };
 }
+
+/** An unknown one is from a newer controller: nothing it could mean is guessed. */
+const UNPAIRED: Readonly<Record<number, UnpairedTreatment | undefined>> = {
+  [Unpaired.UNPAIRED_VISIBILITY]: 'visibility',
+  [Unpaired.UNPAIRED_ISOLATE]: 'isolate',
+};
 
 function natAddressFromWire(wire: NatKey): NatAddress {
   return { space: wire.space, protocol: wire.protocol, address: mappedAddress(wire.ip), port: wire.port };

@@ -5,6 +5,11 @@ export type Severity = 'info' | 'warning' | 'alarm';
 
 export const CONDITIONS = {
   RF_NOT_ENROLLED: ['warning', 'This host is not enrolled', 'Next: ringfence enroll with a token from the controller.'],
+  RF_LOGINS: [
+    'warning',
+    'It is not known who is logged in',
+    'Labels that follow logins stay as they were last known. It is tried again.',
+  ],
   RF_CREDENTIALS: ['alarm', 'The credentials of this host cannot be used', 'Next: enrol this host anew.'],
   RF_CERT_EXPIRING: [
     'warning',

@@ -88,6 +88,12 @@ export class DockerSource implements WorkloadSource {
     return undefined;
   }
 
+  /** The key in a file inside a container is read at every look; what the Engine says of these is asked for anew. */
+  async lookAgain(localIds: ReadonlySet<string>): Promise<void> {
+    for (const id of [...this.#inspected.keys()]) if (localIds.has(`container:${id}`)) this.#inspected.delete(id);
+    await this.#look();
+  }
+
   async #connect(): Promise<void> {
     try {
       this.#docker ??= await openDocker(this.#options.socketPath);

@@ -16,6 +16,8 @@ export interface WorkloadSource {
   readonly name: string;
   /** Begins; calls onFound soon and after every change. Failures to look keep the last report and show in problem. */
   start(onFound: OnFound): void;
+  /** Looks anew at these, whatever it remembers of them, and tells; only sources whose workloads carry pairing keys. */
+  lookAgain?(localIds: ReadonlySet<string>): Promise<void>;
   /** Why it cannot look at present; undefined when it can. */
   readonly problem: string | undefined;
   stop(): Promise<void>;

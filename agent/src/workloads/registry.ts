@@ -48,6 +48,18 @@ export class WorkloadRegistry {
     await Promise.all(this.#sources.map((source) => source.stop()));
   }
 
+  /** Looks anew at these and reports them, changed or not: their keys may have changed inside of them. Those that are gone are passed over. */
+  async reportAgain(localIds: readonly string[]): Promise<void> {
+    const wanted = new Set(localIds);
+    await Promise.all(this.#sources.map((source) => source.lookAgain?.(wanted)));
+    const delta = Inventory.create({ full: false });
+    for (const localId of wanted) {
+      const entry = this.#all.get(localId);
+      if (entry !== undefined) delta.workloads.push(entry.found.inventory);
+    }
+    if (delta.workloads.length > 0) this.#events.onInventory(delta);
+  }
+
   /** Everything, as found. */
   get found(): readonly FoundWorkload[] {
     return [...this.#all.values()].map((entry) => entry.found);

@@ -8,6 +8,7 @@ import {
   WorkloadFilter,
   WorkloadSpec,
 } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import { UnenrollOutcome } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { call } from '../testing/admin-client.js';
@@ -236,11 +237,11 @@ test('a removed host is gone with its workloads, and its certificate is worth no
   agent.sendInventory([{ localId: 'host', name: 'host-a', kind: WorkloadKind.WORKLOAD_KIND_HOST }]);
   await agent.until(() => agent.assignments.size === 1, 'assignment');
   const { hosts, workloads } = rf.admin;
-  await call(hosts, hosts.remove, { hostId: 'host-a', reason: 'scrapped' });
-  expect(await agent.untilEnded()).toMatchObject({
-    code: status.UNAUTHENTICATED,
-    details: expect.stringContaining('was removed'),
-  });
+  const outcome = UnenrollOutcome.UNENROLL_OUTCOME_OPEN;
+  expect(await call(hosts, hosts.remove, { hostId: 'host-a', reason: 'scrapped', outcome })).toEqual({ told: true });
+  expect(await agent.untilEnded()).toBe('closed');
+  expect(agent.dismissed).toBe(outcome);
+  await expect(rf.agent(agent.credentials)).rejects.toThrow(/was removed/);
   expect((await call(workloads, workloads.list, ListWorkloadsRequest.fromPartial({}))).total).toBe(0);
   expect((await call(hosts, hosts.list, {})).hosts).toEqual([]);
   await rf.enroll('host-a');

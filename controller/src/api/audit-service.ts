@@ -22,7 +22,9 @@ export function auditService(options: { readonly store: StateStore; readonly log
   return {
     list: unary(log, ({ filter, limit, before }) => {
       const most = Math.min(limit || LIMIT_DEFAULT, LIMIT_MAX);
-      return { entries: store.driver().audit(filterFromWire(filter), most, Number(before)).map(entryToWire) };
+      const driver = store.driver();
+      const entries = driver.audit(filterFromWire(filter), most, Number(before)).map(entryToWire);
+      return { entries, oldest: BigInt(driver.auditExtent().oldest) };
     }),
     follow: (call) => {
       follow(store, call).catch((error: unknown) => call.emit('error', wireError(error, log)));

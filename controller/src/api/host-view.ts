@@ -4,6 +4,7 @@ import type { Host, HostLoss } from '@ringfence/proto/gen/ringfence/v1/admin_hos
 import type { Condition } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { FlowIngest } from '../flows/ingest.js';
 import type { HostLosses } from '../flows/losses.js';
+import { unpairedOf, unpairedToWire } from '../keys/unpaired.js';
 import type { Distributor } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
 import type { HostRecord } from '../store/records.js';
@@ -29,6 +30,7 @@ export class HostView {
     const runtime = hosts.get(record.id);
     const newest = record.certificates.at(-1);
     const losses = ingest.losses(record.id);
+    const unpaired = unpairedOf(record);
     return {
       id: record.id,
       name: record.name,
@@ -56,6 +58,12 @@ export class HostView {
       loss: losses === undefined ? undefined : lossToWire([losses]),
       peerAddress: runtime?.peerAddress ?? '',
       policyVersionWanted: distributor.versionOf(record.id),
+      logins: record.logins && {
+        source: record.logins.source,
+        users: record.logins.users.map(({ user, uid, groups }) => ({ user, uid, groups: [...groups] })),
+      },
+      unpaired: unpairedToWire(unpaired.treatment),
+      unpairedBy: unpaired.by,
     };
   }
 

@@ -1,8 +1,10 @@
 // The Hosts service, and what makes a certificate no longer good.
 import type { HostsServer } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
+import { UnenrollOutcome, Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
 import { type Enrolment, isHostId } from '../ca/enrolment.js';
 import { dropInventory } from '../discovery/inventory.js';
+import { unpairedFromWire } from '../keys/unpaired.js';
 import type { HostRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
@@ -16,6 +18,8 @@ export interface HostsOptions {
   readonly index: WorkloadIndex;
   readonly view: HostView;
   readonly enrolment: Enrolment;
+  /** Tells a connected agent to leave when `removal` has taken its host out of the store. False when it is not connected. */
+  readonly dismiss: (hostId: string, outcome: UnenrollOutcome, removal: () => Promise<void>) => Promise<boolean>;
   /** host:port that agents are told. */
   readonly enrollAddress: () => string;
   readonly now: () => number;
@@ -90,17 +94,41 @@ export function hostsService(options: HostsOptions): HostsServer {
       log.warn({ hostId, author, reason: text }, 'certificates of a host revoked');
       return view.toWire(record);
     }),
-    remove: unary(log, async ({ hostId, reason }, { name: author }) => {
-      const text = checkText(reason, TEXT_MAX, 'reason');
-      await store.update((tx) => {
-        demandHost(tx.get('host', hostId), hostId);
-        dropInventory(tx, index.ofHost(hostId));
-        tx.delete('host', hostId);
-        tx.delete('pairing', `${hostId}/host`);
-        for (const [key] of [...tx.entries('sticky')]) if (key.startsWith(`${hostId}|`)) tx.delete('sticky', key);
+    set: unary(log, async ({ host, unpaired }, { name: author }) => {
+      const { id } = findHost(store, host);
+      if (unpaired === Unpaired.UNRECOGNIZED)
+        throw invalid(
+          'RF_HOST_SET',
+          `Cannot set host ${id}: found an unknown treatment, wanted isolate, visibility or none`,
+        );
+      const treatment = unpairedFromWire(unpaired);
+      const record = await store.update((tx) => {
+        const { unpairedByOperator: _before, ...rest } = demandHost(tx.get('host', id), id);
+        const after: HostRecord = { ...rest, ...(treatment && { unpairedByOperator: treatment }) };
+        tx.set('host', id, after);
+        return after;
       });
-      log.warn({ hostId, author, reason: text }, 'host removed');
-      return {};
+      log.info({ hostId: id, author, unpaired: treatment ?? 'as configured' }, 'treatment of unpaired containers set');
+      return view.toWire(record);
+    }),
+    remove: unary(log, async ({ hostId, reason, outcome }, { name: author }) => {
+      const text = checkText(reason, TEXT_MAX, 'reason');
+      if (outcome === UnenrollOutcome.UNRECOGNIZED)
+        throw invalid(
+          'RF_HOST_REMOVE',
+          `Cannot remove host ${quote(hostId)}: found an unknown outcome, wanted keep, open or remove`,
+        );
+      const told = await options.dismiss(hostId, outcome, () =>
+        store.update((tx) => {
+          demandHost(tx.get('host', hostId), hostId);
+          dropInventory(tx, index.ofHost(hostId));
+          tx.delete('host', hostId);
+          tx.delete('pairing', `${hostId}/host`);
+          for (const [key] of [...tx.entries('sticky')]) if (key.startsWith(`${hostId}|`)) tx.delete('sticky', key);
+        }),
+      );
+      log.warn({ hostId, author, reason: text, outcome, told }, 'host removed');
+      return { told };
     }),
   };
 }

@@ -62,7 +62,7 @@ export function pairingService(options: PairingOptions): PairingServer {
         throw invalid('RF_PROFILE', `Cannot save profile: found ${PROFILES_MAX} already, wanted fewer`);
       const wanted = profileFromWire({ ...profile, id: known?.id ?? randomUUID() });
       await desk.putProfile(wanted);
-      await store.update((tx) => reconsider(pairing, tx, wanted.id));
+      await store.update((tx) => reconsider(pairing, tx, ({ profileId }) => profileId === wanted.id));
       return wireProfile(wanted);
     }),
     deleteProfile: unary(log, async ({ profile }) => {
@@ -227,8 +227,8 @@ function whatOf(record: QuarantineRecord): string {
     .join(',');
 }
 
-function infoOf(options: PairingOptions, record: WorkloadRecord) {
-  return pairingInfo(record, options.store.get('pairing', record.id)) ?? [];
+function infoOf({ store, pairing }: PairingOptions, record: WorkloadRecord) {
+  return pairingInfo(record, store.get('pairing', record.id), pairing.retries.atMs(record.id)) ?? [];
 }
 
 /** A profile by name or id. Throws ApiError. */

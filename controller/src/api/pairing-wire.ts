@@ -7,6 +7,7 @@ import {
   type PairingProfile as WireProfile,
 } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
 import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { unpairedFromWire, unpairedToWire } from '../keys/unpaired.js';
 import type { PairingProfile, StartingMode } from '../pairing/profile.js';
 import { VALUE_PATTERN, VALUE_WANTED } from '../policy/names.js';
 import { startingModeOf } from '../session/distributor.js';
@@ -34,6 +35,7 @@ export function profileFromWire(wire: WireProfile): PairingProfile {
     for (const text of value === '' ? permitted : [value, ...permitted])
       if (!VALUE_PATTERN.test(text)) throw bad(`value ${quote(text)} of ${dimension}`, VALUE_WANTED);
   }
+  const hostUnpaired = unpairedFromWire(wire.hostUnpaired);
   const lifespanMs = Number(wire.lifespanSeconds) * 1000;
   if (lifespanMs > 100 * 366 * 86_400_000) throw bad(`a lifespan of ${wire.lifespanSeconds} s`, 'at most 100 years');
   return {
@@ -53,6 +55,7 @@ export function profileFromWire(wire: WireProfile): PairingProfile {
     enabled: !wire.disabled,
     owner: checkText(wire.owner, TEXT_MAX, 'owner'),
     note: checkText(wire.note, TEXT_MAX, 'note'),
+    ...(hostUnpaired && { hostUnpaired }),
   };
 }
 
@@ -76,11 +79,16 @@ export function profileToWire(profile: PairingProfile): WireProfile {
     note: profile.note,
     liveKeys: 0,
     paired: 0,
+    hostUnpaired: unpairedToWire(profile.hostUnpaired),
   };
 }
 
 /** The decision that stands for a workload; undefined when it presented no key. `paired` is its pairing as stored. */
-export function pairingInfo(record: WorkloadRecord, paired: PairingRecord | undefined): PairingInfo | undefined {
+export function pairingInfo(
+  record: WorkloadRecord,
+  paired: PairingRecord | undefined,
+  retryMs = 0,
+): PairingInfo | undefined {
   const { pairing } = record;
   if (pairing === undefined) return undefined;
   return {
@@ -97,6 +105,7 @@ export function pairingInfo(record: WorkloadRecord, paired: PairingRecord | unde
     detail: pairing.detail,
     decidedMs: BigInt(pairing.decidedMs),
     present: record.present,
+    retryMs: BigInt(retryMs),
   };
 }
 

@@ -165,6 +165,17 @@ export class PolicyBook {
     return this.#draft.document === undefined ? [] : [this.#draft.document];
   }
 
+  /** The draft's document. Throws ApiError RF_POLICY_DRAFT when it cannot be read. */
+  draftDocument(): PolicyDocument {
+    const { document, problems } = readFiles(this.draftFiles());
+    if (document !== undefined) return document;
+    throw new ApiError(
+      status.FAILED_PRECONDITION,
+      'RF_POLICY_DRAFT',
+      `Cannot use the draft: found ${problems.length} problems in it, wanted none; \`ringfence policy check\` shows them`,
+    );
+  }
+
   draftDiffers(): boolean {
     return !sameFiles(this.draftFiles(), this.newest.files);
   }

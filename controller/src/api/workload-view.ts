@@ -3,14 +3,16 @@ import { addressFromHex, wireAddress } from '@ringfence/proto/address.js';
 import type { Workload, WorkloadFilter } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Direction, Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Isolation } from '../keys/isolation.js';
-import { effectiveMode, listContains } from '../policy/evaluate.js';
-import type { LabelGroupSpec, Policy } from '../policy/model.js';
+import type { RetrySchedule } from '../pairing/retry.js';
+import { effectiveMode } from '../policy/evaluate.js';
+import type { Policy } from '../policy/model.js';
 import { type Distributor, startingModeOf } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
 import type { WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
 import { addressToWire, labelsToWire } from './convert.js';
 import { invalid } from './errors.js';
+import { groupsOf, listsOf } from './memberships.js';
 import { pairingInfo } from './pairing-wire.js';
 import type { PolicyBook } from './policy-book.js';
 import { labelPredicate } from './selector.js';
@@ -21,6 +23,7 @@ export interface WorkloadViewOptions {
   readonly hosts: HostRuntimes;
   readonly isolation: Pick<Isolation, 'of'>;
   readonly store: Pick<StateStore, 'get'>;
+  readonly retries: Pick<RetrySchedule, 'atMs'>;
 }
 
 export class WorkloadView {
@@ -31,7 +34,7 @@ export class WorkloadView {
   }
 
   toWire(record: WorkloadRecord): Workload {
-    const { policy, distributor, hosts, isolation, store } = this.#options;
+    const { policy, distributor, hosts, isolation, store, retries } = this.#options;
     const inbound = modeOf(policy.policyFor(record).policy, record, Direction.DIRECTION_INBOUND);
     const outbound = modeOf(policy.policyFor(record).policy, record, Direction.DIRECTION_OUTBOUND);
     const host = hosts.get(record.hostId);
@@ -68,7 +71,7 @@ export class WorkloadView {
       memberships: this.#memberships(record),
       labelReasons: labelReasons(record),
       isolatedWhy: isolation.of(record)?.text ?? '',
-      pairing: pairingInfo(record, store.get('pairing', record.id)),
+      pairing: pairingInfo(record, store.get('pairing', record.id), retries.atMs(record.id)),
     };
   }
 
@@ -104,15 +107,10 @@ export class WorkloadView {
 
   #memberships(record: WorkloadRecord): string[] {
     const { document, policy } = this.#options.policy.policyFor(record);
-    const groups = new Map(document.labelGroups.map((group) => [group.name, group]));
-    const names = document.labelGroups
-      .filter((group) => groupHolds(groups, group, record.labels[group.dimension], 0))
-      .map((group) => `group ${group.name}`);
-    const addresses = record.addresses.map(({ ip }) => addressFromHex(ip));
-    for (const list of policy.ipLists.values()) {
-      if (addresses.some((address) => listContains(list, address))) names.push(`ipList ${list.name}`);
-    }
-    return names;
+    return [
+      ...groupsOf(document.labelGroups, record.labels).map(({ group }) => `group ${group.name}`),
+      ...listsOf(policy, record).map(({ name }) => `ipList ${name}`),
+    ];
   }
 }
 
@@ -153,21 +151,12 @@ function labelReasons(record: WorkloadRecord) {
         source: reason?.source ?? (record.hostId === '' ? 'operator' : 'unknown'),
         by: reason?.by ?? fallback,
         atMs: BigInt(reason?.atMs ?? 0),
+        how: reason?.how ?? '',
+        keyId: reason?.keyId ?? '',
+        profile: reason?.profile ?? '',
+        rule: reason?.rule ?? '',
+        user: reason?.user ?? '',
+        group: reason?.group ?? '',
       };
     });
-}
-
-/** Groups may be nested; the parser refuses cycles, the depth is bounded all the same. */
-function groupHolds(
-  groups: ReadonlyMap<string, LabelGroupSpec>,
-  group: LabelGroupSpec,
-  value: string | undefined,
-  depth: number,
-): boolean {
-  if (value === undefined || depth > 16) return false;
-  if (group.values?.includes(value)) return true;
-  return (group.groups ?? []).some((name) => {
-    const nested = groups.get(name);
-    return nested !== undefined && groupHolds(groups, nested, value, depth + 1);
-  });
 }

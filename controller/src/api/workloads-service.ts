@@ -5,13 +5,18 @@ import type { WorkloadSpec, WorkloadsServer } from '@ringfence/proto/gen/ringfen
 import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Logger } from 'pino';
 import { boundedMetadata, stickyKey } from '../discovery/inventory.js';
+import type { PolicyDocument } from '../policy/model.js';
 import { ID_PATTERN, ID_WANTED } from '../policy/names.js';
+import { formatSelector, selectorMatches } from '../policy/selector.js';
+import { readSelector } from '../policy/selector-text.js';
 import type { WorkloadRecord } from '../store/records.js';
 import type { StateStore, StateTransaction } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { addressFromWire, checkText, type KnownDimensions, labelsFromWire, NAME_MAX, quote } from './convert.js';
 import { ApiError, invalid, notFound, unary } from './errors.js';
+import { membershipsOf } from './memberships.js';
 import { pageOf } from './pages.js';
+import type { PolicyBook } from './policy-book.js';
 import { type WorkloadView, workloadPredicate } from './workload-view.js';
 import { watchWorkloads } from './workload-watch.js';
 
@@ -19,6 +24,11 @@ export interface WorkloadsOptions {
   readonly store: StateStore;
   readonly index: WorkloadIndex;
   readonly view: WorkloadView;
+  readonly policy: Pick<PolicyBook, 'policyFor'>;
+  /** The document whose groups a selector means: the one in force, or the draft's. Throws ApiError when the draft cannot be read. */
+  readonly groups: (draft: boolean) => PolicyDocument;
+  /** Brings labels that follow logins up to date. */
+  readonly relabel: (tx: StateTransaction, records: readonly WorkloadRecord[]) => void;
   /** Dimensions that labels may use, with their permitted values. */
   readonly dimensions: () => KnownDimensions;
   readonly now: () => number;
@@ -29,6 +39,7 @@ const ADDRESSES_MAX = 256;
 /** Workloads without an agent, over all sources. */
 const PUSHED_MAX = 200_000;
 const WATCHERS_MAX = 64;
+const SELECTOR_MAX = 16_384;
 
 export function workloadsService(options: WorkloadsOptions): WorkloadsServer {
   const { store, index, view, log } = options;
@@ -40,6 +51,20 @@ export function workloadsService(options: WorkloadsOptions): WorkloadsServer {
       return { workloads: items.map((record) => view.toWire(record)), nextToken, total };
     }),
     get: unary(log, ({ workload }) => view.toWire(findWorkload(index, workload))),
+    match: unary(log, ({ selector: text, draft, page }) => {
+      const read = readSelector(checkText(text, SELECTOR_MAX, 'selector'), options.groups(draft));
+      if ('problem' in read) throw invalid('RF_SELECTOR', `Cannot read selector: ${read.problem}`);
+      const { selector } = read;
+      const records = [...store.table('workload').values()].filter(
+        (record) => record.present && selectorMatches(selector, record),
+      );
+      const { items, nextToken, total } = pageOf(records, page);
+      const workloads = items.map((record) => view.toWire(record));
+      return { workloads, nextToken, total, understood: formatSelector(selector) };
+    }),
+    memberships: unary(log, ({ workload }) =>
+      membershipsOf(options.policy, findWorkload(index, workload), options.now()),
+    ),
     setLabels: unary(log, async (request, caller) => {
       const set = labelsFromWire(request.set, request.workload, options.dimensions());
       const { id } = findWorkload(index, request.workload);
@@ -64,9 +89,10 @@ export function workloadsService(options: WorkloadsOptions): WorkloadsServer {
           version: before.version + 1,
         };
         tx.set('workload', id, after);
+        options.relabel(tx, [after]);
         if (after.sticky && after.hostId !== '') tx.set('sticky', stickyKey(after), { labels });
         else if (before.sticky) tx.delete('sticky', stickyKey(after));
-        return after;
+        return tx.get('workload', id) ?? after;
       });
       return view.toWire(record);
     }),

@@ -56,6 +56,8 @@ function decisionOf(before: Records['workload'] | undefined, after: Records['wor
     return [{ action: 'pairing.end', object, hostId, keyId: old.keyId, text: `${name} is no longer paired` }];
   }
   if (old !== undefined && decided(old) === decided(now)) return [];
+  // It is what keeps the log from being flooded.
+  if (now.denial === 'rate-limited') return [];
   const detail = { workload: name, image: record.image, profile: now.profileName, requested: now.requested };
   if (now.state === 'paired') {
     return [
@@ -159,6 +161,17 @@ function hostOf(before: Records['host'] | undefined, after: Records['host'] | un
   else if (made.length > 0) entries.push(hostEntry('host.renew', after.id, `certificate of ${after.id} renewed`, made));
   if (revoked.length > 0 && !enrolled) {
     entries.push(hostEntry('host.revoke', after.id, `certificates of ${after.id} revoked`, revoked));
+  }
+  if (before !== undefined && before.unpairedByOperator !== after.unpairedByOperator) {
+    const { unpairedByOperator: treatment = 'as configured' } = after;
+    const text = `unpaired containers of ${after.id}: ${treatment}`;
+    entries.push({
+      action: 'host.set',
+      object: after.id,
+      hostId: after.id,
+      text,
+      detail: { before: before.unpairedByOperator, after: after.unpairedByOperator },
+    });
   }
   return entries;
 }

@@ -47,6 +47,10 @@ export interface TokenRequest {
 const HOST_ID = /^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/;
 /** Tokens that can be outstanding at once. */
 export const TOKENS_MAX = 10_000;
+/** Hosts of one controller. */
+export const HOSTS_MAX = 100_000;
+/** Certificates of one host that are good at once; of more the oldest end now: one that is not on record is refused. */
+export const CERTIFICATES_MAX = 16;
 
 /** Whether a text can be a host's id: 1 to 63 of a-z, 0-9, ".", "_", "-", beginning and ending with a letter or digit. */
 export function isHostId(text: string): boolean {
@@ -149,15 +153,20 @@ export class Enrolment {
     const name = (facts?.hostname ?? '').slice(0, 255);
     const { hostId, decision } = await this.#store.update((tx) => {
       const id = freeHostId(tx, name);
-      const { decision: made, keyId = '' } = keys.desk.pairIn(tx, {
+      demandRoom(tx);
+      const outcome = keys.desk.pairIn(tx, {
         workloadId: `${id}/host`,
         hostId: id,
         keyText,
         requested: {},
         fromPrefix: (prefix) => keys.comesFrom(source, prefix),
       });
-      if (made.paired) tx.set('host', id, this.#enrolled(id, name, facts, [], serial));
-      else {
+      const { decision: made, keyId = '', profileId = '' } = outcome;
+      const unpairedByProfile = tx.get('pairingProfile', profileId)?.hostUnpaired;
+      if (made.paired) {
+        const host = this.#enrolled(id, name, facts, [], serial);
+        tx.set('host', id, { ...host, ...(unpairedByProfile && { unpairedByProfile }) });
+      } else {
         const { name: actor, address } = currentCaller();
         const text = `host ${JSON.stringify(name)} denied: ${made.denial}`;
         const detail = JSON.stringify({ hostname: name, denial: made.denial, detail: made.detail });
@@ -224,10 +233,16 @@ export class Enrolment {
     const name = (facts?.hostname ?? '').slice(0, 255);
     const hostId = token.hostId === '' ? freeHostId(tx, name) : token.hostId;
     const known = tx.get('host', hostId);
+    if (known === undefined) demandRoom(tx);
     const revoked = (known?.certificates ?? []).map((c) =>
       c.revokedMs === 0 ? { ...c, revokedMs: now, reason: 'enrolled again' } : c,
     );
-    tx.set('host', hostId, this.#enrolled(hostId, name, facts, revoked, serial));
+    const { unpairedByOperator, unpairedByProfile } = known ?? {};
+    tx.set('host', hostId, {
+      ...this.#enrolled(hostId, name, facts, revoked, serial),
+      ...(unpairedByOperator && { unpairedByOperator }),
+      ...(unpairedByProfile && { unpairedByProfile }),
+    });
     return hostId;
   }
 
@@ -247,7 +262,14 @@ export class Enrolment {
 function withCertificate(host: HostRecord, serial: string, nowMs: number): HostRecord {
   const kept = host.certificates.filter((c) => c.notAfterMs > nowMs);
   const made = { serial, notAfterMs: nowMs + HOST_LIFETIME_MS, issuedMs: nowMs, revokedMs: 0, reason: '' };
-  return { ...host, certificates: [...kept, made] };
+  return { ...host, certificates: [...kept, made].slice(-CERTIFICATES_MAX) };
+}
+
+function demandRoom(tx: StateTransaction): void {
+  let hosts = 0;
+  for (const _ of tx.entries('host')) hosts += 1;
+  if (hosts < HOSTS_MAX) return;
+  throw new EnrolmentError('RF_ENROLL_REQUEST', `Cannot enrol: found ${hosts} hosts, wanted fewer than ${HOSTS_MAX}`);
 }
 
 /** An id made from a host's name that no host has: an enrolling host can never take the id of another. */

@@ -4,6 +4,7 @@ import type { LabelSelector } from '@ringfence/proto/gen/ringfence/v1/admin_comm
 import { type LabelPredicate, labelPredicate } from '../api/selector.js';
 import type { QuarantineRecord, WorkloadRecord } from '../store/records.js';
 import type { StateChange, StateStore } from '../store/state-store.js';
+import { unpairedOf } from './unpaired.js';
 
 export type IsolationReason = 'quarantined' | 'denied' | 'unpaired';
 
@@ -33,7 +34,8 @@ export class Isolation {
     }
     if (record.pairing?.state === 'denied')
       return { reason: 'denied', text: `pairing denied (${record.pairing.denial}): ${record.pairing.detail}` };
-    if (!isContainer(record) || this.#store.get('host', record.hostId)?.unpaired !== 'isolate') return undefined;
+    const host = isContainer(record) ? this.#store.get('host', record.hostId) : undefined;
+    if (host === undefined || unpairedOf(host).treatment !== 'isolate') return undefined;
     if (record.pairing?.state === 'paired' || Object.keys(record.labels).length > 0) return undefined;
     return {
       reason: 'unpaired',
@@ -60,7 +62,9 @@ export function isolationTouched(changes: readonly StateChange[]): ReadonlySet<s
   const hosts = new Set<string>();
   for (const change of changes) {
     if (change.kind === 'quarantine') return 'all';
-    if (change.kind === 'host' && change.before?.unpaired !== change.after?.unpaired) hosts.add(change.key);
+    if (change.kind !== 'host') continue;
+    const [before, after] = [change.before, change.after].map((host) => host && unpairedOf(host).treatment);
+    if (before !== after) hosts.add(change.key);
   }
   return hosts;
 }

@@ -189,9 +189,9 @@ export class PairingDesk {
   }
 
   #lasting(tx: StateTransaction, own: PairingRecord): PairingOutcome {
-    const { labels, startingMode, keyId, profileId } = own;
+    const { labels, how = {}, startingMode, keyId, profileId } = own;
     return {
-      decision: { paired: true, labels, startingMode, overridden: [] },
+      decision: { paired: true, labels, how, startingMode, overridden: [] },
       keyId,
       profileId,
       profileName: tx.get('pairingProfile', profileId)?.name ?? profileId,
@@ -225,6 +225,13 @@ export class PairingDesk {
       this.#store(tx, attempt, key.id, profile, decision, nowMs());
     } else if (before) tx.delete('pairing', attempt.workloadId);
     return { decision, ...named, again: false };
+  }
+
+  /**
+   * Tells one presentation of a text from another without keeping the text: a keyed hash over it and the address that it came from.
+   */
+  fingerprint(keyText: string, fromAddress: string): string {
+    return this.#options.mac.of(`${fromAddress}\n${keyText}`).slice(0, 32);
   }
 
   /** Takes a workload's pairing away, not its labels. Idempotent. */
@@ -267,6 +274,7 @@ export class PairingDesk {
       keyId,
       profileId: profile.id,
       labels: { ...decision.labels },
+      how: { ...decision.how },
       startingMode: decision.startingMode,
       pairedMs,
       requested: { ...attempt.requested },

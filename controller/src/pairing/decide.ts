@@ -11,7 +11,8 @@ export type PairingDenial =
   | 'exhausted'
   | 'wrong-source'
   | 'dimension-locked' // asked for a value on a locked dimension, and the profile denies that
-  | 'value-not-permitted'; // asked for a value outside the permitted ones, and the profile denies that
+  | 'value-not-permitted' // asked for a value outside the permitted ones, and the profile denies that
+  | 'rate-limited'; // its host brings about too many decisions; not decided yet
 
 /** What an operator is told for each denial, with the next step. */
 export const denialText: Readonly<Record<PairingDenial, string>> = {
@@ -25,7 +26,11 @@ export const denialText: Readonly<Record<PairingDenial, string>> = {
   'wrong-source': 'the request came from an address that the profile does not permit',
   'dimension-locked': 'it asks for a label on a dimension that the profile locks',
   'value-not-permitted': 'it asks for a label value that the profile does not permit',
+  'rate-limited': 'its host brings about too many decisions; it is decided within minutes',
 };
+
+/** What a profile said of the dimension of a label that it gave. */
+export type LabelHow = 'locked' | 'default' | 'requested';
 
 export interface PairingRequest {
   /** What the workload asks to be, by dimension. */
@@ -48,6 +53,8 @@ export type PairingDecision =
   | {
       paired: true;
       labels: Readonly<Record<string, string>>;
+      /** By dimension, for each label. */
+      how: Readonly<Record<string, LabelHow>>;
       startingMode: StartingMode;
       /** Requests that the profile overrode (onConflict: profile-value), for the report. */
       overridden: readonly { dimension: string; requested: string; given: string | undefined }[];
@@ -74,9 +81,14 @@ export function decidePairing(presented: PresentedKey, request: PairingRequest):
   }
 
   const labels: Record<string, string> = {};
+  const how: Record<string, LabelHow> = {};
   const overridden: { dimension: string; requested: string; given: string | undefined }[] = [];
   const rules = new Map(profile.dimensions.map((entry) => [entry.dimension, entry]));
-  for (const entry of profile.dimensions) if (entry.value !== undefined) labels[entry.dimension] = entry.value;
+  for (const { dimension, value, locked } of profile.dimensions) {
+    if (value === undefined) continue;
+    labels[dimension] = value;
+    how[dimension] = locked ? 'locked' : 'default';
+  }
   for (const dimension of Object.keys(request.requested).sort()) {
     const value = request.requested[dimension] as string;
     const rule = rules.get(dimension);
@@ -85,6 +97,7 @@ export function decidePairing(presented: PresentedKey, request: PairingRequest):
     const permitted = rule?.permitted?.includes(value) ?? request.permits(dimension, value);
     if (!locked && permitted) {
       labels[dimension] = value;
+      how[dimension] = 'requested';
       continue;
     }
     if (profile.onConflict === 'deny') {
@@ -95,7 +108,7 @@ export function decidePairing(presented: PresentedKey, request: PairingRequest):
     }
     overridden.push({ dimension, requested: value, given: rule?.value });
   }
-  return { paired: true, labels, startingMode: profile.startingMode, overridden };
+  return { paired: true, labels, how, startingMode: profile.startingMode, overridden };
 }
 
 function wantedOf(permitted: readonly string[] | undefined): string {

@@ -13,6 +13,9 @@ export interface ProfileDimension {
 
 export type StartingMode = 'visibility' | 'test' | 'enforce';
 
+/** What a host does to containers that are not paired: sees them, or cuts them off. */
+export type UnpairedTreatment = 'visibility' | 'isolate';
+
 /** What a request against a locked dimension, or for a value that is not permitted, gets. */
 export type OnConflict = 'profile-value' | 'deny';
 
@@ -32,6 +35,8 @@ export interface PairingProfile {
   enabled: boolean;
   owner: string;
   note: string;
+  /** What hosts that enrol by its keys do to containers that are not paired. Absent: what their agents' configuration says. */
+  hostUnpaired?: UnpairedTreatment;
 }
 
 /** What is stored of a key. The key itself is not. */

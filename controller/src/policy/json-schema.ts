@@ -1,14 +1,17 @@
 // The published JSON Schema of a policy file, made from the same zod schemas that read it. Editors check with it while people
 // type; what needs more than one object (unknown names, cycles) only the controller checks.
 import { z } from 'zod';
-import { ID_PATTERN, NAME_PATTERN, VALUE_PATTERN } from './names.js';
+import { ACCOUNT_PATTERN, ID_PATTERN, NAME_PATTERN, VALUE_PATTERN } from './names.js';
 import { RULE_SCHEMA, SECTION_SCHEMAS, SECTIONS } from './schema.js';
 
 type Json = Record<string, unknown>;
 
 const ref = (name: string) => ({ $ref: `#/$defs/${name}` });
 /** Without property escapes, which validators that compile patterns without the u flag misread. */
-const PORTABLE = { [VALUE_PATTERN.source]: '^[^\\u0000-\\u001f\\u007f-\\u009f]{0,253}$' };
+const PORTABLE = {
+  [VALUE_PATTERN.source]: '^[^\\u0000-\\u001f\\u007f-\\u009f]{0,253}$',
+  [ACCOUNT_PATTERN.source]: '^[^\\u0000-\\u001f\\u007f-\\u009f:,]{1,256}$',
+};
 const portable = (pattern: string) => PORTABLE[pattern] ?? pattern;
 const text = (pattern: RegExp) => ({ type: 'string', pattern: portable(pattern.source) });
 const only = (properties: Json, required = Object.keys(properties)) => ({

@@ -117,6 +117,22 @@ export interface ModeSpec {
   readonly note?: string;
 }
 
+/**
+ * Who is logged in on a host gives its user-group label: a rule holds while one of the users, or a member of one of the groups, is
+ * logged in. Of several rules that hold the one with the highest priority counts, at equal priority the first by id.
+ */
+export interface UserGroupSpec {
+  readonly id: string;
+  /** Value of the dimension user-group. */
+  readonly value: string;
+  /** Names of users, exactly. */
+  readonly users?: readonly string[];
+  /** Names of groups, exactly. */
+  readonly groups?: readonly string[];
+  readonly priority?: number;
+  readonly note?: string;
+}
+
 /** An end of a test: a workload by labels, by id, or an address nobody has. */
 export type TestEndSpec = { readonly labels: Labels } | { readonly workload: string } | { readonly address: string };
 
@@ -139,6 +155,7 @@ export interface PolicyDocument {
   readonly ruleSets: readonly RuleSetSpec[];
   readonly rules: readonly RuleSpec[];
   readonly modes: readonly ModeSpec[];
+  readonly userGroups: readonly UserGroupSpec[];
   readonly tests: readonly TestSpec[];
 }
 
@@ -151,6 +168,7 @@ export const EMPTY_DOCUMENT: PolicyDocument = {
   ruleSets: [],
   rules: [],
   modes: [],
+  userGroups: [],
   tests: [],
 };
 

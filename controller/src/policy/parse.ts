@@ -256,7 +256,7 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   int: 'a whole number',
   number: 'a whole number',
 };
-const ONE_OR_MORE = new Set(['service', 'ports', 'scope', 'same', 'differs', 'constraints']);
+const ONE_OR_MORE = new Set(['service', 'ports', 'scope', 'same', 'differs', 'constraints', 'users']);
 
 const SINGULAR: Readonly<Record<Section, string>> = {
   dimensions: 'dimension',
@@ -266,6 +266,7 @@ const SINGULAR: Readonly<Record<Section, string>> = {
   ruleSets: 'rule set',
   rules: 'rule',
   modes: 'mode',
+  userGroups: 'user-group rule',
   tests: 'test',
 };
 

@@ -21,7 +21,7 @@ import type {
   TestEndSpec,
   TestSpec,
 } from './model.js';
-import { DEFAULT_DIMENSIONS, NAME_PATTERN, someOf } from './names.js';
+import { DEFAULT_DIMENSIONS, NAME_PATTERN, someOf, USER_GROUP_DIMENSION } from './names.js';
 import { ANY_PROTOCOL, looksLikePorts, normalisePorts, parsePorts } from './ports.js';
 import { checkDimension, checkValue, type Names, type Report, resolveEnd, resolveSelector } from './resolve-end.js';
 
@@ -80,8 +80,20 @@ export function resolve(document: PolicyDocument, numbers: RuleNumbers, report: 
       priority: spec.priority ?? 0,
     };
   });
+  checkUserGroups(document, names, report);
   const tests = document.tests.map((spec, index) => resolveTest(spec, context, ['tests', index]));
   return { rules, ipLists, modes, tests };
+}
+
+/** Rules that give labels by login: they name somebody, and give a value that their dimension permits. */
+function checkUserGroups(document: PolicyDocument, names: Names, report: Report): void {
+  document.userGroups.forEach((spec, index) => {
+    const path = ['userGroups', index];
+    if (spec.users === undefined && spec.groups === undefined)
+      report(path, 'RF_POLICY_EMPTY', 'users, groups, or both: a rule that names nobody never means everybody');
+    if (spec.value === '') report([...path, 'value'], 'RF_POLICY_EMPTY', 'a value');
+    else checkValue(USER_GROUP_DIMENSION, spec.value, names, report, [...path, 'value']);
+  });
 }
 
 function resolveNames(document: PolicyDocument, report: Report) {
@@ -327,7 +339,7 @@ function checkUnique(document: PolicyDocument, rules: readonly { spec: RuleSpec;
   for (const section of ['dimensions', 'labelGroups', 'ipLists', 'services', 'tests'] as const) {
     check(document[section].map((spec, index) => ({ key: spec.name, path: [section, index, 'name'] })));
   }
-  for (const section of ['ruleSets', 'modes'] as const) {
+  for (const section of ['ruleSets', 'modes', 'userGroups'] as const) {
     check(document[section].map((spec, index) => ({ key: spec.id, path: [section, index, 'id'] })));
   }
   check(rules.map(({ spec, path }) => ({ key: spec.id, path: [...path, 'id'] })));

@@ -2,7 +2,16 @@
 // json-schema.ts publishes the same shape as docs/policy.schema.json.
 import { z } from 'zod';
 import { checkEndShape, checkSelectorShape, type ShapeReport } from './end-shape.js';
-import { ID_PATTERN, ID_WANTED, NAME_PATTERN, NAME_WANTED, VALUE_PATTERN, VALUE_WANTED } from './names.js';
+import {
+  ACCOUNT_PATTERN,
+  ACCOUNT_WANTED,
+  ID_PATTERN,
+  ID_WANTED,
+  NAME_PATTERN,
+  NAME_WANTED,
+  VALUE_PATTERN,
+  VALUE_WANTED,
+} from './names.js';
 
 /** What a custom issue carries beside its message. */
 export interface ShapeParams {
@@ -14,6 +23,8 @@ const matching = (pattern: RegExp, wanted: string) => z.string().regex(pattern, 
 const name = matching(NAME_PATTERN, NAME_WANTED).describe(NAME_WANTED);
 const id = matching(ID_PATTERN, ID_WANTED).describe(ID_WANTED);
 const value = matching(VALUE_PATTERN, VALUE_WANTED).describe(VALUE_WANTED);
+const account = matching(ACCOUNT_PATTERN, ACCOUNT_WANTED).describe(ACCOUNT_WANTED);
+const priority = z.int().min(-1000).max(1000).optional();
 const note = z.string().optional();
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).min(1);
 /** One text, or a list of at least one; read as a list. */
@@ -102,7 +113,15 @@ export const SECTION_SCHEMAS = {
     match: selector,
     direction,
     mode: z.enum(['visibility', 'test', 'enforce']),
-    priority: z.int().min(-1000).max(1000).optional(),
+    priority,
+    note,
+  }),
+  userGroups: z.strictObject({
+    id,
+    value,
+    users: oneOrMore(account).optional(),
+    groups: oneOrMore(account).optional(),
+    priority,
     note,
   }),
   tests: z.strictObject({

@@ -9,6 +9,7 @@
 //
 // At most one revision is in flight. A slow agent therefore gets fewer, larger steps, and a refusal always speaks of the newest
 // thing sent: nothing built upon a refused revision is ever on its way.
+import type { UnpairedTreatment } from '../pairing/profile.js';
 import type { Cell, CellKey, HostState } from './host-state.js';
 
 /** One revision to send. */
@@ -19,6 +20,8 @@ export interface Outgoing {
   readonly policyVersion: number;
   /** What is left of the version's confirm window; 0: it is confirmed. */
   readonly confirmWithinMs: number;
+  /** What the host does to containers that are not paired; undefined: as its agent is configured. */
+  readonly unpaired: UnpairedTreatment | undefined;
   readonly cells: readonly Cell[];
 }
 
@@ -150,10 +153,10 @@ export class AgentSession {
     this.#flying = state.revision;
     this.#lastSent = state.revision;
     this.#flyingPolicyVersion = state.policyVersion;
-    const { revision, policyVersion, confirmByMs } = state;
+    const { revision, policyVersion, confirmByMs, unpaired } = state;
     // A window that has just ended is no confirmation.
     const confirmWithinMs = confirmByMs === 0 ? 0 : Math.max(1, confirmByMs - nowMs);
-    return { revision, full, policyVersion, confirmWithinMs, cells };
+    return { revision, full, policyVersion, confirmWithinMs, unpaired, cells };
   }
 
   /** When `next` may give something that it does not give now, Unix milliseconds; undefined: only after an event. */

@@ -5,15 +5,21 @@ import type {
   ControllerMessage,
   Hello,
   Inventory,
+  Logins,
+  UnenrollOutcome,
   Update,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
 import { type Peer, peerOf } from '../api/peer.js';
 import { asCaller } from '../audit/caller.js';
 import { factsRecord } from '../ca/host-facts.js';
+import { FailureLimit } from '../ca/rate-limit.js';
 import { type PairStep, takeInventory } from '../discovery/inventory.js';
+import { loginsFromWire } from '../discovery/logins.js';
 import { takeSourceTranslations } from '../discovery/source-translations.js';
-import type { StateStore } from '../store/state-store.js';
+import type { RetrySchedule } from '../pairing/retry.js';
+import type { WorkloadRecord } from '../store/records.js';
+import type { StateStore, StateTransaction } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { AgentSession, ProtocolError } from './agent-session.js';
 import { CloneWatch } from './clones.js';
@@ -30,13 +36,16 @@ export interface AgentSyncOptions {
   readonly store: StateStore;
   readonly index: WorkloadIndex;
   readonly distributor: Distributor;
-  /** Decides on pairing keys. */
+  /** Decides on pairing keys, and on labels that follow logins. */
   readonly pair: PairStep;
+  /** Brings labels that follow logins up to date. */
+  readonly relabel: (tx: StateTransaction, records: readonly WorkloadRecord[]) => void;
+  readonly retries: RetrySchedule;
   readonly revisions: Revisions;
   readonly hosts: HostRuntimes;
   /** Why a certificate is no longer good, as a sentence fragment; undefined while it is. */
   readonly refusal: (peer: Peer) => string | undefined;
-  /** How often open streams are checked for certificates that have expired. */
+  /** How often open streams are checked for certificates that have expired, and denied workloads for their retry. */
   readonly recheckMs: number;
   readonly now: () => number;
   readonly log: Logger;
@@ -45,6 +54,10 @@ export interface AgentSyncOptions {
 const HELLO_TIMEOUT_MS = 10_000;
 /** A host's state is kept this long after its stream has ended, so that a short absence costs a delta only. */
 const KEEP_STATE_MS = 10 * 60_000;
+/** Changes of logins that a host may report at once, and how often one more: labels follow, and each is kept in the audit log. */
+const LOGIN_CHANGES = { burst: 20, refillMs: 30_000 };
+/** Workloads asked about in one message. */
+const PAIR_AGAIN_MAX = 256;
 /** Above any revision that can have been given; numbers stay exact in JavaScript. */
 const REVISION_MAX = 2 ** 52;
 
@@ -53,12 +66,17 @@ export class AgentSync {
   readonly #streams = new Map<string, Stream>();
   readonly #clones = new Map<string, CloneWatch>();
   readonly #releases = new Map<string, NodeJS.Timeout>();
+  /** Hosts that are being removed. */
+  readonly #farewells = new Map<string, { readonly outcome: UnenrollOutcome; told: boolean }>();
+  /** Per host, so that a new stream is no new allowance. */
+  readonly loginPace = new FailureLimit(LOGIN_CHANGES.burst, LOGIN_CHANGES.refillMs);
   readonly #unsubscribe: (() => void)[];
 
   constructor(options: AgentSyncOptions) {
     this.#options = options;
     const recheck = setInterval(() => {
       for (const stream of [...this.#streams.values()]) stream.recheck();
+      this.#retryDenied();
     }, options.recheckMs);
     recheck.unref();
     this.#unsubscribe = [
@@ -84,6 +102,34 @@ export class AgentSync {
     for (const timer of this.#releases.values()) clearTimeout(timer);
     for (const stream of [...this.#streams.values()])
       stream.end(status.UNAVAILABLE, 'RF_CONTROLLER_STOPPING', 'the controller is stopping');
+  }
+
+  /** What becomes of a host's kernel when `removal` takes it out of the store; true when its agent was told. */
+  async dismiss(hostId: string, outcome: UnenrollOutcome, removal: () => Promise<void>): Promise<boolean> {
+    const farewell = { outcome, told: false };
+    this.#farewells.set(hostId, farewell);
+    try {
+      await removal();
+    } finally {
+      this.#farewells.delete(hostId);
+    }
+    return farewell.told;
+  }
+
+  /** Asks agents to report again what was denied long enough ago. Hosts that are away are asked when they are back. */
+  #retryDenied(): void {
+    const { retries, store, now } = this.#options;
+    const byHost = new Map<string, WorkloadRecord[]>();
+    for (const id of retries.due(now())) {
+      const record = store.get('workload', id);
+      if (record === undefined || !this.#streams.has(record.hostId)) continue;
+      byHost.set(record.hostId, [...(byHost.get(record.hostId) ?? []), record]);
+    }
+    for (const [hostId, records] of byHost) {
+      const asked = records.slice(0, PAIR_AGAIN_MAX);
+      if (!this.#streams.get(hostId)?.pairAgain(asked.map(({ localId }) => localId))) continue;
+      for (const { id } of asked) retries.asked(id, now());
+    }
   }
 
   /** Makes a stream the host's only one. Throws ProtocolError when it must not be. */
@@ -134,6 +180,8 @@ export class AgentSync {
 
   /** A host's certificates changed, or it was removed: its stream may have lost its right. */
   #onHostRecord(hostId: string, exists: boolean): void {
+    const farewell = exists ? undefined : this.#farewells.get(hostId);
+    if (farewell !== undefined) farewell.told = this.#streams.get(hostId)?.dismiss(farewell.outcome) ?? false;
     this.#streams.get(hostId)?.recheck();
     if (exists) return;
     this.#clones.delete(hostId);
@@ -158,6 +206,8 @@ class Stream {
   #greeted = false;
   #state: HostState | undefined;
   #pumping = false;
+  #logins: Logins | undefined;
+  #loginsTimer: NodeJS.Timeout | undefined;
   readonly #tooLarge = new Map<CellKey, number>();
   #chain: Promise<void> = Promise.resolve();
 
@@ -197,6 +247,21 @@ class Stream {
     else fail(this.#call, code, rfCode, why);
   }
 
+  /** Tells the agent to leave, as the last thing on its stream. False while it has not said Hello. */
+  dismiss(outcome: UnenrollOutcome): boolean {
+    if (!this.#open || !this.#greeted) return false;
+    this.#call.write({ body: { $case: 'unenroll', value: { outcome } } });
+    this.end(status.OK, '', '');
+    return true;
+  }
+
+  /** Asks for a report of these workloads. False while it cannot be sent. */
+  pairAgain(localIds: string[]): boolean {
+    if (!this.#open || this.#state === undefined) return false;
+    this.#call.write({ body: { $case: 'pairAgain', value: { localIds } } });
+    return true;
+  }
+
   onStateChange(keys: readonly CellKey[]): void {
     this.#session.onChange(keys);
     this.#noteSets(keys);
@@ -214,6 +279,7 @@ class Stream {
     this.#open = false;
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
+    clearTimeout(this.#loginsTimer);
     this.#owner.leave(this);
   }
 
@@ -262,6 +328,9 @@ class Stream {
         if (body.value.tables.length > 0) host.tables = body.value.tables.slice(0, CONDITIONS_MAX);
         host.conditions = body.value.conditions.slice(0, CONDITIONS_MAX);
         return this.#checkCapacity(host);
+      case 'logins':
+        this.#logins = body.value;
+        return this.#takeLogins();
       case 'translations': {
         const { value } = body;
         const problems = await this.#options.store.update((tx) => takeSourceTranslations(tx, this.hostId, value));
@@ -335,6 +404,31 @@ class Stream {
         sinceMs: BigInt(now()),
       });
     }
+  }
+
+  /** Takes the newest logins, at once while the host's allowance lasts, else as soon as it does again. */
+  async #takeLogins(): Promise<void> {
+    const { store, index, relabel, now } = this.#options;
+    const wire = this.#logins;
+    if (wire === undefined || this.#loginsTimer !== undefined) return;
+    if (this.#owner.loginPace.exceeded(this.hostId, now())) {
+      this.#loginsTimer = setTimeout(() => {
+        this.#loginsTimer = undefined;
+        this.#chain = this.#chain.then(() => this.#takeLogins()).catch((error: unknown) => this.#fail(error));
+      }, LOGIN_CHANGES.refillMs);
+      this.#loginsTimer.unref();
+      return;
+    }
+    this.#logins = undefined;
+    const logins = loginsFromWire(wire);
+    const changed = await store.update((tx) => {
+      const record = tx.get('host', this.hostId);
+      if (record === undefined || JSON.stringify(record.logins) === JSON.stringify(logins)) return false;
+      tx.set('host', this.hostId, { ...record, logins });
+      relabel(tx, index.ofHost(this.hostId));
+      return true;
+    });
+    if (changed) this.#owner.loginPace.failed(this.hostId, now());
   }
 
   /** The session's standing may have changed: shows it and goes on. */

@@ -8,6 +8,7 @@ import type { HostDelta } from '@ringfence/proto/instructions.js';
 import type { PushedMapping } from '../compile/nat-table.js';
 import type { CapacityNeed, ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from '../compile/types.js';
 import { type Isolation, isolationTouched } from '../keys/isolation.js';
+import { unpairedToldOf } from '../keys/unpaired.js';
 import type { StartingMode } from '../pairing/profile.js';
 import type { Policy, Selector } from '../policy/model.js';
 import { selectorMatches } from '../policy/selector.js';
@@ -67,6 +68,8 @@ export class Distributor {
   #canaryHosts: ReadonlySet<string> | undefined;
   /** Workloads have changed since hosts were told whether they are of the canary. */
   #canaryMoved = false;
+  /** Hosts whose treatment of unpaired containers may have changed. */
+  readonly #termsMoved = new Set<string>();
   #deltas: HostDelta[] = [];
   #flushing: Promise<void> | undefined;
   #wanted = false;
@@ -101,6 +104,11 @@ export class Distributor {
           if (change.after !== undefined) this.#compiler.setMapping(mappingOf(change.after));
           relevant = true;
         }
+      }
+      for (const change of changes) {
+        if (change.kind !== 'host' || unpairedToldOf(change.before) === unpairedToldOf(change.after)) continue;
+        this.#termsMoved.add(change.key);
+        relevant = true;
       }
       const touched = isolationTouched(changes);
       if (touched === 'all' || touched.size > 0) {
@@ -292,7 +300,14 @@ export class Distributor {
       const state = this.#stateFor(delta, revision);
       note(delta.hostId, state.apply({ ...delta, policyVersion: version }, revision));
       note(delta.hostId, state.setPolicyVersion(version, revision, confirmByMs));
+      this.#termsMoved.add(delta.hostId);
     }
+    for (const hostId of this.#termsMoved) {
+      const state = this.#hosts.get(hostId);
+      const told = unpairedToldOf(this.#options.store.get('host', hostId));
+      if (state !== undefined) note(hostId, state.setUnpaired(told, revision));
+    }
+    this.#termsMoved.clear();
     // Hosts that the newest version leaves as they are get its number all the same; and a workload may have come into the canary.
     if (this.#policy !== this.#told || (this.#policy?.canary !== undefined && this.#canaryMoved)) {
       this.#canaryMoved = false;

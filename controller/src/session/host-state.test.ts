@@ -82,7 +82,10 @@ test('updatesOf cuts a revision into messages below the bound that decode to the
   );
   state.apply({ ...EMPTY, bindings, sets: [set(1, 500), set(2, 800)] }, 2);
   const parts = [
-    ...updatesOf({ revision: 2, full: true, policyVersion: 1, confirmWithinMs: 0, cells: [...state.cells()] }, 20_000),
+    ...updatesOf(
+      { revision: 2, full: true, policyVersion: 1, confirmWithinMs: 0, unpaired: undefined, cells: [...state.cells()] },
+      20_000,
+    ),
   ];
   expect(parts.length).toBeGreaterThan(5);
   expect(parts.map(({ more }) => more)).toEqual([...parts.slice(1).map(() => true), false]);
@@ -98,7 +101,7 @@ test('updatesOf cuts a revision into messages below the bound that decode to the
 });
 
 test('an empty revision is one message', () => {
-  expect([...updatesOf({ revision: 5, full: true, policyVersion: 2, confirmWithinMs: 0, cells: [] })]).toMatchObject([
-    { revision: 5n, full: true, more: false, policyVersion: 2 },
-  ]);
+  expect([
+    ...updatesOf({ revision: 5, full: true, policyVersion: 2, confirmWithinMs: 0, unpaired: undefined, cells: [] }),
+  ]).toMatchObject([{ revision: 5n, full: true, more: false, policyVersion: 2 }]);
 });

@@ -12,6 +12,7 @@ import {
   type NatState,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
+import type { UnpairedTreatment } from '../pairing/profile.js';
 
 /** One key of the state: its value now, or, when gone, what names it. */
 export type Cell =
@@ -24,7 +25,7 @@ export type Cell =
 /** Names one key over all tables. */
 export type CellKey = string;
 
-/** Stands for the policy version among the keys; it has no cell, every update carries the version. */
+/** Stands for the policy version and the host's own terms among the keys; they have no cell, every update carries them. */
 const VERSION_KEY: CellKey = 'v';
 
 /** Keys that are gone but remembered, so that a returning agent can be told. */
@@ -42,7 +43,8 @@ export class HostState {
   #revision: number;
   #policyVersion = 0;
   #confirmByMs = 0;
-  /** When the policy version changed last. */
+  #unpaired: UnpairedTreatment | undefined;
+  /** When the policy version or the host's own terms changed last. */
   #versionRevision = 0;
   #tombstones = 0;
   /** Deltas from a revision below this one are not known. */
@@ -68,6 +70,11 @@ export class HostState {
   /** When the policy version is taken back unless it is confirmed, Unix milliseconds; 0: it is confirmed. */
   get confirmByMs(): number {
     return this.#confirmByMs;
+  }
+
+  /** What the host is told to do to containers that are not paired; undefined: as its agent is configured. */
+  get unpaired(): UnpairedTreatment | undefined {
+    return this.#unpaired;
   }
 
   /** Keys that have a value. */
@@ -114,6 +121,15 @@ export class HostState {
     this.#begin(revision);
     this.#policyVersion = version;
     this.#confirmByMs = confirmByMs;
+    this.#versionRevision = revision;
+    return [VERSION_KEY];
+  }
+
+  /** The host's treatment of unpaired containers as of `revision`. Returns the key that changed. */
+  setUnpaired(unpaired: UnpairedTreatment | undefined, revision: number): CellKey[] {
+    if (unpaired === this.#unpaired) return [];
+    this.#begin(revision);
+    this.#unpaired = unpaired;
     this.#versionRevision = revision;
     return [VERSION_KEY];
   }

@@ -12,6 +12,7 @@ import {
   prefixToWire,
 } from '@ringfence/proto/instructions.js';
 import { hashToBytes, type PolicySet, policySetToWire } from '@ringfence/proto/policy-set.js';
+import { unpairedToWire } from '../keys/unpaired.js';
 import type { Outgoing } from './agent-session.js';
 import type { Cell } from './host-state.js';
 
@@ -54,6 +55,7 @@ function begin(outgoing: Outgoing, full: boolean): Update {
     policyVersion: outgoing.policyVersion,
     confirmWithinMs: outgoing.confirmWithinMs,
     confirmedPolicyVersion: outgoing.confirmWithinMs === 0 ? outgoing.policyVersion : 0,
+    unpaired: unpairedToWire(outgoing.unpaired),
   });
 }
 

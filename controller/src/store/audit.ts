@@ -28,6 +28,14 @@ export interface AuditEntry extends AuditDraft {
   readonly sequence: number;
 }
 
+/** What the log holds. */
+export interface AuditExtent {
+  /** Sequence of the oldest entry that is kept; 0: the log is empty. */
+  readonly oldest: number;
+  readonly newest: number;
+  readonly entries: number;
+}
+
 /** Which entries; fields that are set must all hold. */
 export interface AuditFilter {
   /** Exact actions, or families that end with a dot; empty: any. */

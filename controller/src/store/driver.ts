@@ -1,7 +1,7 @@
 // What the controller asks of a database: typed records by (kind, key), one atomic commit at a time, each with a revision and a
 // line per changed key. Small on purpose: SQLite is the embedded implementation, a server database is another.
 
-import type { AuditDraft, AuditEntry, AuditFilter } from './audit.js';
+import type { AuditDraft, AuditEntry, AuditExtent, AuditFilter } from './audit.js';
 
 /** One record as stored. `value` is JSON text. */
 export interface StoredRecord {
@@ -59,6 +59,14 @@ export interface StoreDriver {
   commit(writes: readonly Write[], audit?: readonly AuditDraft[]): Promise<Committed>;
   /** Entries that pass the filter, newest first: at most `limit`, with sequences below `before` (0: the newest). */
   audit(filter: AuditFilter, limit: number, before: number): AuditEntry[];
+  auditExtent(): AuditExtent;
+  /** Sequence of the last entry before the first that is not older than an instant (Unix milliseconds); 0: there is none. */
+  auditAgedTo(sinceMs: number): number;
+  /**
+   * Removes entries up to a sequence, and adds one that says so in the same commit. Resolves with the entries as kept. Nothing else removes
+   * entries, and nothing changes them.
+   */
+  trimAudit(upTo: number, entry: AuditDraft): Promise<Committed>;
   /** Change lines above `after`, oldest first, at most `limit`. */
   changes(after: number, limit: number): ChangeLine[];
   status(): DriverStatus;

@@ -42,6 +42,22 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'audit entries are kept'); END;
   CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'audit entries are final'); END;
   `,
+  // Retention: the oldest entries may go, up to a horizon that only an entry which says so can raise.
+  `
+  CREATE TABLE audit_horizon (
+    only     INTEGER PRIMARY KEY CHECK (only = 1),
+    sequence INTEGER NOT NULL
+  );
+  INSERT INTO audit_horizon VALUES (1, 0);
+  CREATE TRIGGER audit_horizon_is_told BEFORE UPDATE ON audit_horizon
+    WHEN NEW.sequence < OLD.sequence OR NEW.sequence IS NOT
+      (SELECT CAST(object AS INTEGER) FROM audit WHERE action = 'audit.trim' ORDER BY sequence DESC LIMIT 1)
+    BEGIN SELECT raise(ABORT, 'an audit.trim entry tells the horizon'); END;
+  CREATE TRIGGER audit_horizon_is_kept BEFORE DELETE ON audit_horizon BEGIN SELECT raise(ABORT, 'the horizon is kept'); END;
+  DROP TRIGGER audit_is_kept;
+  CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit WHEN OLD.sequence > (SELECT sequence FROM audit_horizon)
+    BEGIN SELECT raise(ABORT, 'audit entries are kept'); END;
+  `,
 ];
 
 /** Marks the file as ours (SQLite's application_id): "RFCT". */

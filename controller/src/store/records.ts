@@ -9,7 +9,11 @@ const address = z.object({ ip: ipHex, space: z.string() });
 const time = z.number().int().nonnegative();
 const count = z.number().int().nonnegative();
 
+const labelHow = z.enum(['locked', 'default', 'requested']);
 const startingMode = z.enum(['visibility', 'test', 'enforce']);
+
+/** What a host does to containers that are not paired. */
+const unpairedTreatment = z.enum(['visibility', 'isolate']);
 
 /** The system itself; key "system". */
 const system = z.object({ epoch: z.string().min(1), createdMs: time });
@@ -45,8 +49,20 @@ const host = z.object({
     agentVersion: z.string(),
     features: z.array(z.string()),
   }),
-  /** What its agent does to containers that are not paired. */
-  unpaired: z.enum(['visibility', 'isolate']).optional(),
+  /** What its agent does to containers that are not paired, by its configuration. */
+  unpaired: unpairedTreatment.optional(),
+  /** What the profile of the key that it enrolled by says of them. */
+  unpairedByProfile: unpairedTreatment.optional(),
+  /** What an operator says of them; before the profile, which is before the configuration. */
+  unpairedByOperator: unpairedTreatment.optional(),
+  /** Who is logged in, newest report; absent: never told. */
+  logins: z
+    .object({
+      source: z.string(),
+      /** By name. */
+      users: z.array(z.object({ user: z.string(), uid: count.optional(), groups: z.array(z.string()) })),
+    })
+    .optional(),
 });
 
 /** A certificate serial of a host that was removed; key is the serial. Kept until the certificate has expired. */
@@ -93,7 +109,23 @@ const workload = z.object({
   version: count,
   /** Where each label comes from, by dimension; labels older than this field have no entry. */
   labelReasons: z
-    .record(z.string(), z.object({ source: z.enum(['operator', 'pairing', 'sticky']), by: z.string(), atMs: time }))
+    .record(
+      z.string(),
+      z.object({
+        source: z.enum(['operator', 'pairing', 'login', 'sticky']),
+        /** For people. */
+        by: z.string(),
+        atMs: time,
+        /** Pairing: what the profile said of the dimension. */
+        how: labelHow.optional(),
+        keyId: z.string().optional(),
+        profile: z.string().optional(),
+        /** Login: the rule of userGroups, the user, and the group that the rule names (absent: it names the user). */
+        rule: z.string().optional(),
+        user: z.string().optional(),
+        group: z.string().optional(),
+      }),
+    )
     .optional(),
   /** The newest decision on the key that it presents; absent: it presented none. */
   pairing: z
@@ -109,6 +141,11 @@ const workload = z.object({
       denial: z.string(),
       detail: z.string(),
       decidedMs: time,
+      /**
+       * What was decided on, when denied: a keyed hash over the text presented and the address that the host came from. The same again
+       * is not decided again before its retry.
+       */
+      presented: z.string().optional(),
     })
     .optional(),
 });
@@ -216,6 +253,8 @@ const pairingProfile = z.object({
   enabled: z.boolean(),
   owner: z.string(),
   note: z.string(),
+  /** What hosts that enrol by its keys do to containers that are not paired. */
+  hostUnpaired: unpairedTreatment.optional(),
 });
 
 /** A pairing key without its secret; key is its id. */
@@ -242,6 +281,8 @@ const pairing = z.object({
   labels,
   startingMode,
   pairedMs: time,
+  /** What the profile said of each label's dimension. */
+  how: z.record(z.string(), labelHow).optional(),
   /** What it asked for; a request that differs is decided anew. */
   requested: labels.optional(),
 });
@@ -329,4 +370,6 @@ export type NatRecord = Records['nat'];
 export type TranslationRecord = Records['translation'];
 export type PairingRecord = Records['pairing'];
 export type QuarantineRecord = Records['quarantine'];
+export type LoginsRecord = NonNullable<HostRecord['logins']>;
+export type LabelReasonRecord = NonNullable<WorkloadRecord['labelReasons']>[string];
 export type PolicyFileRecord = PolicyVersionRecord['files'][number];

@@ -2,7 +2,7 @@
 // lock on the database keeps a second controller out for as long as this one runs.
 import { chmodSync, closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import type { AuditDraft, AuditEntry, AuditFilter } from './audit.js';
+import type { AuditDraft, AuditEntry, AuditExtent, AuditFilter } from './audit.js';
 import {
   type ChangeLine,
   type Committed,
@@ -92,7 +92,7 @@ function prepare(db: Sqlite, path: string): void {
 class SqliteDriver implements StoreDriver {
   readonly #db: Sqlite;
   readonly #path: string;
-  readonly #commit: (writes: readonly Write[], audit: readonly AuditDraft[]) => Committed;
+  readonly #commit: (writes: readonly Write[], audit: readonly AuditDraft[], trimTo?: number) => Committed;
 
   constructor(db: Sqlite, path: string) {
     this.#db = db;
@@ -106,20 +106,28 @@ class SqliteDriver implements StoreDriver {
       'INSERT INTO audit (at_ms, actor, source, action, object, host_id, key_id, text, detail) ' +
         'VALUES (@atMs, @actor, @source, @action, @object, @hostId, @keyId, @text, @detail)',
     );
-    const transaction = db.transaction((writes: readonly Write[], audit: readonly AuditDraft[]): Committed => {
-      const row = next.get();
-      if (row === undefined)
-        throw new StoreError('RF_STORE_CORRUPT', `Cannot write ${path}: found no head row, wanted one`);
-      for (const { kind, key, value } of writes) {
-        if (value === undefined) remove.run(kind, key);
-        else set.run(kind, key, value, row.revision);
-        log.run(row.revision, kind, key, value === undefined ? 'delete' : 'set');
-      }
-      if (row.revision % 256 === 0) trim.run(CHANGES_KEPT);
-      const audited = audit.map((entry) => ({ ...entry, sequence: Number(keep.run(entry).lastInsertRowid) }));
-      return { revision: row.revision, audited };
-    });
-    this.#commit = (writes, audit) => transaction.immediate(writes, audit);
+    const horizon = db.prepare('UPDATE audit_horizon SET sequence = ?');
+    const drop = db.prepare('DELETE FROM audit WHERE sequence <= ?');
+    const transaction = db.transaction(
+      (writes: readonly Write[], audit: readonly AuditDraft[], trimTo = 0): Committed => {
+        const row = next.get();
+        if (row === undefined)
+          throw new StoreError('RF_STORE_CORRUPT', `Cannot write ${path}: found no head row, wanted one`);
+        for (const { kind, key, value } of writes) {
+          if (value === undefined) remove.run(kind, key);
+          else set.run(kind, key, value, row.revision);
+          log.run(row.revision, kind, key, value === undefined ? 'delete' : 'set');
+        }
+        if (row.revision % 256 === 0) trim.run(CHANGES_KEPT);
+        const audited = audit.map((entry) => ({ ...entry, sequence: Number(keep.run(entry).lastInsertRowid) }));
+        if (trimTo > 0) {
+          horizon.run(trimTo);
+          drop.run(trimTo);
+        }
+        return { revision: row.revision, audited };
+      },
+    );
+    this.#commit = (writes, audit, trimTo) => transaction.immediate(writes, audit, trimTo);
   }
 
   load(kind: string): StoredRecord[] {
@@ -160,6 +168,31 @@ class SqliteDriver implements StoreDriver {
         )
         .all(...wanted.flatMap(([, , values]) => values), limit),
     );
+  }
+
+  auditExtent(): AuditExtent {
+    return this.#guard('read the extent of the audit log of', () => {
+      const row = this.#db
+        .prepare<[], AuditExtent>(
+          'SELECT coalesce(min(sequence), 0) AS oldest, coalesce(max(sequence), 0) AS newest, count(*) AS entries FROM audit',
+        )
+        .get();
+      return row ?? { oldest: 0, newest: 0, entries: 0 };
+    });
+  }
+
+  auditAgedTo(sinceMs: number): number {
+    return this.#guard('read the audit log of', () => {
+      const young = this.#db
+        .prepare('SELECT sequence FROM audit WHERE at_ms >= ? ORDER BY sequence LIMIT 1')
+        .pluck()
+        .get(sinceMs);
+      return young === undefined ? this.auditExtent().newest : Number(young) - 1;
+    });
+  }
+
+  async trimAudit(upTo: number, entry: AuditDraft): Promise<Committed> {
+    return this.#guard('trim the audit log of', () => this.#commit([], [entry], upTo));
   }
 
   changes(after: number, limit: number): ChangeLine[] {

@@ -84,6 +84,16 @@ export class StateStore {
     return turn;
   }
 
+  /** Removes audit entries up to a sequence and keeps one that says so, after every earlier update has ended. */
+  trimAudit(upTo: number, entry: AuditDraft): Promise<void> {
+    const turn = this.#queue.then(async () => {
+      const { audited } = await this.#driver.trimAudit(upTo, entry);
+      for (const listener of this.#auditListeners) listener(audited);
+    });
+    this.#queue = turn.catch(() => {});
+    return turn;
+  }
+
   /**
    * Decides what the audit log keeps of each transaction; it is committed with it. Called in the async context of whoever called
    * update.

@@ -15,8 +15,11 @@ import {
   HostFacts,
   Inventory,
   LocalWorkload,
+  Logins,
   type Nack,
   type TableCapacity,
+  type UnenrollOutcome,
+  type Unpaired,
   type Update,
   type Welcome,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
@@ -106,8 +109,14 @@ export class SimulatedAgent {
   epoch = '';
   revision = 0n;
   policyVersion = 0;
+  /** What the newest revision said of containers that are not paired. */
+  unpaired: Unpaired = 0;
   /** What the newest revision said of confirmation. */
   terms = { confirmWithinMs: 0, confirmedPolicyVersion: 0 };
+  /** Workloads that it was asked to report again. */
+  readonly pairAgain: string[] = [];
+  /** Set when it was told to leave. */
+  dismissed: UnenrollOutcome | undefined;
   /** How the stream ended. */
   ended: ServiceError | 'closed' | undefined;
   readonly #options: SimulatedAgentOptions;
@@ -156,6 +165,15 @@ export class SimulatedAgent {
       removed: [...removed],
     });
     this.send({ body: { $case: 'inventory', value } });
+  }
+
+  /** Tells who is logged in: users with their groups. */
+  sendLogins(users: Readonly<Record<string, { readonly uid?: number; readonly groups?: readonly string[] }>>): void {
+    const value = Logins.fromPartial({
+      source: 'logind',
+      users: Object.entries(users).map(([user, { uid, groups = [] }]) => ({ user, uid, groups: [...groups] })),
+    });
+    this.send({ body: { $case: 'logins', value } });
   }
 
   /** Reports every assigned workload as in force with the modes that were asked for. */
@@ -223,6 +241,8 @@ export class SimulatedAgent {
       this.welcomes.push(message.body.value);
       this.epoch = message.body.value.epoch;
     } else if (message.body?.$case === 'update') this.#onUpdate(message.body.value);
+    else if (message.body?.$case === 'pairAgain') this.pairAgain.push(...message.body.value.localIds);
+    else if (message.body?.$case === 'unenroll') this.dismissed = message.body.value.outcome;
     this.#notify();
   }
 
@@ -239,6 +259,7 @@ export class SimulatedAgent {
       this.revision = update.revision;
       this.policyVersion = update.policyVersion;
       const { confirmWithinMs, confirmedPolicyVersion } = update;
+      this.unpaired = update.unpaired;
       this.terms = { confirmWithinMs, confirmedPolicyVersion };
       this.send({ body: { $case: 'ack', value: { revision: update.revision } } });
     } else if (answer !== undefined) this.send({ body: { $case: 'nack', value: answer } });

@@ -47,6 +47,7 @@ export function fullUpdate(
     full: true,
     more: false,
     policyVersion: revision,
+    unpaired: undefined,
     sets,
     removedSets: [],
     assignments: wanted.map(

@@ -152,6 +152,7 @@ export function updateBetween(from: State | undefined, to: State, revision: numb
     full: from === undefined,
     more: false,
     policyVersion: to.policyVersion,
+    unpaired: undefined,
     sets: added(
       (s) => s.sets,
       (x) => x.hash,

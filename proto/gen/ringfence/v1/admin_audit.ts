@@ -40,7 +40,7 @@ export interface AuditEntry {
   /**
    * What: pairing.approve, pairing.deny, pairing.end, key.create, key.revoke, key.delete, profile.create, profile.change,
    * profile.delete, label.change, quarantine.begin, quarantine.end, policy.provision, host.enrol, host.revoke, host.renew,
-   * host.remove, token.create, token.use, token.revoke.
+   * host.remove, host.set, token.create, token.use, token.revoke, audit.trim.
    */
   action: string;
   /** Whom or what it concerns: the id of a workload, key, profile, host, token or policy version. */
@@ -87,6 +87,8 @@ export interface ListAuditRequest {
 export interface ListAuditResponse {
   /** Newest first. */
   entries: AuditEntry[];
+  /** Sequence of the oldest entry that is kept: those before were trimmed, as an audit.trim entry tells. 0: the log is empty. */
+  oldest: bigint;
 }
 
 /** Asks for entries as they come. */
@@ -554,13 +556,19 @@ export const ListAuditRequest: MessageFns<ListAuditRequest> = {
 };
 
 function createBaseListAuditResponse(): ListAuditResponse {
-  return { entries: [] };
+  return { entries: [], oldest: 0n };
 }
 
 export const ListAuditResponse: MessageFns<ListAuditResponse> = {
   encode(message: ListAuditResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.entries) {
       AuditEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.oldest !== 0n) {
+      if (BigInt.asUintN(64, message.oldest) !== message.oldest) {
+        throw new globalThis.Error("value provided for field message.oldest of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.oldest);
     }
     return writer;
   },
@@ -586,6 +594,14 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
             message.entries.push(AuditEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.oldest = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -603,6 +619,9 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
     if (message.entries?.length) {
       obj.entries = message.entries.map((e) => AuditEntry.toJSON(e));
     }
+    if (message.oldest !== 0n) {
+      obj.oldest = message.oldest.toString();
+    }
     return obj;
   },
 
@@ -612,6 +631,7 @@ export const ListAuditResponse: MessageFns<ListAuditResponse> = {
   fromPartial(object: DeepPartial<ListAuditResponse>): ListAuditResponse {
     const message = createBaseListAuditResponse();
     message.entries = object.entries?.map((e) => AuditEntry.fromPartial(e)) || [];
+    message.oldest = (object.oldest !== undefined && object.oldest !== null) ? BigInt(object.oldest) : 0n;
     return message;
   },
 };

@@ -18,7 +18,17 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Condition, HostFacts, Nack, TableCapacity } from "./agent.js";
+import {
+  Condition,
+  HostFacts,
+  Logins,
+  Nack,
+  TableCapacity,
+  UnenrollOutcome,
+  unenrollOutcomeToJSON,
+  Unpaired,
+  unpairedToJSON,
+} from "./agent.js";
 
 export const protobufPackage = "ringfence.v1";
 
@@ -72,6 +82,14 @@ export interface Host {
   peerAddress: string;
   /** Policy version that the host shall have in force; differs from the newest while a rollout is open. 0: not known. */
   policyVersionWanted: number;
+  /** Who is logged in, newest report; unset: the agent does not follow logins, or has not told yet. */
+  logins:
+    | Logins
+    | undefined;
+  /** What it does to containers that are not paired. */
+  unpaired: Unpaired;
+  /** Why: "configuration" (the agent's), "profile" (of the key that it enrolled by) or "operator". */
+  unpairedBy: string;
 }
 
 /** What a host's flow path lost, all runs of its agent since the controller started. */
@@ -183,16 +201,28 @@ export interface RevokeCertificateRequest {
   reason: string;
 }
 
+/** Changes how a host is treated. */
+export interface SetHostRequest {
+  /** Id, or a name that is unique. */
+  host: string;
+  /** What it does to containers that are not paired. Unspecified: what its profile or its agent's configuration says again. */
+  unpaired: Unpaired;
+}
+
 /** Names a host. */
 export interface RemoveHostRequest {
   /** Its id. */
   hostId: string;
   /** Why, kept. */
   reason: string;
+  /** What its agent shall leave in the kernel. It is told when it is connected; one that is not keeps its last good policy. */
+  outcome: UnenrollOutcome;
 }
 
 /** It is gone. */
 export interface RemoveHostResponse {
+  /** Its agent was connected and was told the outcome. */
+  told: boolean;
 }
 
 function createBaseHost(): Host {
@@ -216,6 +246,9 @@ function createBaseHost(): Host {
     loss: undefined,
     peerAddress: "",
     policyVersionWanted: 0,
+    logins: undefined,
+    unpaired: 0,
+    unpairedBy: "",
   };
 }
 
@@ -292,6 +325,15 @@ export const Host: MessageFns<Host> = {
     }
     if (message.policyVersionWanted !== 0) {
       writer.uint32(152).uint32(message.policyVersionWanted);
+    }
+    if (message.logins !== undefined) {
+      Logins.encode(message.logins, writer.uint32(162).fork()).join();
+    }
+    if (message.unpaired !== 0) {
+      writer.uint32(168).int32(message.unpaired);
+    }
+    if (message.unpairedBy !== "") {
+      writer.uint32(178).string(message.unpairedBy);
     }
     return writer;
   },
@@ -461,6 +503,30 @@ export const Host: MessageFns<Host> = {
             message.policyVersionWanted = reader.uint32();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.logins = Logins.decode(reader, reader.uint32());
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.unpaired = reader.int32() as any;
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.unpairedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -532,6 +598,15 @@ export const Host: MessageFns<Host> = {
     if (message.policyVersionWanted !== 0) {
       obj.policyVersionWanted = Math.round(message.policyVersionWanted);
     }
+    if (message.logins !== undefined) {
+      obj.logins = Logins.toJSON(message.logins);
+    }
+    if (message.unpaired !== 0) {
+      obj.unpaired = unpairedToJSON(message.unpaired);
+    }
+    if (message.unpairedBy !== "") {
+      obj.unpairedBy = message.unpairedBy;
+    }
     return obj;
   },
 
@@ -572,6 +647,11 @@ export const Host: MessageFns<Host> = {
     message.loss = (object.loss !== undefined && object.loss !== null) ? HostLoss.fromPartial(object.loss) : undefined;
     message.peerAddress = object.peerAddress ?? "";
     message.policyVersionWanted = object.policyVersionWanted ?? 0;
+    message.logins = (object.logins !== undefined && object.logins !== null)
+      ? Logins.fromPartial(object.logins)
+      : undefined;
+    message.unpaired = object.unpaired ?? 0;
+    message.unpairedBy = object.unpairedBy ?? "";
     return message;
   },
 };
@@ -1657,8 +1737,86 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
   },
 };
 
+function createBaseSetHostRequest(): SetHostRequest {
+  return { host: "", unpaired: 0 };
+}
+
+export const SetHostRequest: MessageFns<SetHostRequest> = {
+  encode(message: SetHostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.host !== "") {
+      writer.uint32(10).string(message.host);
+    }
+    if (message.unpaired !== 0) {
+      writer.uint32(16).int32(message.unpaired);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetHostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetHostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.host = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unpaired = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: SetHostRequest): unknown {
+    const obj: any = {};
+    if (message.host !== "") {
+      obj.host = message.host;
+    }
+    if (message.unpaired !== 0) {
+      obj.unpaired = unpairedToJSON(message.unpaired);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetHostRequest>): SetHostRequest {
+    return SetHostRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetHostRequest>): SetHostRequest {
+    const message = createBaseSetHostRequest();
+    message.host = object.host ?? "";
+    message.unpaired = object.unpaired ?? 0;
+    return message;
+  },
+};
+
 function createBaseRemoveHostRequest(): RemoveHostRequest {
-  return { hostId: "", reason: "" };
+  return { hostId: "", reason: "", outcome: 0 };
 }
 
 export const RemoveHostRequest: MessageFns<RemoveHostRequest> = {
@@ -1668,6 +1826,9 @@ export const RemoveHostRequest: MessageFns<RemoveHostRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.outcome !== 0) {
+      writer.uint32(24).int32(message.outcome);
     }
     return writer;
   },
@@ -1701,6 +1862,14 @@ export const RemoveHostRequest: MessageFns<RemoveHostRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1721,6 +1890,9 @@ export const RemoveHostRequest: MessageFns<RemoveHostRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.outcome !== 0) {
+      obj.outcome = unenrollOutcomeToJSON(message.outcome);
+    }
     return obj;
   },
 
@@ -1731,16 +1903,20 @@ export const RemoveHostRequest: MessageFns<RemoveHostRequest> = {
     const message = createBaseRemoveHostRequest();
     message.hostId = object.hostId ?? "";
     message.reason = object.reason ?? "";
+    message.outcome = object.outcome ?? 0;
     return message;
   },
 };
 
 function createBaseRemoveHostResponse(): RemoveHostResponse {
-  return {};
+  return { told: false };
 }
 
 export const RemoveHostResponse: MessageFns<RemoveHostResponse> = {
-  encode(_: RemoveHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: RemoveHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.told !== false) {
+      writer.uint32(8).bool(message.told);
+    }
     return writer;
   },
 
@@ -1757,6 +1933,14 @@ export const RemoveHostResponse: MessageFns<RemoveHostResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.told = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1769,16 +1953,20 @@ export const RemoveHostResponse: MessageFns<RemoveHostResponse> = {
     }
   },
 
-  toJSON(_: RemoveHostResponse): unknown {
+  toJSON(message: RemoveHostResponse): unknown {
     const obj: any = {};
+    if (message.told !== false) {
+      obj.told = message.told;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<RemoveHostResponse>): RemoveHostResponse {
     return RemoveHostResponse.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<RemoveHostResponse>): RemoveHostResponse {
+  fromPartial(object: DeepPartial<RemoveHostResponse>): RemoveHostResponse {
     const message = createBaseRemoveHostResponse();
+    message.told = object.told ?? false;
     return message;
   },
 };
@@ -1847,6 +2035,16 @@ export const HostsService = {
     responseSerialize: (value: Host): Buffer => Buffer.from(Host.encode(value).finish()),
     responseDeserialize: (value: Buffer): Host => Host.decode(value),
   },
+  /** Changes how a host is treated. */
+  set: {
+    path: "/ringfence.v1.Hosts/Set" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetHostRequest): Buffer => Buffer.from(SetHostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetHostRequest => SetHostRequest.decode(value),
+    responseSerialize: (value: Host): Buffer => Buffer.from(Host.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Host => Host.decode(value),
+  },
   /** Revokes a host's certificates and forgets it with its workloads. */
   remove: {
     path: "/ringfence.v1.Hosts/Remove" as const,
@@ -1872,6 +2070,8 @@ export interface HostsServer extends UntypedServiceImplementation {
   revokeToken: handleUnaryCall<RevokeTokenRequest, RevokeTokenResponse>;
   /** Revokes all certificates of a host: its streams end now, and it must enrol again. Its kernel keeps its last good policy. */
   revokeCertificate: handleUnaryCall<RevokeCertificateRequest, Host>;
+  /** Changes how a host is treated. */
+  set: handleUnaryCall<SetHostRequest, Host>;
   /** Revokes a host's certificates and forgets it with its workloads. */
   remove: handleUnaryCall<RemoveHostRequest, RemoveHostResponse>;
 }
@@ -1966,6 +2166,19 @@ export interface HostsClient extends Client {
   ): ClientUnaryCall;
   revokeCertificate(
     request: RevokeCertificateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Host) => void,
+  ): ClientUnaryCall;
+  /** Changes how a host is treated. */
+  set(request: SetHostRequest, callback: (error: ServiceError | null, response: Host) => void): ClientUnaryCall;
+  set(
+    request: SetHostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Host) => void,
+  ): ClientUnaryCall;
+  set(
+    request: SetHostRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Host) => void,

@@ -19,6 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { LabelSelector } from "./admin_common.js";
+import { Unpaired, unpairedToJSON } from "./agent.js";
 import { Label, Mode, modeToJSON } from "./common.js";
 
 export const protobufPackage = "ringfence.v1";
@@ -117,6 +118,8 @@ export interface PairingProfile {
   liveKeys: number;
   /** Workloads that its keys paired and that are still paired. Output only. */
   paired: number;
+  /** What hosts that enrol by its keys do to containers that are not paired. Unspecified: what their agents' configuration says. */
+  hostUnpaired: Unpaired;
 }
 
 /** Asks for profiles. */
@@ -255,7 +258,7 @@ export interface PairingInfo {
   startingMode: Mode;
   /**
    * Stable reason of a denial: missing, malformed, unknown, revoked, profile-disabled, expired, exhausted, wrong-source,
-   * dimension-locked, value-not-permitted.
+   * dimension-locked, value-not-permitted, rate-limited.
    */
   denial: string;
   /** One sentence: what is wrong, and what to do. */
@@ -264,6 +267,8 @@ export interface PairingInfo {
   decidedMs: bigint;
   /** Its agent reports it. */
   present: boolean;
+  /** When a denial is decided again although nothing has changed, Unix milliseconds; 0: not denied, or not planned yet. */
+  retryMs: bigint;
 }
 
 /** Asks for pairings. */
@@ -475,6 +480,7 @@ function createBasePairingProfile(): PairingProfile {
     note: "",
     liveKeys: 0,
     paired: 0,
+    hostUnpaired: 0,
   };
 }
 
@@ -521,6 +527,9 @@ export const PairingProfile: MessageFns<PairingProfile> = {
     }
     if (message.paired !== 0) {
       writer.uint32(104).uint32(message.paired);
+    }
+    if (message.hostUnpaired !== 0) {
+      writer.uint32(112).int32(message.hostUnpaired);
     }
     return writer;
   },
@@ -642,6 +651,14 @@ export const PairingProfile: MessageFns<PairingProfile> = {
             message.paired = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.hostUnpaired = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -695,6 +712,9 @@ export const PairingProfile: MessageFns<PairingProfile> = {
     if (message.paired !== 0) {
       obj.paired = Math.round(message.paired);
     }
+    if (message.hostUnpaired !== 0) {
+      obj.hostUnpaired = unpairedToJSON(message.hostUnpaired);
+    }
     return obj;
   },
 
@@ -718,6 +738,7 @@ export const PairingProfile: MessageFns<PairingProfile> = {
     message.note = object.note ?? "";
     message.liveKeys = object.liveKeys ?? 0;
     message.paired = object.paired ?? 0;
+    message.hostUnpaired = object.hostUnpaired ?? 0;
     return message;
   },
 };
@@ -1835,6 +1856,7 @@ function createBasePairingInfo(): PairingInfo {
     detail: "",
     decidedMs: 0n,
     present: false,
+    retryMs: 0n,
   };
 }
 
@@ -1881,6 +1903,12 @@ export const PairingInfo: MessageFns<PairingInfo> = {
     }
     if (message.present !== false) {
       writer.uint32(104).bool(message.present);
+    }
+    if (message.retryMs !== 0n) {
+      if (BigInt.asIntN(64, message.retryMs) !== message.retryMs) {
+        throw new globalThis.Error("value provided for field message.retryMs of type int64 too large");
+      }
+      writer.uint32(112).int64(message.retryMs);
     }
     return writer;
   },
@@ -2002,6 +2030,14 @@ export const PairingInfo: MessageFns<PairingInfo> = {
             message.present = reader.bool();
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.retryMs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2055,6 +2091,9 @@ export const PairingInfo: MessageFns<PairingInfo> = {
     if (message.present !== false) {
       obj.present = message.present;
     }
+    if (message.retryMs !== 0n) {
+      obj.retryMs = message.retryMs.toString();
+    }
     return obj;
   },
 
@@ -2076,6 +2115,7 @@ export const PairingInfo: MessageFns<PairingInfo> = {
     message.detail = object.detail ?? "";
     message.decidedMs = (object.decidedMs !== undefined && object.decidedMs !== null) ? BigInt(object.decidedMs) : 0n;
     message.present = object.present ?? false;
+    message.retryMs = (object.retryMs !== undefined && object.retryMs !== null) ? BigInt(object.retryMs) : 0n;
     return message;
   },
 };

@@ -22,7 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { LabelSelector, ModePair, PageRequest } from "./admin_common.js";
 import { PairingInfo } from "./admin_pairing.js";
-import { Address, Label, WorkloadKind, workloadKindToJSON } from "./common.js";
+import { Address, Label, Mode, modeToJSON, WorkloadKind, workloadKindToJSON } from "./common.js";
 
 export const protobufPackage = "ringfence.v1";
 
@@ -97,12 +97,24 @@ export interface Workload_MetadataEntry {
 export interface Workload_LabelReason {
   /** The label's dimension. */
   dimension: string;
-  /** "operator", "pairing", "sticky", or "unknown" for labels older than this record. */
+  /** "operator", "pairing", "login", "sticky", or "unknown" for labels older than this record. */
   source: string;
-  /** The operator, or profile and key. */
+  /** The operator; profile and key; or the rule of the policy and the user whose login it follows. */
   by: string;
   /** Since when, Unix milliseconds; 0: unknown. */
   atMs: bigint;
+  /** Pairing: what the profile says of the dimension, "locked", "default", or "requested" by the workload. */
+  how: string;
+  /** Pairing: the key. Its text is kept nowhere. */
+  keyId: string;
+  /** Pairing: the profile's name at the time. */
+  profile: string;
+  /** Login: the rule of userGroups that gave it. */
+  rule: string;
+  /** Login: the user. */
+  user: string;
+  /** Login: the group of his that the rule names; empty: the rule names the user. */
+  group: string;
 }
 
 /** A port published on the host. */
@@ -161,6 +173,94 @@ export interface ListWorkloadsResponse {
 export interface GetWorkloadRequest {
   /** Id, "<host>/<name>", or a name that is unique. */
   workload: string;
+}
+
+/** Asks which workloads a selector selects. */
+export interface MatchWorkloadsRequest {
+  /** As in a policy file: "role=web", "workloads", or YAML such as {all: [role=web, {label: env, group: nonprod}]}. */
+  selector: string;
+  /** By the draft's groups instead of those in force. */
+  draft: boolean;
+  /** Which part of the list. */
+  page: PageRequest | undefined;
+}
+
+/** One page. */
+export interface MatchWorkloadsResponse {
+  /** Sorted by id. */
+  workloads: Workload[];
+  /** For the next page; empty on the last. */
+  nextToken: string;
+  /** All that the selector selects. */
+  total: number;
+  /** The selector as it was understood, groups expanded. */
+  understood: string;
+}
+
+/** What one workload belongs to, under the policy that decides for it. */
+export interface WorkloadMemberships {
+  /** The workload's id. */
+  workloadId: string;
+  /** Version of that policy. */
+  policyVersion: number;
+  /** Label groups, sorted by name. */
+  groups: WorkloadMemberships_Group[];
+  /** IP lists that hold one of its addresses, sorted by name. */
+  ipLists: WorkloadMemberships_List[];
+  /** Rules of which it is an end by its labels or id, sorted by id. Ends that are anyone are left out. */
+  rules: WorkloadMemberships_Rule[];
+  /** Modes that name it, strongest first. */
+  modes: WorkloadMemberships_ModeRule[];
+}
+
+/** One label group. */
+export interface WorkloadMemberships_Group {
+  /** Its name. */
+  name: string;
+  /** Its dimension. */
+  dimension: string;
+  /** The workload's value there. */
+  value: string;
+  /** Groups on the way to the one that lists the value, outermost first; empty: it lists it itself. */
+  via: string[];
+}
+
+/** One IP list. */
+export interface WorkloadMemberships_List {
+  /** Its name. */
+  name: string;
+  /** The address that it holds. */
+  address: Address | undefined;
+}
+
+/** One rule. */
+export interface WorkloadMemberships_Rule {
+  /** Its id. */
+  id: string;
+  /** "allow" or "deny". */
+  action: string;
+  /** It provides the service. */
+  provides: boolean;
+  /** It uses the service. */
+  uses: boolean;
+  /** The rule is switched off or has expired. */
+  idle: boolean;
+}
+
+/** One mode. */
+export interface WorkloadMemberships_ModeRule {
+  /** Its id. */
+  id: string;
+  /** What it asks for. */
+  mode: Mode;
+  /** It speaks of inbound connections. */
+  inbound: boolean;
+  /** It speaks of outbound connections. */
+  outbound: boolean;
+  /** It decides inbound, outbound: nothing stronger does. */
+  decidesInbound: boolean;
+  /** See decides_inbound. */
+  decidesOutbound: boolean;
 }
 
 /** Changes labels of one workload. */
@@ -835,7 +935,18 @@ export const Workload_MetadataEntry: MessageFns<Workload_MetadataEntry> = {
 };
 
 function createBaseWorkload_LabelReason(): Workload_LabelReason {
-  return { dimension: "", source: "", by: "", atMs: 0n };
+  return {
+    dimension: "",
+    source: "",
+    by: "",
+    atMs: 0n,
+    how: "",
+    keyId: "",
+    profile: "",
+    rule: "",
+    user: "",
+    group: "",
+  };
 }
 
 export const Workload_LabelReason: MessageFns<Workload_LabelReason> = {
@@ -854,6 +965,24 @@ export const Workload_LabelReason: MessageFns<Workload_LabelReason> = {
         throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
       }
       writer.uint32(32).int64(message.atMs);
+    }
+    if (message.how !== "") {
+      writer.uint32(42).string(message.how);
+    }
+    if (message.keyId !== "") {
+      writer.uint32(50).string(message.keyId);
+    }
+    if (message.profile !== "") {
+      writer.uint32(58).string(message.profile);
+    }
+    if (message.rule !== "") {
+      writer.uint32(66).string(message.rule);
+    }
+    if (message.user !== "") {
+      writer.uint32(74).string(message.user);
+    }
+    if (message.group !== "") {
+      writer.uint32(82).string(message.group);
     }
     return writer;
   },
@@ -903,6 +1032,54 @@ export const Workload_LabelReason: MessageFns<Workload_LabelReason> = {
             message.atMs = reader.int64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.how = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.keyId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.profile = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -929,6 +1106,24 @@ export const Workload_LabelReason: MessageFns<Workload_LabelReason> = {
     if (message.atMs !== 0n) {
       obj.atMs = message.atMs.toString();
     }
+    if (message.how !== "") {
+      obj.how = message.how;
+    }
+    if (message.keyId !== "") {
+      obj.keyId = message.keyId;
+    }
+    if (message.profile !== "") {
+      obj.profile = message.profile;
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.group !== "") {
+      obj.group = message.group;
+    }
     return obj;
   },
 
@@ -941,6 +1136,12 @@ export const Workload_LabelReason: MessageFns<Workload_LabelReason> = {
     message.source = object.source ?? "";
     message.by = object.by ?? "";
     message.atMs = (object.atMs !== undefined && object.atMs !== null) ? BigInt(object.atMs) : 0n;
+    message.how = object.how ?? "";
+    message.keyId = object.keyId ?? "";
+    message.profile = object.profile ?? "";
+    message.rule = object.rule ?? "";
+    message.user = object.user ?? "";
+    message.group = object.group ?? "";
     return message;
   },
 };
@@ -1443,6 +1644,796 @@ export const GetWorkloadRequest: MessageFns<GetWorkloadRequest> = {
   fromPartial(object: DeepPartial<GetWorkloadRequest>): GetWorkloadRequest {
     const message = createBaseGetWorkloadRequest();
     message.workload = object.workload ?? "";
+    return message;
+  },
+};
+
+function createBaseMatchWorkloadsRequest(): MatchWorkloadsRequest {
+  return { selector: "", draft: false, page: undefined };
+}
+
+export const MatchWorkloadsRequest: MessageFns<MatchWorkloadsRequest> = {
+  encode(message: MatchWorkloadsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selector !== "") {
+      writer.uint32(10).string(message.selector);
+    }
+    if (message.draft !== false) {
+      writer.uint32(16).bool(message.draft);
+    }
+    if (message.page !== undefined) {
+      PageRequest.encode(message.page, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MatchWorkloadsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMatchWorkloadsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selector = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.draft = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.page = PageRequest.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: MatchWorkloadsRequest): unknown {
+    const obj: any = {};
+    if (message.selector !== "") {
+      obj.selector = message.selector;
+    }
+    if (message.draft !== false) {
+      obj.draft = message.draft;
+    }
+    if (message.page !== undefined) {
+      obj.page = PageRequest.toJSON(message.page);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MatchWorkloadsRequest>): MatchWorkloadsRequest {
+    return MatchWorkloadsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MatchWorkloadsRequest>): MatchWorkloadsRequest {
+    const message = createBaseMatchWorkloadsRequest();
+    message.selector = object.selector ?? "";
+    message.draft = object.draft ?? false;
+    message.page = (object.page !== undefined && object.page !== null)
+      ? PageRequest.fromPartial(object.page)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMatchWorkloadsResponse(): MatchWorkloadsResponse {
+  return { workloads: [], nextToken: "", total: 0, understood: "" };
+}
+
+export const MatchWorkloadsResponse: MessageFns<MatchWorkloadsResponse> = {
+  encode(message: MatchWorkloadsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.workloads) {
+      Workload.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextToken !== "") {
+      writer.uint32(18).string(message.nextToken);
+    }
+    if (message.total !== 0) {
+      writer.uint32(24).uint32(message.total);
+    }
+    if (message.understood !== "") {
+      writer.uint32(34).string(message.understood);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MatchWorkloadsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMatchWorkloadsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workloads.push(Workload.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.total = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.understood = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: MatchWorkloadsResponse): unknown {
+    const obj: any = {};
+    if (message.workloads?.length) {
+      obj.workloads = message.workloads.map((e) => Workload.toJSON(e));
+    }
+    if (message.nextToken !== "") {
+      obj.nextToken = message.nextToken;
+    }
+    if (message.total !== 0) {
+      obj.total = Math.round(message.total);
+    }
+    if (message.understood !== "") {
+      obj.understood = message.understood;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MatchWorkloadsResponse>): MatchWorkloadsResponse {
+    return MatchWorkloadsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MatchWorkloadsResponse>): MatchWorkloadsResponse {
+    const message = createBaseMatchWorkloadsResponse();
+    message.workloads = object.workloads?.map((e) => Workload.fromPartial(e)) || [];
+    message.nextToken = object.nextToken ?? "";
+    message.total = object.total ?? 0;
+    message.understood = object.understood ?? "";
+    return message;
+  },
+};
+
+function createBaseWorkloadMemberships(): WorkloadMemberships {
+  return { workloadId: "", policyVersion: 0, groups: [], ipLists: [], rules: [], modes: [] };
+}
+
+export const WorkloadMemberships: MessageFns<WorkloadMemberships> = {
+  encode(message: WorkloadMemberships, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.workloadId !== "") {
+      writer.uint32(10).string(message.workloadId);
+    }
+    if (message.policyVersion !== 0) {
+      writer.uint32(16).uint32(message.policyVersion);
+    }
+    for (const v of message.groups) {
+      WorkloadMemberships_Group.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.ipLists) {
+      WorkloadMemberships_List.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.rules) {
+      WorkloadMemberships_Rule.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.modes) {
+      WorkloadMemberships_ModeRule.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkloadMemberships {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkloadMemberships();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.workloadId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.policyVersion = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.groups.push(WorkloadMemberships_Group.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ipLists.push(WorkloadMemberships_List.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rules.push(WorkloadMemberships_Rule.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.modes.push(WorkloadMemberships_ModeRule.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: WorkloadMemberships): unknown {
+    const obj: any = {};
+    if (message.workloadId !== "") {
+      obj.workloadId = message.workloadId;
+    }
+    if (message.policyVersion !== 0) {
+      obj.policyVersion = Math.round(message.policyVersion);
+    }
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => WorkloadMemberships_Group.toJSON(e));
+    }
+    if (message.ipLists?.length) {
+      obj.ipLists = message.ipLists.map((e) => WorkloadMemberships_List.toJSON(e));
+    }
+    if (message.rules?.length) {
+      obj.rules = message.rules.map((e) => WorkloadMemberships_Rule.toJSON(e));
+    }
+    if (message.modes?.length) {
+      obj.modes = message.modes.map((e) => WorkloadMemberships_ModeRule.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkloadMemberships>): WorkloadMemberships {
+    return WorkloadMemberships.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkloadMemberships>): WorkloadMemberships {
+    const message = createBaseWorkloadMemberships();
+    message.workloadId = object.workloadId ?? "";
+    message.policyVersion = object.policyVersion ?? 0;
+    message.groups = object.groups?.map((e) => WorkloadMemberships_Group.fromPartial(e)) || [];
+    message.ipLists = object.ipLists?.map((e) => WorkloadMemberships_List.fromPartial(e)) || [];
+    message.rules = object.rules?.map((e) => WorkloadMemberships_Rule.fromPartial(e)) || [];
+    message.modes = object.modes?.map((e) => WorkloadMemberships_ModeRule.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWorkloadMemberships_Group(): WorkloadMemberships_Group {
+  return { name: "", dimension: "", value: "", via: [] };
+}
+
+export const WorkloadMemberships_Group: MessageFns<WorkloadMemberships_Group> = {
+  encode(message: WorkloadMemberships_Group, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.dimension !== "") {
+      writer.uint32(18).string(message.dimension);
+    }
+    if (message.value !== "") {
+      writer.uint32(26).string(message.value);
+    }
+    for (const v of message.via) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkloadMemberships_Group {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkloadMemberships_Group();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.dimension = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.via.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: WorkloadMemberships_Group): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.dimension !== "") {
+      obj.dimension = message.dimension;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    if (message.via?.length) {
+      obj.via = message.via;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkloadMemberships_Group>): WorkloadMemberships_Group {
+    return WorkloadMemberships_Group.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkloadMemberships_Group>): WorkloadMemberships_Group {
+    const message = createBaseWorkloadMemberships_Group();
+    message.name = object.name ?? "";
+    message.dimension = object.dimension ?? "";
+    message.value = object.value ?? "";
+    message.via = object.via?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseWorkloadMemberships_List(): WorkloadMemberships_List {
+  return { name: "", address: undefined };
+}
+
+export const WorkloadMemberships_List: MessageFns<WorkloadMemberships_List> = {
+  encode(message: WorkloadMemberships_List, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== undefined) {
+      Address.encode(message.address, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkloadMemberships_List {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkloadMemberships_List();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = Address.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: WorkloadMemberships_List): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.address !== undefined) {
+      obj.address = Address.toJSON(message.address);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkloadMemberships_List>): WorkloadMemberships_List {
+    return WorkloadMemberships_List.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkloadMemberships_List>): WorkloadMemberships_List {
+    const message = createBaseWorkloadMemberships_List();
+    message.name = object.name ?? "";
+    message.address = (object.address !== undefined && object.address !== null)
+      ? Address.fromPartial(object.address)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseWorkloadMemberships_Rule(): WorkloadMemberships_Rule {
+  return { id: "", action: "", provides: false, uses: false, idle: false };
+}
+
+export const WorkloadMemberships_Rule: MessageFns<WorkloadMemberships_Rule> = {
+  encode(message: WorkloadMemberships_Rule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.provides !== false) {
+      writer.uint32(24).bool(message.provides);
+    }
+    if (message.uses !== false) {
+      writer.uint32(32).bool(message.uses);
+    }
+    if (message.idle !== false) {
+      writer.uint32(40).bool(message.idle);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkloadMemberships_Rule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkloadMemberships_Rule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.provides = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.uses = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.idle = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: WorkloadMemberships_Rule): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.action !== "") {
+      obj.action = message.action;
+    }
+    if (message.provides !== false) {
+      obj.provides = message.provides;
+    }
+    if (message.uses !== false) {
+      obj.uses = message.uses;
+    }
+    if (message.idle !== false) {
+      obj.idle = message.idle;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkloadMemberships_Rule>): WorkloadMemberships_Rule {
+    return WorkloadMemberships_Rule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkloadMemberships_Rule>): WorkloadMemberships_Rule {
+    const message = createBaseWorkloadMemberships_Rule();
+    message.id = object.id ?? "";
+    message.action = object.action ?? "";
+    message.provides = object.provides ?? false;
+    message.uses = object.uses ?? false;
+    message.idle = object.idle ?? false;
+    return message;
+  },
+};
+
+function createBaseWorkloadMemberships_ModeRule(): WorkloadMemberships_ModeRule {
+  return { id: "", mode: 0, inbound: false, outbound: false, decidesInbound: false, decidesOutbound: false };
+}
+
+export const WorkloadMemberships_ModeRule: MessageFns<WorkloadMemberships_ModeRule> = {
+  encode(message: WorkloadMemberships_ModeRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.mode !== 0) {
+      writer.uint32(16).int32(message.mode);
+    }
+    if (message.inbound !== false) {
+      writer.uint32(24).bool(message.inbound);
+    }
+    if (message.outbound !== false) {
+      writer.uint32(32).bool(message.outbound);
+    }
+    if (message.decidesInbound !== false) {
+      writer.uint32(40).bool(message.decidesInbound);
+    }
+    if (message.decidesOutbound !== false) {
+      writer.uint32(48).bool(message.decidesOutbound);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkloadMemberships_ModeRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkloadMemberships_ModeRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mode = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inbound = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.outbound = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.decidesInbound = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.decidesOutbound = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: WorkloadMemberships_ModeRule): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.mode !== 0) {
+      obj.mode = modeToJSON(message.mode);
+    }
+    if (message.inbound !== false) {
+      obj.inbound = message.inbound;
+    }
+    if (message.outbound !== false) {
+      obj.outbound = message.outbound;
+    }
+    if (message.decidesInbound !== false) {
+      obj.decidesInbound = message.decidesInbound;
+    }
+    if (message.decidesOutbound !== false) {
+      obj.decidesOutbound = message.decidesOutbound;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkloadMemberships_ModeRule>): WorkloadMemberships_ModeRule {
+    return WorkloadMemberships_ModeRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkloadMemberships_ModeRule>): WorkloadMemberships_ModeRule {
+    const message = createBaseWorkloadMemberships_ModeRule();
+    message.id = object.id ?? "";
+    message.mode = object.mode ?? 0;
+    message.inbound = object.inbound ?? false;
+    message.outbound = object.outbound ?? false;
+    message.decidesInbound = object.decidesInbound ?? false;
+    message.decidesOutbound = object.decidesOutbound ?? false;
     return message;
   },
 };
@@ -2504,6 +3495,28 @@ export const WorkloadsService = {
     responseSerialize: (value: Workload): Buffer => Buffer.from(Workload.encode(value).finish()),
     responseDeserialize: (value: Buffer): Workload => Workload.decode(value),
   },
+  /** Workloads that a selector of the policy language selects: groups, any, all and not included. */
+  match: {
+    path: "/ringfence.v1.Workloads/Match" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MatchWorkloadsRequest): Buffer =>
+      Buffer.from(MatchWorkloadsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MatchWorkloadsRequest => MatchWorkloadsRequest.decode(value),
+    responseSerialize: (value: MatchWorkloadsResponse): Buffer =>
+      Buffer.from(MatchWorkloadsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MatchWorkloadsResponse => MatchWorkloadsResponse.decode(value),
+  },
+  /** Which groups, lists, rules and modes one workload belongs to, and by what. */
+  memberships: {
+    path: "/ringfence.v1.Workloads/Memberships" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetWorkloadRequest): Buffer => Buffer.from(GetWorkloadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetWorkloadRequest => GetWorkloadRequest.decode(value),
+    responseSerialize: (value: WorkloadMemberships): Buffer => Buffer.from(WorkloadMemberships.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WorkloadMemberships => WorkloadMemberships.decode(value),
+  },
   /** Changes labels of one workload. */
   setLabels: {
     path: "/ringfence.v1.Workloads/SetLabels" as const,
@@ -2577,6 +3590,10 @@ export interface WorkloadsServer extends UntypedServiceImplementation {
   list: handleUnaryCall<ListWorkloadsRequest, ListWorkloadsResponse>;
   /** One workload by id, by <host>/<name>, or by a name that is unique. */
   get: handleUnaryCall<GetWorkloadRequest, Workload>;
+  /** Workloads that a selector of the policy language selects: groups, any, all and not included. */
+  match: handleUnaryCall<MatchWorkloadsRequest, MatchWorkloadsResponse>;
+  /** Which groups, lists, rules and modes one workload belongs to, and by what. */
+  memberships: handleUnaryCall<GetWorkloadRequest, WorkloadMemberships>;
   /** Changes labels of one workload. */
   setLabels: handleUnaryCall<SetLabelsRequest, Workload>;
   /** Adds a workload without an agent. */
@@ -2620,6 +3637,38 @@ export interface WorkloadsClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Workload) => void,
+  ): ClientUnaryCall;
+  /** Workloads that a selector of the policy language selects: groups, any, all and not included. */
+  match(
+    request: MatchWorkloadsRequest,
+    callback: (error: ServiceError | null, response: MatchWorkloadsResponse) => void,
+  ): ClientUnaryCall;
+  match(
+    request: MatchWorkloadsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: MatchWorkloadsResponse) => void,
+  ): ClientUnaryCall;
+  match(
+    request: MatchWorkloadsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: MatchWorkloadsResponse) => void,
+  ): ClientUnaryCall;
+  /** Which groups, lists, rules and modes one workload belongs to, and by what. */
+  memberships(
+    request: GetWorkloadRequest,
+    callback: (error: ServiceError | null, response: WorkloadMemberships) => void,
+  ): ClientUnaryCall;
+  memberships(
+    request: GetWorkloadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: WorkloadMemberships) => void,
+  ): ClientUnaryCall;
+  memberships(
+    request: GetWorkloadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: WorkloadMemberships) => void,
   ): ClientUnaryCall;
   /** Changes labels of one workload. */
   setLabels(

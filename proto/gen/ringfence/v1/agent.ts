@@ -44,6 +44,60 @@ export const protobufFileName = "ringfence/v1/agent.proto";
  * last good state. After a nack the controller sends nothing newer than a corrected state. The agent may ask for a resync at any time.
  */
 
+/** What a host does to containers that are not paired. */
+export enum Unpaired {
+  /** UNPAIRED_UNSPECIFIED - As the agent's configuration says (unassigned). */
+  UNPAIRED_UNSPECIFIED = 0,
+  /** UNPAIRED_VISIBILITY - Seen and left alone. */
+  UNPAIRED_VISIBILITY = 1,
+  /** UNPAIRED_ISOLATE - Cut off but for the failsafes, from the first instruction on. */
+  UNPAIRED_ISOLATE = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function unpairedToJSON(object: Unpaired): string {
+  switch (object) {
+    case Unpaired.UNPAIRED_UNSPECIFIED:
+      return "UNPAIRED_UNSPECIFIED";
+    case Unpaired.UNPAIRED_VISIBILITY:
+      return "UNPAIRED_VISIBILITY";
+    case Unpaired.UNPAIRED_ISOLATE:
+      return "UNPAIRED_ISOLATE";
+    case Unpaired.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What becomes of the kernel's state when a host leaves the fleet. */
+export enum UnenrollOutcome {
+  /** UNENROLL_OUTCOME_UNSPECIFIED - Not said: keep. */
+  UNENROLL_OUTCOME_UNSPECIFIED = 0,
+  /** UNENROLL_OUTCOME_KEEP - The last good policy stays in force, also over a reboot, until somebody detaches the agent or enrols the host anew. */
+  UNENROLL_OUTCOME_KEEP = 1,
+  /** UNENROLL_OUTCOME_OPEN - Everything stays attached and nothing is blocked: flows are still seen on the host. */
+  UNENROLL_OUTCOME_OPEN = 2,
+  /** UNENROLL_OUTCOME_REMOVE - Every program, link and map leaves the kernel; nothing is enforced nor seen any more. */
+  UNENROLL_OUTCOME_REMOVE = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function unenrollOutcomeToJSON(object: UnenrollOutcome): string {
+  switch (object) {
+    case UnenrollOutcome.UNENROLL_OUTCOME_UNSPECIFIED:
+      return "UNENROLL_OUTCOME_UNSPECIFIED";
+    case UnenrollOutcome.UNENROLL_OUTCOME_KEEP:
+      return "UNENROLL_OUTCOME_KEEP";
+    case UnenrollOutcome.UNENROLL_OUTCOME_OPEN:
+      return "UNENROLL_OUTCOME_OPEN";
+    case UnenrollOutcome.UNENROLL_OUTCOME_REMOVE:
+      return "UNENROLL_OUTCOME_REMOVE";
+    case UnenrollOutcome.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Which SYNs are given a tag. */
 export enum TagMode {
   /** TAG_MODE_OFF - None, and none is read. */
@@ -144,9 +198,32 @@ export interface AgentMessage {
     /** The agent wants the full state again. */
     { $case: "resync"; value: ResyncRequest }
     | //
+    /** Who is logged in on the host, whole, after every change. */
+    { $case: "logins"; value: Logins }
+    | //
     /** Addresses under which connections were seen to leave this host. */
     { $case: "translations"; value: SourceTranslations }
     | undefined;
+}
+
+/** Everybody who is logged in on a host. */
+export interface Logins {
+  /** One per user, sorted by name; the first 256. */
+  users: Login[];
+  /** Where that comes from: "logind" or "utmp". */
+  source: string;
+}
+
+/** One user with at least one session. */
+export interface Login {
+  /** The name that he logged in as. */
+  user: string;
+  /** Its number; unset: the host does not know the name any more. */
+  uid?:
+    | number
+    | undefined;
+  /** Groups by name, sorted; the first 256. */
+  groups: string[];
 }
 
 /** Where the agent stands. */
@@ -169,8 +246,8 @@ export interface Hello {
    */
   run: Buffer;
   /**
-   * This host cuts off containers that are not paired (its configuration: unassigned: isolate). The controller does the same once it
-   * has assigned them, except for those that an operator gave labels.
+   * By its configuration (unassigned: isolate) this host cuts off containers that are not paired. The controller does the same once it
+   * has assigned them, except for those that an operator gave labels; and Update.unpaired may say otherwise.
    */
   isolateUnpaired: boolean;
 }
@@ -337,12 +414,30 @@ export interface ControllerMessage {
     /** State. */
     { $case: "update"; value: Update }
     | //
+    /** Workloads that the agent shall look at and report again, changed or not. */
+    { $case: "pairAgain"; value: PairAgain }
+    | //
+    /** The host leaves: the last message of the stream. */
+    { $case: "unenroll"; value: Unenroll }
+    | //
     /**
      * Keys of in-band tags, whole. Only to agents with the feature "syn_tags", after Welcome, at each change, and every few minutes
      * for the time in it.
      */
     { $case: "tags"; value: TagKeys }
     | undefined;
+}
+
+/** These were denied a while ago and are to be decided again: their keys may have changed where the agent found them. */
+export interface PairAgain {
+  /** Workloads on this host. */
+  localIds: string[];
+}
+
+/** The host leaves the fleet: the agent deletes its key and certificate, and leaves the kernel as said. */
+export interface Unenroll {
+  /** What becomes of the kernel's state. */
+  outcome: UnenrollOutcome;
 }
 
 /** Everything that a host needs to write and to read tags. Not acknowledged, no part of a revision. */
@@ -442,6 +537,8 @@ export interface Update {
   confirmWithinMs: number;
   /** This policy version is confirmed: with policy_version itself, nothing is open. 0: nothing said. */
   confirmedPolicyVersion: number;
+  /** What this host does to containers that are not paired; in every chunk of every revision. Kept with the last good state. */
+  unpaired: Unpaired;
 }
 
 /** The compiled rules of one identity in one direction, named by its content. */
@@ -1082,6 +1179,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "resync":
         ResyncRequest.encode(message.body.value, writer.uint32(50).fork()).join();
         break;
+      case "logins":
+        Logins.encode(message.body.value, writer.uint32(58).fork()).join();
+        break;
       case "translations":
         SourceTranslations.encode(message.body.value, writer.uint32(66).fork()).join();
         break;
@@ -1150,6 +1250,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.body = { $case: "resync", value: ResyncRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.body = { $case: "logins", value: Logins.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
@@ -1184,6 +1292,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       obj.status = AgentStatus.toJSON(message.body.value);
     } else if (message.body?.$case === "resync") {
       obj.resync = ResyncRequest.toJSON(message.body.value);
+    } else if (message.body?.$case === "logins") {
+      obj.logins = Logins.toJSON(message.body.value);
     } else if (message.body?.$case === "translations") {
       obj.translations = SourceTranslations.toJSON(message.body.value);
     }
@@ -1232,6 +1342,12 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         }
         break;
       }
+      case "logins": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "logins", value: Logins.fromPartial(object.body.value) };
+        }
+        break;
+      }
       case "translations": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "translations", value: SourceTranslations.fromPartial(object.body.value) };
@@ -1239,6 +1355,177 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         break;
       }
     }
+    return message;
+  },
+};
+
+function createBaseLogins(): Logins {
+  return { users: [], source: "" };
+}
+
+export const Logins: MessageFns<Logins> = {
+  encode(message: Logins, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.users) {
+      Login.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.source !== "") {
+      writer.uint32(18).string(message.source);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Logins {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogins();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.users.push(Login.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Logins): unknown {
+    const obj: any = {};
+    if (message.users?.length) {
+      obj.users = message.users.map((e) => Login.toJSON(e));
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Logins>): Logins {
+    return Logins.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Logins>): Logins {
+    const message = createBaseLogins();
+    message.users = object.users?.map((e) => Login.fromPartial(e)) || [];
+    message.source = object.source ?? "";
+    return message;
+  },
+};
+
+function createBaseLogin(): Login {
+  return { user: "", uid: undefined, groups: [] };
+}
+
+export const Login: MessageFns<Login> = {
+  encode(message: Login, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.user !== "") {
+      writer.uint32(10).string(message.user);
+    }
+    if (message.uid !== undefined) {
+      writer.uint32(16).uint32(message.uid);
+    }
+    for (const v of message.groups) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Login {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.user = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.uid = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.groups.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Login): unknown {
+    const obj: any = {};
+    if (message.user !== "") {
+      obj.user = message.user;
+    }
+    if (message.uid !== undefined) {
+      obj.uid = Math.round(message.uid);
+    }
+    if (message.groups?.length) {
+      obj.groups = message.groups;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Login>): Login {
+    return Login.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Login>): Login {
+    const message = createBaseLogin();
+    message.user = object.user ?? "";
+    message.uid = object.uid ?? undefined;
+    message.groups = object.groups?.map((e) => e) || [];
     return message;
   },
 };
@@ -2840,6 +3127,12 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
       case "update":
         Update.encode(message.body.value, writer.uint32(18).fork()).join();
         break;
+      case "pairAgain":
+        PairAgain.encode(message.body.value, writer.uint32(26).fork()).join();
+        break;
+      case "unenroll":
+        Unenroll.encode(message.body.value, writer.uint32(34).fork()).join();
+        break;
       case "tags":
         TagKeys.encode(message.body.value, writer.uint32(42).fork()).join();
         break;
@@ -2876,6 +3169,22 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
             message.body = { $case: "update", value: Update.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.body = { $case: "pairAgain", value: PairAgain.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.body = { $case: "unenroll", value: Unenroll.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -2902,6 +3211,10 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
       obj.welcome = Welcome.toJSON(message.body.value);
     } else if (message.body?.$case === "update") {
       obj.update = Update.toJSON(message.body.value);
+    } else if (message.body?.$case === "pairAgain") {
+      obj.pairAgain = PairAgain.toJSON(message.body.value);
+    } else if (message.body?.$case === "unenroll") {
+      obj.unenroll = Unenroll.toJSON(message.body.value);
     } else if (message.body?.$case === "tags") {
       obj.tags = TagKeys.toJSON(message.body.value);
     }
@@ -2926,6 +3239,18 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         }
         break;
       }
+      case "pairAgain": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "pairAgain", value: PairAgain.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "unenroll": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "unenroll", value: Unenroll.fromPartial(object.body.value) };
+        }
+        break;
+      }
       case "tags": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "tags", value: TagKeys.fromPartial(object.body.value) };
@@ -2933,6 +3258,132 @@ export const ControllerMessage: MessageFns<ControllerMessage> = {
         break;
       }
     }
+    return message;
+  },
+};
+
+function createBasePairAgain(): PairAgain {
+  return { localIds: [] };
+}
+
+export const PairAgain: MessageFns<PairAgain> = {
+  encode(message: PairAgain, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.localIds) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PairAgain {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePairAgain();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.localIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: PairAgain): unknown {
+    const obj: any = {};
+    if (message.localIds?.length) {
+      obj.localIds = message.localIds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PairAgain>): PairAgain {
+    return PairAgain.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PairAgain>): PairAgain {
+    const message = createBasePairAgain();
+    message.localIds = object.localIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseUnenroll(): Unenroll {
+  return { outcome: 0 };
+}
+
+export const Unenroll: MessageFns<Unenroll> = {
+  encode(message: Unenroll, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.outcome !== 0) {
+      writer.uint32(8).int32(message.outcome);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Unenroll {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnenroll();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: Unenroll): unknown {
+    const obj: any = {};
+    if (message.outcome !== 0) {
+      obj.outcome = unenrollOutcomeToJSON(message.outcome);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Unenroll>): Unenroll {
+    return Unenroll.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Unenroll>): Unenroll {
+    const message = createBaseUnenroll();
+    message.outcome = object.outcome ?? 0;
     return message;
   },
 };
@@ -3501,6 +3952,7 @@ function createBaseUpdate(): Update {
     failsafesSet: false,
     confirmWithinMs: 0,
     confirmedPolicyVersion: 0,
+    unpaired: 0,
   };
 }
 
@@ -3562,6 +4014,9 @@ export const Update: MessageFns<Update> = {
     }
     if (message.confirmedPolicyVersion !== 0) {
       writer.uint32(144).uint32(message.confirmedPolicyVersion);
+    }
+    if (message.unpaired !== 0) {
+      writer.uint32(152).int32(message.unpaired);
     }
     return writer;
   },
@@ -3723,6 +4178,14 @@ export const Update: MessageFns<Update> = {
             message.confirmedPolicyVersion = reader.uint32();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.unpaired = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3791,6 +4254,9 @@ export const Update: MessageFns<Update> = {
     if (message.confirmedPolicyVersion !== 0) {
       obj.confirmedPolicyVersion = Math.round(message.confirmedPolicyVersion);
     }
+    if (message.unpaired !== 0) {
+      obj.unpaired = unpairedToJSON(message.unpaired);
+    }
     return obj;
   },
 
@@ -3817,6 +4283,7 @@ export const Update: MessageFns<Update> = {
     message.failsafesSet = object.failsafesSet ?? false;
     message.confirmWithinMs = object.confirmWithinMs ?? 0;
     message.confirmedPolicyVersion = object.confirmedPolicyVersion ?? 0;
+    message.unpaired = object.unpaired ?? 0;
     return message;
   },
 };
