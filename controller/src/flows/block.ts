@@ -57,6 +57,45 @@ export class FlowBlock {
   readonly localIp = new Uint8Array(16 * BLOCK_RECORDS);
   /** 16 bytes each. */
   readonly remoteIp = new Uint8Array(16 * BLOCK_RECORDS);
+  // The other end's view, where both ends reported: then the columns above are what the opening end saw, all but the decision (verdict,
+  // reason, mode, rule, policyVersion), which is that of the end that let less through. 0 where there is none.
+  /** 1 << (Direction - 1) of each end that reported. */
+  readonly views = new Uint8Array(BLOCK_RECORDS);
+  /** Direction of the end whose decision stands above. */
+  readonly decider = new Uint8Array(BLOCK_RECORDS);
+  /** Of the end that did not decide. */
+  readonly otherVerdict = new Uint8Array(BLOCK_RECORDS);
+  readonly otherReason = new Uint8Array(BLOCK_RECORDS);
+  readonly otherMode = new Uint8Array(BLOCK_RECORDS);
+  readonly otherRule = new Uint32Array(BLOCK_RECORDS);
+  readonly otherPolicyVersion = new Uint32Array(BLOCK_RECORDS);
+  /** How surely each view by itself named the other end. */
+  readonly nearConfidence = new Uint8Array(BLOCK_RECORDS);
+  readonly farConfidence = new Uint8Array(BLOCK_RECORDS);
+  /** Into `strings`. */
+  readonly farReporter = new Uint32Array(BLOCK_RECORDS);
+  /** Into `strings`. */
+  readonly farProcess = new Uint32Array(BLOCK_RECORDS);
+  readonly farPid = new Uint32Array(BLOCK_RECORDS);
+  /** Into `ends`: whose agent it was that reported; a proxy before the workload that was called is another one. */
+  readonly farEnd = new Uint32Array(BLOCK_RECORDS);
+  readonly farLocalPort = new Uint16Array(BLOCK_RECORDS);
+  readonly farRemotePort = new Uint16Array(BLOCK_RECORDS);
+  readonly farServicePort = new Uint16Array(BLOCK_RECORDS);
+  readonly farFirstSeenUs = new Float64Array(BLOCK_RECORDS);
+  readonly farLastSeenUs = new Float64Array(BLOCK_RECORDS);
+  readonly farBytesIn = new Float64Array(BLOCK_RECORDS);
+  readonly farBytesOut = new Float64Array(BLOCK_RECORDS);
+  readonly farPacketsIn = new Float64Array(BLOCK_RECORDS);
+  readonly farPacketsOut = new Float64Array(BLOCK_RECORDS);
+  /** 16 bytes each. */
+  readonly farLocalIp = new Uint8Array(16 * BLOCK_RECORDS);
+  /** 16 bytes each. */
+  readonly farRemoteIp = new Uint8Array(16 * BLOCK_RECORDS);
+  /** Id of the record that this one takes the place of, 0 for none. Not stored. */
+  readonly replaces = new Float64Array(BLOCK_RECORDS);
+  /** Not 0: another record has taken its place. Not stored. */
+  readonly retired = new Uint8Array(BLOCK_RECORDS);
   readonly strings: string[] = [];
   readonly ends: FlowEndInfo[] = [];
   readonly #stringIndex = new Map<string, number>();

@@ -1,0 +1,159 @@
+// An entry as a row: one view as it came, or both brought together.
+import { Confidence, Direction, EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { type FlowBlock, UNKNOWN_END } from '../block.js';
+import { type Entries, Flag } from './entries.js';
+import { hasEchoId, observedDestination, sameAddress } from './fit.js';
+import { FAR, NEAR, type Side } from './types.js';
+import type { Views } from './views.js';
+
+/** Bits of FlowBlock.views. */
+export const VIEW = { inbound: 1, outbound: 2 } as const;
+
+/** Writes row `at` of a block that has room there. `before`: the row that this one takes the place of, 0 for none. */
+export function writeRow(entries: Entries, entry: number, block: FlowBlock, at: number, before: number): void {
+  const { views } = entries;
+  const [near, far] = [entries.hasSide(entry, NEAR), entries.hasSide(entry, FAR)];
+  const side: Side = near ? NEAR : FAR;
+  const slot = 2 * entry + side;
+  writeView(views, slot, block, at);
+  block.protocol[at] = entries.protocol[entry] as number;
+  block.direction[at] = near ? Direction.DIRECTION_OUTBOUND : Direction.DIRECTION_INBOUND;
+  block.views[at] = (near ? VIEW.outbound : 0) | (far ? VIEW.inbound : 0);
+  block.decider[at] = block.direction[at] as number;
+  block.nearConfidence[at] = near ? (views.c.confidence[slot] as number) : 0;
+  block.replaces[at] = before;
+  block.retired[at] = 0;
+  if (near && far) {
+    writeFar(views, 2 * entry + FAR, block, at);
+    bringTogether(entries, entry, block, at);
+  } else clearFar(block, at);
+}
+
+function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
+  const { c } = v;
+  block.firstSeenUs[at] = c.rowFromUs[slot] as number;
+  block.lastSeenUs[at] = c.lastSeenUs[slot] as number;
+  block.bytesIn[at] = c.bytesIn[slot] as number;
+  block.bytesOut[at] = c.bytesOut[slot] as number;
+  block.packetsIn[at] = c.packetsIn[slot] as number;
+  block.packetsOut[at] = c.packetsOut[slot] as number;
+  block.attempts[at] = Math.max(1, c.attempts[slot] as number);
+  block.pid[at] = c.pid[slot] as number;
+  block.localPort[at] = c.localPort[slot] as number;
+  block.remotePort[at] = c.remotePort[slot] as number;
+  block.servicePort[at] = c.servicePort[slot] as number;
+  block.kind[at] = c.kind[slot] as number;
+  block.tcpFlags[at] = c.tcpFlags[slot] as number;
+  block.confidence[at] = c.confidence[slot] as number;
+  decide(v, slot, block, at);
+  block.process[at] = block.stringRef(v.processes[slot] ?? '');
+  block.reporter[at] = block.stringRef(v.reporters[slot] ?? '');
+  block.local[at] = block.endRef(v.ends[slot] ?? UNKNOWN_END);
+  block.remote[at] = block.endRef(v.remotes[slot] ?? UNKNOWN_END);
+  copyAddress(c.localIp, slot, block.localIp, at);
+  copyAddress(c.remoteIp, slot, block.remoteIp, at);
+}
+
+/** The decision of one view, as the row's. */
+function decide({ c }: Views, slot: number, block: FlowBlock, at: number): void {
+  block.verdict[at] = c.verdict[slot] as number;
+  block.reason[at] = c.reason[slot] as number;
+  block.mode[at] = c.mode[slot] as number;
+  block.rule[at] = c.rule[slot] as number;
+  block.policyVersion[at] = c.policyVersion[slot] as number;
+}
+
+/** The decision of the view that did not decide. */
+function decideOther({ c }: Views, slot: number, block: FlowBlock, at: number): void {
+  block.otherVerdict[at] = c.verdict[slot] as number;
+  block.otherReason[at] = c.reason[slot] as number;
+  block.otherMode[at] = c.mode[slot] as number;
+  block.otherRule[at] = c.rule[slot] as number;
+  block.otherPolicyVersion[at] = c.policyVersion[slot] as number;
+}
+
+function writeFar(v: Views, slot: number, block: FlowBlock, at: number): void {
+  const { c } = v;
+  block.farFirstSeenUs[at] = c.rowFromUs[slot] as number;
+  block.farLastSeenUs[at] = c.lastSeenUs[slot] as number;
+  block.farBytesIn[at] = c.bytesIn[slot] as number;
+  block.farBytesOut[at] = c.bytesOut[slot] as number;
+  block.farPacketsIn[at] = c.packetsIn[slot] as number;
+  block.farPacketsOut[at] = c.packetsOut[slot] as number;
+  block.farPid[at] = c.pid[slot] as number;
+  block.farLocalPort[at] = c.localPort[slot] as number;
+  block.farRemotePort[at] = c.remotePort[slot] as number;
+  block.farServicePort[at] = c.servicePort[slot] as number;
+  block.farConfidence[at] = c.confidence[slot] as number;
+  block.farProcess[at] = block.stringRef(v.processes[slot] ?? '');
+  block.farReporter[at] = block.stringRef(v.reporters[slot] ?? '');
+  block.farEnd[at] = block.endRef(v.ends[slot] ?? UNKNOWN_END);
+  copyAddress(c.localIp, slot, block.farLocalIp, at);
+  copyAddress(c.remoteIp, slot, block.farRemoteIp, at);
+}
+
+const FAR_COLUMNS = [
+  ...['otherVerdict', 'otherReason', 'otherMode', 'otherRule', 'otherPolicyVersion', 'farConfidence', 'farPid'],
+  ...['farLocalPort', 'farRemotePort', 'farServicePort', 'farFirstSeenUs', 'farLastSeenUs', 'farBytesIn'],
+  ...['farBytesOut', 'farPacketsIn', 'farPacketsOut'],
+] as (keyof Pick<FlowBlock, 'otherVerdict' | 'otherRule' | 'farPid' | 'farLocalPort' | 'farBytesIn'>)[];
+
+function clearFar(block: FlowBlock, at: number): void {
+  for (const name of FAR_COLUMNS) block[name][at] = 0;
+  block.farProcess[at] = block.stringRef('');
+  block.farReporter[at] = block.farProcess[at] as number;
+  block.farEnd[at] = block.local[at] as number;
+  block.farLocalIp.fill(0, 16 * at, 16 * at + 16);
+  block.farRemoteIp.fill(0, 16 * at, 16 * at + 16);
+}
+
+/** What the row as a whole says, beyond the near view that stands in it. */
+function bringTogether(entries: Entries, entry: number, block: FlowBlock, at: number): void {
+  const { views } = entries;
+  const { c } = views;
+  const [near, far] = [2 * entry + NEAR, 2 * entry + FAR];
+  if (rank(c.verdict[far]) > rank(c.verdict[near])) {
+    decide(views, far, block, at);
+    decideOther(views, near, block, at);
+    block.decider[at] = Direction.DIRECTION_INBOUND;
+  } else decideOther(views, far, block, at);
+  const denied = c.kind[far] === EventKind.EVENT_KIND_DENY || c.kind[near] === EventKind.EVENT_KIND_DENY;
+  const ended = entries.has(entry, Flag.ended << NEAR) || entries.has(entry, Flag.ended << FAR);
+  if (denied) {
+    block.kind[at] = EventKind.EVENT_KIND_DENY;
+    block.attempts[at] = Math.max(1, c.attempts[near] as number, c.attempts[far] as number);
+  } else if (ended) block.kind[at] = EventKind.EVENT_KIND_END;
+  block.tcpFlags[at] = (c.tcpFlags[near] as number) | (c.tcpFlags[far] as number);
+  const named = views.remotes[near];
+  const own = views.ends[far];
+  // What the opener's mapping names is who was meant: a proxy that answers for it is not.
+  const mapped = c.confidence[near] === Confidence.CONFIDENCE_MAPPED && named?.workloadId !== '';
+  if (own !== undefined && (!mapped || named?.workloadId === own.workloadId)) block.remote[at] = block.endRef(own);
+  block.confidence[at] = together(entries, entry);
+}
+
+/** How surely both ends are named: each by its own agent; what may be wrong is that the two views are of one connection. */
+function together(entries: Entries, entry: number): Confidence {
+  const { c } = entries.views;
+  const [near, far] = [2 * entry + NEAR, 2 * entry + FAR];
+  const protocol = entries.protocol[entry] as number;
+  const plain =
+    observedDestination(entries.views, protocol, near, far) &&
+    sameAddress(c.localIp, near, c.remoteIp, far) &&
+    c.localPort[near] === (hasEchoId(protocol) ? c.localPort : c.remotePort)[far];
+  if (plain) return Confidence.CONFIDENCE_EXACT;
+  return c.confidence[far] === Confidence.CONFIDENCE_TAGGED
+    ? Confidence.CONFIDENCE_TAGGED
+    : Confidence.CONFIDENCE_MAPPED;
+}
+
+/** By how little a verdict lets through. */
+function rank(verdict: number | undefined): number {
+  if (verdict === Verdict.VERDICT_BLOCKED) return 2;
+  return verdict === Verdict.VERDICT_WOULD_BLOCK ? 1 : 0;
+}
+
+function copyAddress(from: Uint32Array, slot: number, to: Uint8Array, at: number): void {
+  const words = new Uint32Array(to.buffer, to.byteOffset, to.length / 4);
+  for (let w = 0; w < 4; w += 1) words[4 * at + w] = from[4 * slot + w] as number;
+}

@@ -1,0 +1,112 @@
+// Far sides that nobody came for: their true source may have been told meanwhile; else a near side that they may belong to speaks
+// for them.
+import { Confidence } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { ClockOffsets } from './clocks.js';
+import { type Entries, Flag } from './entries.js';
+import { fitsDestination, fitsSource, hasEchoId } from './fit.js';
+import { offerHash } from './keys.js';
+import { FAR, NEAR, type StitchPorts } from './types.js';
+
+/** First packets of a far side and the near one that speaks for it, beyond what the clocks let expect, are no farther apart. */
+const TOGETHER_US = 300_000;
+/** Near sides that are looked at for one far side. */
+const OFFERS_MAX = 256;
+/** What is done with is cut off the front now and then. */
+const CUT_AT = 4096;
+
+export class Settling {
+  readonly #entries: Entries;
+  readonly #ports: StitchPorts;
+  readonly #host: (hostId: string) => number;
+  readonly #clocks: ClockOffsets;
+  #waiting: number[] = [];
+  #sinceMs: number[] = [];
+  #head = 0;
+
+  constructor(entries: Entries, ports: StitchPorts, host: (hostId: string) => number, clocks: ClockOffsets) {
+    this.#entries = entries;
+    this.#ports = ports;
+    this.#host = host;
+    this.#clocks = clocks;
+  }
+
+  /** A far side is alone from now on. */
+  add(entry: number, nowMs: number): void {
+    this.#waiting.push(entry);
+    this.#sinceMs.push(nowMs);
+  }
+
+  /** The next far side that came before this time and is alone still, -1 for none. */
+  due(beforeMs: number): number {
+    while (this.#head < this.#waiting.length && (this.#sinceMs[this.#head] as number) <= beforeMs) {
+      const [entry, sinceMs] = [this.#waiting[this.#head] as number, this.#sinceMs[this.#head] as number];
+      this.#head += 1;
+      if (this.#head >= CUT_AT) this.#cut();
+      if (this.#isAlone(entry) && (this.#entries.createdMs[entry] as number) <= sinceMs) return entry;
+    }
+    return -1;
+  }
+
+  /** Asks for the true source; true when it was told, and stands in the entry. */
+  ask(entry: number): boolean {
+    const { c, reporters, remotes } = this.#entries.views;
+    const slot = 2 * entry + FAR;
+    if (c.told[slot] !== 0 || c.confidence[slot] === Confidence.CONFIDENCE_EXACT) return false;
+    const protocol = this.#entries.protocol[entry] as number;
+    const echo = hasEchoId(protocol);
+    const source = this.#ports.trueSource?.({
+      hostId: reporters[slot] ?? '',
+      protocol,
+      sourceIp: new Uint8Array(c.remoteIp.buffer, 16 * slot, 16),
+      sourcePort: (echo ? c.localPort : c.remotePort)[slot] as number,
+      destinationIp: new Uint8Array(c.localIp.buffer, 16 * slot, 16),
+      destinationPort: (echo ? c.remotePort : c.localPort)[slot] as number,
+      firstSeenUs: c.firstSeenUs[slot] as number,
+    });
+    if (source === undefined) return false;
+    c.told[slot] = 1;
+    c.toldPort[slot] = source.port;
+    new Uint8Array(c.toldIp.buffer, 16 * slot, 16).set(source.ip);
+    c.confidence[slot] = Confidence.CONFIDENCE_MAPPED;
+    remotes[slot] = source.end;
+    return true;
+  }
+
+  /** A near side alone that the far one may be the other side of, whatever its port became; -1 for none. */
+  favourite(entry: number): number {
+    const { offered, views, protocol } = this.#entries;
+    const far = 2 * entry + FAR;
+    const hash = offerHash(this.#entries, entry, this.#host, FAR);
+    let looked = 0;
+    for (let c = offered.first(hash); c >= 0 && looked < OFFERS_MAX; c = offered.after(c, hash)) {
+      looked += 1;
+      const near = 2 * c + NEAR;
+      const fits =
+        !this.#entries.has(c, Flag.favoured) &&
+        protocol[c] === protocol[entry] &&
+        this.#together(near, far) &&
+        fitsDestination(views, this.#ports, protocol[c] as number, near, far) &&
+        fitsSource(views, this.#ports, near, far);
+      if (fits) return c;
+    }
+    return -1;
+  }
+
+  #together(near: number, far: number): boolean {
+    const { c, reporters } = this.#entries.views;
+    const expected = this.#clocks.expected(this.#host(reporters[near] ?? ''), this.#host(reporters[far] ?? ''));
+    const differenceUs = (c.firstSeenUs[far] as number) - (c.firstSeenUs[near] as number);
+    return expected !== undefined && Math.abs(differenceUs - expected) <= TOGETHER_US;
+  }
+
+  #isAlone(entry: number): boolean {
+    const entries = this.#entries;
+    return entries.hasSide(entry, FAR) && !entries.hasSide(entry, NEAR) && !entries.has(entry, Flag.discarded);
+  }
+
+  #cut(): void {
+    this.#waiting = this.#waiting.slice(this.#head);
+    this.#sinceMs = this.#sinceMs.slice(this.#head);
+    this.#head = 0;
+  }
+}
