@@ -28,6 +28,8 @@ export interface ControllerConfig {
   readonly audit: { readonly days: number; readonly entries: number };
   /** Denied connections are refused (RST, ICMP) rather than dropped silently. */
   readonly reject: boolean;
+  /** Which SYNs are given a tag until an operator says otherwise. */
+  readonly tags: 'off' | 'peers' | 'anywhere';
   readonly logLevel: string;
 }
 
@@ -56,9 +58,14 @@ export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [optio
   --audit-days N           days that audit entries are kept, 1 to 36500; default 400
   --audit-entries N        audit entries kept at most, 1000 to 100000000; default 1000000
   --deny-silently          drop denied connections instead of refusing them
+  --tags off|peers|anywhere  SYNs that are given a tag (docs/nat.md) until \`ringfence tag set\` says otherwise; default peers
   --log-level LEVEL        ${LEVELS.join(', ')}; default info (RINGFENCE_LOG_LEVEL)
 An address is host:port, IPv6 hosts in brackets; port 0 takes any free one.
 `;
+
+function isTagMode(text: string): text is ControllerConfig['tags'] {
+  return ['off', 'peers', 'anywhere'].includes(text);
+}
 
 /** Throws ConfigError with every problem found. */
 export function readConfig(
@@ -99,6 +106,9 @@ export function readConfig(
   const logLevel = values['log-level'] ?? env.RINGFENCE_LOG_LEVEL ?? 'info';
   if (!LEVELS.includes(logLevel))
     problems.push(`Cannot read --log-level: found ${logLevel}, wanted one of ${LEVELS.join(', ')}`);
+  const tags = values.tags ?? 'peers';
+  if (!isTagMode(tags))
+    problems.push(`Cannot read --tags: found ${JSON.stringify(tags)}, wanted off, peers or anywhere`);
   const config: ControllerConfig = {
     stateDir,
     listenSync: listen('--listen-sync', values['listen-sync'] ?? '0.0.0.0:7443'),
@@ -113,6 +123,7 @@ export function readConfig(
     flowStore,
     audit,
     reject: values['deny-silently'] !== true,
+    tags: isTagMode(tags) ? tags : 'off',
     logLevel,
   };
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
@@ -176,6 +187,7 @@ function parse(argv: readonly string[]) {
         'audit-entries': text,
         'log-level': text,
         'deny-silently': { type: 'boolean' },
+        tags: text,
         advertise: text,
       },
     });

@@ -18,6 +18,7 @@ import { PairingService } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.
 import { type PolicyRef, PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpacesService } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { TagsService } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
 import { WebService } from '@ringfence/proto/gen/ringfence/v1/admin_web.js';
 import { WorkloadsService } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import {
@@ -44,6 +45,7 @@ import { addReflectionAndHealth } from './api/reflection.js';
 import { RuleNames } from './api/rule-names.js';
 import { spacesService } from './api/spaces-service.js';
 import { statusService } from './api/status-service.js';
+import { standingTagMode, tagsService } from './api/tags-service.js';
 import { demandPeer, ServingCertificate, serverCredentials } from './api/tls.js';
 import { WorkloadView } from './api/workload-view.js';
 import { workloadsService } from './api/workloads-service.js';
@@ -84,6 +86,8 @@ import type { WorkloadRecord } from './store/records.js';
 import { openSqlite } from './store/sqlite.js';
 import { StateStore, type StateTransaction } from './store/state-store.js';
 import { WorkloadIndex } from './store/workload-index.js';
+import { TagKeyFile } from './tag/key-file.js';
+import { TagDesk } from './tag/tag-desk.js';
 import { WebPage } from './web/page.js';
 
 /** A running controller. */
@@ -247,6 +251,32 @@ async function start(
   };
   onPolicy();
 
+  // ---- in-band tags
+  const tags = new TagDesk({
+    mode: () => standingTagMode(store, config.tags),
+    file: new TagKeyFile(config.stateDir),
+    nowMs: now,
+    randomKey: () => randomBytes(16),
+    after: (delayMs, fn) => {
+      const timer = setTimeout(fn, delayMs);
+      timer.unref();
+      return () => clearTimeout(timer);
+    },
+    onError: (error) => log.error({ err: error }, 'keys of in-band tags could not be kept; trying again'),
+  });
+  // A host that was removed knows the keys.
+  closers.push(
+    store.onCommit((changes) => {
+      if (!changes.some(({ kind, after }) => kind === 'host' && after === undefined)) return;
+      try {
+        tags.rotate();
+      } catch (error) {
+        log.error({ err: error }, 'keys of in-band tags could not be changed after a host was removed');
+      }
+    }),
+  );
+  closers.push(() => tags.stop());
+
   // ---- flows
   const translations = new TranslationResolver({
     now,
@@ -289,6 +319,7 @@ async function start(
     index,
     distributor,
     revisions,
+    tags,
     hosts,
     refusal,
     recheckMs,
@@ -402,6 +433,7 @@ async function start(
   offer(PairingService, {
     ...pairingService({ store, index, pairing, isolation, distributor, hosts, now, log }),
   });
+  offer(TagsService, { ...tagsService({ store, desk: tags, hosts, log }) });
   offer(AuditService, { ...auditService({ store, log }) });
   offer(StatusService, { ...statusService(statusOptions) });
   const health = addReflectionAndHealth(admin);

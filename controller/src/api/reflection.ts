@@ -15,6 +15,7 @@ export const ADMIN_SERVICES = [
   'Hosts',
   'NatMappings',
   'Spaces',
+  'Tags',
   'Pairing',
   'Audit',
   'Status',

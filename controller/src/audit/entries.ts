@@ -41,6 +41,8 @@ function draftsOf(change: StateChange): Draft[] {
       return hostOf(change.before, change.after);
     case 'token':
       return tokenOf(change.before, change.after);
+    case 'tagging':
+      return taggingOf(change.before, change.after);
     default:
       return [];
   }
@@ -189,4 +191,15 @@ function tokenOf(before: Records['token'] | undefined, after: Records['token'] |
   if (after === undefined)
     return usedMs === 0 ? entry('token.revoke', `enrolment token ${id} withdrawn or expired`) : [];
   return before.usedMs === 0 && after.usedMs !== 0 ? entry('token.use', `enrolment token ${id} used`) : [];
+}
+
+function taggingOf(before: Records['tagging'] | undefined, after: Records['tagging'] | undefined): Draft[] {
+  if (after === undefined) return [];
+  const { mode, rotations } = after;
+  const entries: Draft[] = [];
+  if (mode !== undefined && before?.mode !== mode)
+    entries.push({ action: 'tags.mode', object: 'tags', text: `in-band tags: ${mode}` });
+  if ((before?.rotations ?? 0) !== rotations)
+    entries.push({ action: 'tags.rotate', object: 'tags', text: 'a new key for in-band tags' });
+  return entries;
 }

@@ -6,6 +6,7 @@ import type {
   Hello,
   Inventory,
   Logins,
+  TagKeys,
   UnenrollOutcome,
   Update,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
@@ -29,6 +30,9 @@ import type { CellKey, HostState } from './host-state.js';
 import type { Revisions } from './revisions.js';
 import { SET_BYTES_MAX, setBytes, updatesOf } from './wire.js';
 
+/** In HostFacts.features of agents that take TagKeys. */
+export const TAGS_FEATURE = 'syn_tags';
+
 type SyncCall = ServerDuplexStream<AgentMessage, ControllerMessage>;
 
 export interface AgentSyncOptions {
@@ -42,6 +46,8 @@ export interface AgentSyncOptions {
   readonly relabel: (tx: StateTransaction, records: readonly WorkloadRecord[]) => void;
   readonly retries: RetrySchedule;
   readonly revisions: Revisions;
+  /** What hosts are told of in-band tags: after Welcome, at each change, and every TAGS_AGAIN_MS for the time in it. */
+  readonly tags: { readonly message: () => TagKeys; readonly onChange: (listener: () => void) => () => void };
   readonly hosts: HostRuntimes;
   /** Why a certificate is no longer good, as a sentence fragment; undefined while it is. */
   readonly refusal: (peer: Peer) => string | undefined;
@@ -51,6 +57,8 @@ export interface AgentSyncOptions {
   readonly log: Logger;
 }
 
+/** Clocks of hosts that nobody sets part by at most some ten milliseconds in this time. */
+const TAGS_AGAIN_MS = 300_000;
 const HELLO_TIMEOUT_MS = 10_000;
 /** A host's state is kept this long after its stream has ended, so that a short absence costs a delta only. */
 const KEEP_STATE_MS = 10 * 60_000;
@@ -79,8 +87,15 @@ export class AgentSync {
       this.#retryDenied();
     }, options.recheckMs);
     recheck.unref();
+    const tellTags = () => {
+      for (const stream of [...this.#streams.values()]) stream.sendTags();
+    };
+    const tagsAgain = setInterval(tellTags, TAGS_AGAIN_MS);
+    tagsAgain.unref();
     this.#unsubscribe = [
       () => clearInterval(recheck),
+      () => clearInterval(tagsAgain),
+      options.tags.onChange(tellTags),
       options.distributor.onHostChange((hostId, keys) => this.#streams.get(hostId)?.onStateChange(keys)),
       options.store.onCommit((changes) => {
         for (const change of changes)
@@ -268,7 +283,16 @@ class Stream {
     if (this.#state !== undefined) this.#checkCapacity(this.#options.hosts.of(this.hostId));
   }
 
-  /** Ends the stream when its certificate is no longer good. */
+  /** Tells the host the keys of in-band tags, if its agent knows what they are. */
+  sendTags(): void {
+    const { hosts, store, tags } = this.#options;
+    // A host that was just removed still has its stream, and is to hear of no new key.
+    if (!this.#open || this.#state === undefined || store.get('host', this.hostId) === undefined) return;
+    if (hosts.of(this.hostId).facts?.features.includes(TAGS_FEATURE) !== true) return;
+    this.#call.write({ body: { $case: 'tags', value: tags.message() } });
+  }
+
+  /** Ends the stream when its certificate is no longer good; else takes what had to wait. */
   recheck(): void {
     const why = this.#options.refusal(this.peer);
     if (why !== undefined) this.end(status.UNAUTHENTICATED, 'RF_TLS_REVOKED', why);
@@ -326,6 +350,7 @@ class Stream {
       case 'status':
         host.workloads = new Map(body.value.workloads.slice(0, 8192).map((w) => [w.localId, w]));
         if (body.value.tables.length > 0) host.tables = body.value.tables.slice(0, CONDITIONS_MAX);
+        host.tags = body.value.tags;
         host.conditions = body.value.conditions.slice(0, CONDITIONS_MAX);
         return this.#checkCapacity(host);
       case 'logins':
@@ -369,6 +394,7 @@ class Stream {
     if (hello.capacities.length > 0) host.tables = hello.capacities.slice(0, CONDITIONS_MAX);
     // Before the pump: no Update may come ahead of Welcome.
     this.#call.write({ body: { $case: 'welcome', value: { hostId: this.hostId, epoch, resumed } } });
+    this.sendTags();
     this.#afterAnswer(host);
     log.info(
       { hostId: this.hostId, address: this.peer.address, resumed, agent: hello.facts?.agentVersion },

@@ -4,6 +4,7 @@ import type {
   HostFacts,
   Nack,
   TableCapacity,
+  TagTallies,
   WorkloadStatus,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { CapacityNeed } from '../compile/types.js';
@@ -24,6 +25,8 @@ export interface HostRuntime {
   /** By local id. */
   workloads: ReadonlyMap<string, WorkloadStatus>;
   tables: readonly TableCapacity[];
+  /** What became of in-band tags there; undefined: not told. */
+  tags: TagTallies | undefined;
   /** The agent's own. */
   conditions: readonly Condition[];
   /** The controller's about this host, by code. */
@@ -76,6 +79,7 @@ export class HostRuntimes {
         facts: undefined,
         workloads: new Map(),
         tables: [],
+        tags: undefined,
         conditions: [],
         own: new Map(),
         refusal: undefined,

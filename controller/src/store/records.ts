@@ -324,9 +324,13 @@ const webSession = z.object({
 });
 
 /** Every kind of record and its schema. */
+/** In-band tags; key TAGGING_KEY. mode: what an operator said; absent: as the controller is configured. */
+const tagging = z.object({ mode: z.enum(['off', 'peers', 'anywhere']).optional(), rotations: count });
+
 export const SCHEMAS = {
   system,
   counter,
+  tagging,
   host,
   revokedSerial,
   token,
@@ -352,6 +356,7 @@ export const SCHEMAS = {
 
 /** Key of the one record of kind spaces. */
 export const SPACES_KEY = 'current';
+export const TAGGING_KEY = 'current';
 
 /** Name of a kind of record. */
 export type Kind = keyof typeof SCHEMAS;

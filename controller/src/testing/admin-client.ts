@@ -19,6 +19,7 @@ import { PairingClient } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.j
 import { PolicyClient } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpacesClient } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusClient } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { TagsClient } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
 import { WebClient } from '@ringfence/proto/gen/ringfence/v1/admin_web.js';
 import { WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 
@@ -39,6 +40,7 @@ export class AdminClient {
   readonly nat: NatMappingsClient;
   readonly spaces: SpacesClient;
   readonly status: StatusClient;
+  readonly tags: TagsClient;
   readonly pairing: PairingClient;
   readonly audit: AuditClient;
   readonly web: WebClient;
@@ -63,6 +65,7 @@ export class AdminClient {
     this.nat = new NatMappingsClient(address, channel, options);
     this.spaces = new SpacesClient(address, channel, options);
     this.status = new StatusClient(address, channel, options);
+    this.tags = new TagsClient(address, channel, options);
     this.pairing = new PairingClient(address, channel, options);
     this.audit = new AuditClient(address, channel, options);
     this.web = new WebClient(address, channel, options);
@@ -78,6 +81,7 @@ export class AdminClient {
       this.nat,
       this.spaces,
       this.status,
+      this.tags,
       this.pairing,
       this.audit,
       this.web,

@@ -18,6 +18,7 @@ import {
   Logins,
   type Nack,
   type TableCapacity,
+  type TagKeys,
   type UnenrollOutcome,
   type Unpaired,
   type Update,
@@ -113,6 +114,8 @@ export class SimulatedAgent {
   unpaired: Unpaired = 0;
   /** What the newest revision said of confirmation. */
   terms = { confirmWithinMs: 0, confirmedPolicyVersion: 0 };
+  /** What it was told of in-band tags, oldest first. */
+  readonly tags: TagKeys[] = [];
   /** Workloads that it was asked to report again. */
   readonly pairAgain: string[] = [];
   /** Set when it was told to leave. */
@@ -241,6 +244,7 @@ export class SimulatedAgent {
       this.welcomes.push(message.body.value);
       this.epoch = message.body.value.epoch;
     } else if (message.body?.$case === 'update') this.#onUpdate(message.body.value);
+    else if (message.body?.$case === 'tags') this.tags.push(message.body.value);
     else if (message.body?.$case === 'pairAgain') this.pairAgain.push(...message.body.value.localIds);
     else if (message.body?.$case === 'unenroll') this.dismissed = message.body.value.outcome;
     this.#notify();
