@@ -26,6 +26,8 @@ export interface ControllerConfig {
   readonly flowStore: { readonly days: number; readonly bytes: number } | undefined;
   /** How long the audit log is kept. */
   readonly audit: { readonly days: number; readonly entries: number };
+  /** File that names the connectors to run; undefined: none. */
+  readonly connectorsFile?: string | undefined;
   /** Denied connections are refused (RST, ICMP) rather than dropped silently. */
   readonly reject: boolean;
   /** Which SYNs are given a tag until an operator says otherwise. */
@@ -57,6 +59,7 @@ export const USAGE = `Usage: node controller/dist/main.js --state-dir DIR [optio
   --flow-store-bytes N     bytes on disk at most, 64 MiB and more, with K, M, G or T; default 100G
   --audit-days N           days that audit entries are kept, 1 to 36500; default 400
   --audit-entries N        audit entries kept at most, 1000 to 100000000; default 1000000
+  --connectors FILE        sources of spaces and workloads, such as AWS EC2 (docs/connectors.md)
   --deny-silently          drop denied connections instead of refusing them
   --tags off|peers|anywhere  SYNs that are given a tag (docs/nat.md) until \`ringfence tag set\` says otherwise; default peers
   --log-level LEVEL        ${LEVELS.join(', ')}; default info (RINGFENCE_LOG_LEVEL)
@@ -122,6 +125,7 @@ export function readConfig(
     flowHistory,
     flowStore,
     audit,
+    connectorsFile: values.connectors,
     reject: values['deny-silently'] !== true,
     tags: isTagMode(tags) ? tags : 'off',
     logLevel,
@@ -187,6 +191,7 @@ function parse(argv: readonly string[]) {
         'audit-entries': text,
         'log-level': text,
         'deny-silently': { type: 'boolean' },
+        connectors: text,
         tags: text,
         advertise: text,
       },

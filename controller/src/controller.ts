@@ -62,6 +62,8 @@ import { type ControllerConfig, formatListen, type ListenAddress } from './confi
 import type { PairStep } from './discovery/inventory.js';
 import { relabel, withLogins } from './discovery/logins.js';
 import { pairStep, reconsider } from './discovery/pair-workload.js';
+import { gatewaySides } from './discovery/gateway-sides.js';
+import { openConnectors } from './discovery/open-connectors.js';
 import { TranslationResolver } from './discovery/translation-resolver.js';
 import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
@@ -277,11 +279,13 @@ async function start(
   );
   closers.push(() => tags.stop());
 
+  // ---- discovery
+  const connectors = await openConnectors(config.connectorsFile, { store, dimensions, now, log });
+  closers.push(async () => void (await Promise.all(connectors.map((connector) => connector.stop()))));
+  for (const connector of connectors) connector.start();
+
   // ---- flows
-  const translations = new TranslationResolver({
-    now,
-    behind: (hostId, hex) => distributor.topology.behind(hostId, hex),
-  });
+  const translations = new TranslationResolver({ now, ...gatewaySides(store, distributor) });
   const archive = await openArchive(config, log, now);
   const history = new MemoryHistory(config.flowHistory, archive?.firstId);
   const flowArchive = archive ?? new MemoryArchive(history);
@@ -362,6 +366,7 @@ async function start(
     archive: flowArchive,
     followers,
     ingest,
+    connectors: () => connectors.map(({ standing }) => standing),
     now,
     log,
   };

@@ -8,12 +8,13 @@ import type {
 } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { Confidence, type Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Logger } from 'pino';
+import { originOf, storedTree } from '../discovery/space-book.js';
 import type { Distributor } from '../session/distributor.js';
 import { SPACES_KEY, type WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { declareSpaces } from '../topology/declare.js';
-import { LOCAL, type SourceTranslation, SpaceTree, WORLD } from '../topology/spaces.js';
+import { LOCAL, type SourceTranslation, type SpaceTree, WORLD } from '../topology/spaces.js';
 import { HOST_ITSELF, hostOfScope, hostScope } from '../topology/view.js';
 import { invalid, unary } from './errors.js';
 import { findWorkload } from './workloads-service.js';
@@ -84,8 +85,7 @@ function unknownHosts({ store }: SpacesOptions, tree: SpaceTree, file: string): 
 }
 
 function treeOf({ store }: SpacesOptions): SpaceTree {
-  const content = store.get('spaces', SPACES_KEY)?.content;
-  return (content === undefined ? undefined : declareSpaces('spaces', content).tree) ?? SpaceTree.EMPTY;
+  return storedTree(store.table('spaces'), store.table('translation'));
 }
 
 function listSpaces(options: SpacesOptions): SpaceInfo[] {
@@ -98,7 +98,7 @@ function listSpaces(options: SpacesOptions): SpaceInfo[] {
   };
   const world = blank(WORLD, '', true);
   for (const space of tree.all()) {
-    const info = blank(space.name, space.parent, true);
+    const info = blank(space.name, space.parent, originOf(options.store.table('spaces'), space.name) === '');
     info.hosts = [...space.hosts].sort();
     info.networks = space.networks.map(formatPrefix);
     info.sources = space.sources.map(sourceText);
@@ -164,7 +164,8 @@ function sourceText(source: SourceTranslation): string {
   if (source.kind === 'ports') {
     return `${formatPrefix(source.inside)} as ports ${source.low}-${source.high} of ${formatAddress(source.outside)}`;
   }
-  return `behind ${source.addresses.map(formatAddress).join(', ')}`;
+  const behind = `behind ${source.addresses.map(formatAddress).join(', ')}`;
+  return source.inside === undefined ? behind : `${formatPrefix(source.inside)} ${behind}`;
 }
 
 function protocolText(protocol: number): string {

@@ -19,6 +19,9 @@ import { spoken } from './policy-rollout.js';
 import { rolloutToWire } from './rollout-view.js';
 import type { WorkloadView } from './workload-view.js';
 
+/** As operators know it: the reasons are the connector's own words. */
+type ConnectorStanding = { readonly name: string; readonly problem: string; readonly notes: readonly string[] };
+
 export interface StatusOptions {
   readonly version: string;
   readonly startedMs: number;
@@ -35,6 +38,8 @@ export interface StatusOptions {
   readonly archive: FlowArchive;
   readonly followers: Followers;
   readonly ingest: FlowIngest;
+  /** How each connector stands. */
+  readonly connectors?: () => readonly ConnectorStanding[];
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -123,6 +128,12 @@ function conditions(options: StatusOptions, notInForce: number): Condition[] {
     const text =
       'Policy expects enforce, and nothing says that it is in force. `ringfence workload show` says why for each.';
     own('RF_NOT_IN_FORCE', 'alarm', `${notInForce} workloads are not enforced as expected`, text);
+  }
+  for (const { name, problem, notes } of options.connectors?.() ?? []) {
+    if (problem !== '')
+      own('RF_CONNECTOR', 'warning', `Connector ${name} does not work; what it found before stays`, problem);
+    else if (notes.length > 0)
+      own('RF_CONNECTOR_NOTES', 'info', `Connector ${name} found what cannot be used`, notes.join('; '));
   }
   tellRollout(options.policy, own);
   if (authority.notAfterMs - now() < 90 * 86_400_000) {

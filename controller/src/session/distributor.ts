@@ -7,17 +7,16 @@ import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { HostDelta } from '@ringfence/proto/instructions.js';
 import type { PushedMapping } from '../compile/nat-table.js';
 import type { CapacityNeed, ClassNumbers, Compiler, CompilerWorkload, IdentityNumbers } from '../compile/types.js';
+import { storedTree } from '../discovery/space-book.js';
 import { type Isolation, isolationTouched } from '../keys/isolation.js';
 import { unpairedToldOf } from '../keys/unpaired.js';
 import type { StartingMode } from '../pairing/profile.js';
 import type { Policy, Selector } from '../policy/model.js';
 import { selectorMatches } from '../policy/selector.js';
 import type { PersistentNumbers } from '../store/numbers.js';
-import { type NatRecord, SPACES_KEY, type TranslationRecord, type WorkloadRecord } from '../store/records.js';
+import type { NatRecord, TranslationRecord, WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
-import { declareSpaces } from '../topology/declare.js';
-import { withObserved } from '../topology/observed.js';
-import { SpaceTree } from '../topology/spaces.js';
+import type { SpaceTree } from '../topology/spaces.js';
 import { type CellKey, HostState } from './host-state.js';
 import type { Revisions } from './revisions.js';
 
@@ -94,7 +93,7 @@ export class Distributor {
           this.#canaryMoved = true;
           relevant = true;
         } else if (change.kind === 'spaces') {
-          this.#compiler.setSpaces(this.#spaces(change.after?.content));
+          this.#compiler.setSpaces(this.#spaces());
           relevant = true;
         } else if (change.kind === 'translation') {
           this.#onTranslations(change.key, change.before, change.after);
@@ -365,16 +364,16 @@ export class Distributor {
     return state;
   }
 
-  /** Declared spaces, with what gateways tell of them. */
-  #spaces(content: string | undefined): SpaceTree {
-    const translations = this.#options.store.table('translation');
-    return withObserved(spacesOf(content), (gatewayId) => translations.get(gatewayId)?.pairs ?? []);
+  /** Spaces that operators declared and connectors found, with what gateways tell of them. */
+  #spaces(): SpaceTree {
+    const { store } = this.#options;
+    return storedTree(store.table('spaces'), store.table('translation'));
   }
 
   /** Under which addresses a host's workloads leave it has changed; at a gateway also how spaces look outside. */
   #onTranslations(hostId: string, before: TranslationRecord | undefined, after: TranslationRecord | undefined): void {
     const { store } = this.#options;
-    this.#compiler.setSpaces(this.#spaces(store.table('spaces').get(SPACES_KEY)?.content));
+    this.#compiler.setSpaces(this.#spaces());
     const pairs = (record: TranslationRecord | undefined) =>
       new Map((record?.pairs ?? []).map((pair) => [pair.inside + pair.outside, pair.inside]));
     const [old, now] = [pairs(before), pairs(after)];
@@ -392,7 +391,7 @@ export class Distributor {
 
   /** Declared spaces and pushed mappings. */
   #tellSpaces(compiler: Compiler): void {
-    compiler.setSpaces(this.#spaces(this.#options.store.table('spaces').get(SPACES_KEY)?.content));
+    compiler.setSpaces(this.#spaces());
     for (const record of this.#options.store.table('nat').values()) compiler.setMapping(mappingOf(record));
   }
 
@@ -409,14 +408,6 @@ export class Distributor {
       ...(leavesAs.length > 0 && { leavesAs }),
     };
   }
-}
-
-/** Throws when what was accepted once cannot be read: to go on without would show peers under wrong addresses. */
-function spacesOf(content: string | undefined): SpaceTree {
-  if (content === undefined) return SpaceTree.EMPTY;
-  const { tree, problems } = declareSpaces('spaces', content);
-  if (tree !== undefined) return tree;
-  throw new Error(`Cannot read the stored spaces: ${problems[0]?.message ?? ''}`);
 }
 
 function mappingOf({ space, protocol, ip, port, workloadId, workloadPort }: NatRecord): PushedMapping {

@@ -230,7 +230,7 @@ const translation = z.object({
   pairs: z.array(z.object({ inside: ipHex, outside: ipHex })),
 });
 
-/** Declared address spaces; one record, key SPACES_KEY. Content that was accepted. */
+/** Address spaces. Key SPACES_KEY: declared by operators; `connector:<name>`: what a connector found. Content that was accepted. */
 const spaces = z.object({ content: z.string(), changedMs: time });
 
 /** What a pairing key's holder may become; key is its id. Fields as in pairing/profile.ts. */
@@ -354,7 +354,7 @@ export const SCHEMAS = {
   webSession,
 };
 
-/** Key of the one record of kind spaces. */
+/** Key of the spaces that operators declare. */
 export const SPACES_KEY = 'current';
 export const TAGGING_KEY = 'current';
 
@@ -373,6 +373,7 @@ export type PolicyFateRecord = Records['policyFate'];
 export type RolloutRecord = NonNullable<Records['policyState']['rollout']>;
 export type NatRecord = Records['nat'];
 export type TranslationRecord = Records['translation'];
+export type SpacesRecord = Records['spaces'];
 export type PairingRecord = Records['pairing'];
 export type QuarantineRecord = Records['quarantine'];
 export type LoginsRecord = NonNullable<HostRecord['logins']>;

@@ -46,8 +46,8 @@ const prefix = z.string().transform((text, context) => {
 const port = z.number().int().min(1).max(65_535);
 
 const source = z.union([
-  z.strictObject({ address }),
-  z.strictObject({ pool: z.array(address).min(1).max(256) }),
+  z.strictObject({ address, inside: prefix.optional() }),
+  z.strictObject({ pool: z.array(address).min(1).max(256), inside: prefix.optional() }),
   z.strictObject({ oneToOne: z.strictObject({ inside: prefix, outside: prefix }) }),
   z.strictObject({ ports: z.strictObject({ inside: prefix, outside: address, low: port, high: port }) }),
 ]);
@@ -194,6 +194,21 @@ function checkSpace(space: Shape, at: number, report: Report): void {
     for (const other of earlier) if (meets(other, inside)) overlap('one-to-one source', inside, other, path);
     earlier.push(inside);
   });
+  const narrowed: AddressPrefix[] = [];
+  space.source.forEach((entry, index) => {
+    if ('oneToOne' in entry || 'ports' in entry || entry.inside === undefined) return;
+    const { inside } = entry;
+    const path = ['spaces', at, 'source', index, 'inside'];
+    if (!within(inside)) {
+      report(
+        'RF_SPACE_ORPHAN',
+        `Cannot translate ${formatPrefix(inside)} of space ${space.name}: found it in none of its networks`,
+        path,
+      );
+    }
+    for (const other of narrowed) if (meets(other, inside)) overlap('source', inside, other, path);
+    narrowed.push(inside);
+  });
   const blocks: { outside: string; low: number; high: number }[] = [];
   space.source.forEach((entry, index) => {
     if (!('ports' in entry)) return;
@@ -237,7 +252,9 @@ function checkOutside(spaces: readonly Shape[], report: Report): void {
       for (const each of addresses) {
         const key = `${space.parent}|${addressHex(each)}`;
         const other = taken.get(key);
-        if (other !== undefined) {
+        // Parts of one space may share an address.
+        const parts = other === space.name && 'inside' in entry && entry.inside !== undefined;
+        if (other !== undefined && !parts) {
           report(
             'RF_SPACE_OVERLAP',
             `Cannot let space ${space.name} leave as ${formatAddress(each)}: found ${other === space.name ? 'it given twice' : `space ${other} behind it`}, wanted each address once`,
@@ -291,7 +308,8 @@ function spaceOf({ name, parent, hosts, gateway, networks, source: sources, dest
     sources: sources.map((entry): SourceTranslation => {
       if ('oneToOne' in entry) return { kind: 'one-to-one', ...entry.oneToOne };
       if ('ports' in entry) return { kind: 'ports', ...entry.ports };
-      return { kind: 'shared', addresses: 'pool' in entry ? entry.pool : [entry.address] };
+      const { inside } = entry;
+      return { kind: 'shared', addresses: 'pool' in entry ? entry.pool : [entry.address], ...(inside && { inside }) };
     }),
     destinations: destinations.map(
       (mapping): DestinationMapping => ({

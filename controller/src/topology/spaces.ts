@@ -9,8 +9,8 @@ export const LOCAL = 'local:';
 
 /** How an address is seen one space further out. */
 export type SourceTranslation =
-  /** Behind one of these addresses (one, or a pool), whichever the translator takes. */
-  | { readonly kind: 'shared'; readonly addresses: readonly Uint8Array[] }
+  /** Behind one of these addresses (one, or a pool), whichever the translator takes; of the space, or of `inside` alone. */
+  | { readonly kind: 'shared'; readonly addresses: readonly Uint8Array[]; readonly inside?: AddressPrefix | undefined }
   /** Each address of `inside` has one of its own: the same bits below the prefix. */
   | { readonly kind: 'one-to-one'; readonly inside: AddressPrefix; readonly outside: AddressPrefix }
   /** Addresses of `inside` leave from these ports of one address. Kernels know the address as shared. */
@@ -146,9 +146,14 @@ export class SpaceTree {
         return { to, kind: source.kind, hex: [addressHex(source.outside)] };
       }
     }
-    const hex = space.sources.flatMap((source) =>
-      source.kind === 'shared' ? source.addresses.filter((each) => isIpv4(each) === v4).map(addressHex) : [],
-    );
+    const pool = (fits: (inside: AddressPrefix | undefined) => boolean) =>
+      space.sources.flatMap((source) =>
+        source.kind === 'shared' && fits(source.inside)
+          ? source.addresses.filter((each) => isIpv4(each) === v4).map(addressHex)
+          : [],
+      );
+    const narrow = pool((inside) => inside !== undefined && prefixCovers(inside, address));
+    const hex = narrow.length > 0 ? narrow : pool((inside) => inside === undefined);
     return hex.length === 0 ? undefined : { to, kind: 'shared', hex };
   }
 
