@@ -20,6 +20,12 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 } __attribute__((preserve_access_index));
 
+/*
+ * Packets are timed by a clock that stands still for a tick (10 ms at the slowest), and the tick of a report may have
+ * packets after it: a flow that was seen so shortly before its last report is told once more.
+ */
+#define RF_TICK_NS 10000000ULL
+
 /* The reader's buffer is full: the kernel empties it and shows the same element again. */
 #define RF_EOVERFLOW 75
 
@@ -88,7 +94,7 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 			return 0;
 		}
 	}
-	if (!(flow->flags & RF_FLOW_ENDED) && flow->last_seen_ns > flow->last_report_ns &&
+	if (!(flow->flags & RF_FLOW_ENDED) && flow->last_seen_ns + RF_TICK_NS >= flow->last_report_ns &&
 	    report.now - flow->last_report_ns > rf_update_period_ns) {
 		report.kind = RF_EVENT_KIND_UPDATE;
 		report.flags = 0;

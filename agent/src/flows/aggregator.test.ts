@@ -97,6 +97,22 @@ describe('FlowAggregator', () => {
     ]);
   });
 
+  it('makes no record of an UPDATE that brings nothing, and one of any that does', () => {
+    const { aggregator, ingest, take } = rig();
+    ingest({ bytesIn: 10, packetsIn: 1 });
+    aggregator.flush(1e9, true);
+    expect(take()).toHaveLength(1);
+    ingest({ kind: KIND.update, timeNs: 2e9, bytesIn: 10, packetsIn: 1, comm: 'curl' });
+    aggregator.flush(2e9, true);
+    expect(take()).toEqual([]);
+    ingest({ kind: KIND.update, timeNs: 3e9, bytesIn: 10, packetsIn: 2 });
+    aggregator.flush(3e9, true);
+    expect(take().map((r) => [r.bytesIn, r.packetsIn, r.process])).toEqual([[0, 1, 'curl']]);
+    ingest({ kind: KIND.update, timeNs: 4e9, bytesIn: 10, packetsIn: 2, rule: 9 });
+    aggregator.flush(4e9, true);
+    expect(take().map((r) => [r.rule, r.packetsIn])).toEqual([[9, 0]]);
+  });
+
   it('holds UPDATE records back until their own interval, and sends the others at once', () => {
     const { aggregator, ingest, take } = rig({ updateMs: 5000 });
     ingest({ bytesIn: 1 });

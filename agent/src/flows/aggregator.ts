@@ -215,6 +215,7 @@ export class FlowAggregator {
     b: number,
   ): void {
     const rows = this.#rows;
+    const decidedAnew = fresh || rows.differs(row, words, bytes, w, b);
     if (fresh) this.#open(row, kind, firstSeenNs, words, w);
     else if (firstSeenNs > (rows.firstSeenNs[row] as number)) {
       // The ports were used again: what the former connection still had goes out as its own record.
@@ -228,10 +229,14 @@ export class FlowAggregator {
       rows.tcpFlags[row] = (rows.tcpFlags[row] as number) | (bytes[b + BYTE.tcpFlags] as number);
       return;
     } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#split(row, timeNs);
-    rows.addCounters(row, words, w);
+    const added = rows.addCounters(row, words, w);
     rows.takeDecision(row, words, bytes, w, b);
-    rows.attempts[row] = 1;
     rows.lastNs[row] = timeNs;
+    // The sweep tells a flow once more when it cannot know whether anything came after its last report.
+    const nothingNew =
+      !added && kind === EventKind.EVENT_KIND_UPDATE && ((rows.state[row] as number) & RowState.dirty) === 0;
+    if (nothingNew && !decidedAnew) return;
+    rows.attempts[row] = 1;
     const ended = kind === EventKind.EVENT_KIND_END ? RowState.ended : 0;
     this.#markDirty(row, ended | (kind === EventKind.EVENT_KIND_UPDATE ? 0 : RowState.urgent));
   }

@@ -98,24 +98,17 @@ export class RowColumns {
     this.#packetsOutTotal[row] = words[w + WORD.packetsOut] as number;
   }
 
-  /** Adds what the event counted more than the one before. Packet counters wrap at 2^32. */
-  addCounters(row: number, words: Uint32Array, w: number): void {
-    const bytesIn = u64(words, w + WORD.bytesIn);
-    const bytesOut = u64(words, w + WORD.bytesOut);
-    const packetsIn = words[w + WORD.packetsIn] as number;
-    const packetsOut = words[w + WORD.packetsOut] as number;
-    add(this.bytesIn, row, advance(this.#bytesInTotal, row, bytesIn - (this.#bytesInTotal[row] as number)));
-    add(this.bytesOut, row, advance(this.#bytesOutTotal, row, bytesOut - (this.#bytesOutTotal[row] as number)));
-    add(
-      this.packetsIn,
-      row,
-      advance(this.#packetsInTotal, row, wrappingStep(this.#packetsInTotal[row] as number, packetsIn)),
-    );
-    add(
-      this.packetsOut,
-      row,
-      advance(this.#packetsOutTotal, row, wrappingStep(this.#packetsOutTotal[row] as number, packetsOut)),
-    );
+  /** Adds what the event counted more than the one before; whether that was anything. Packet counters wrap at 2^32. */
+  addCounters(row: number, words: Uint32Array, w: number): boolean {
+    const bytesIn = u64(words, w + WORD.bytesIn) - (this.#bytesInTotal[row] as number);
+    const bytesOut = u64(words, w + WORD.bytesOut) - (this.#bytesOutTotal[row] as number);
+    const packetsIn = wrappingStep(this.#packetsInTotal[row] as number, words[w + WORD.packetsIn] as number);
+    const packetsOut = wrappingStep(this.#packetsOutTotal[row] as number, words[w + WORD.packetsOut] as number);
+    add(this.bytesIn, row, advance(this.#bytesInTotal, row, bytesIn));
+    add(this.bytesOut, row, advance(this.#bytesOutTotal, row, bytesOut));
+    add(this.packetsIn, row, advance(this.#packetsInTotal, row, packetsIn));
+    add(this.packetsOut, row, advance(this.#packetsOutTotal, row, packetsOut));
+    return packetsIn > 0 || packetsOut > 0 || bytesIn > 0 || bytesOut > 0;
   }
 
   /** Whether the event was decided otherwise than what the row holds. */
