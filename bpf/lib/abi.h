@@ -372,8 +372,8 @@ struct rf_sender {
 	__u32 pad;
 };
 
-/* What became of tags; rf_tag_counts counts per CPU by this index. From ABSENT on at the receiver, for shared addresses
- * only: each SYN there is one of these. */
+/* What became of tags; rf_tag_counts counts per CPU by this index. From VALID to NOT_BEHIND at the receiver: each SYN
+ * from a shared address is one of these. */
 enum rf_tag_count {
 	RF_TAG_COUNT_WRITTEN = 0, /* retransmissions included */
 	RF_TAG_COUNT_NO_ROOM = 1, /* the SYN's options leave less than 16 bytes */
@@ -385,7 +385,8 @@ enum rf_tag_count {
 	RF_TAG_COUNT_EPOCH = 7,	     /* a key that is not known here, or not any more */
 	RF_TAG_COUNT_REPLAYED = 8,   /* came before, in another connection */
 	RF_TAG_COUNT_NOT_BEHIND = 9, /* genuine, but that identity is not behind this address */
-	RF_TAG_COUNT_COUNT = 10,
+	RF_TAG_COUNT_FOREIGN = 10,   /* taken out of a container's SYN: a tag of another identity than its own */
+	RF_TAG_COUNT_COUNT = 11,
 };
 
 enum rf_lane {
@@ -433,7 +434,8 @@ enum rf_error {
 	RF_ERROR_TAG_WRITE = 13, /* room for a tag was there, writing it failed */
 	RF_ERROR_TAG_SEEN = 14,	 /* rf_tag_seen took no entry: the tag counts as not valid */
 	RF_ERROR_SENDER = 15,	 /* no socket storage: the connection's SYN goes untagged */
-	RF_ERROR_COUNT = 16,
+	RF_ERROR_TAG_TAKE = 16,	 /* a tag of another identity could not be taken out: the SYN was dropped */
+	RF_ERROR_COUNT = 17,
 };
 
 _Static_assert(sizeof(struct rf_addr) == 16, "rf_addr");

@@ -26,4 +26,7 @@
 /* TCP options looked at for a tag; padding counts. 40 bytes hold at most 40. A tag further back is none. */
 #define RF_TCP_OPTIONS 24
 
+/* The same where none may be missed: as many as fit. */
+#define RF_TCP_OPTIONS_MAX 40
+
 #endif

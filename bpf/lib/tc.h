@@ -5,6 +5,7 @@
 
 #include "judge.h"
 #include "reject.h"
+#include "tag_guard.h"
 
 static __always_inline int rf_tc(struct __sk_buff *skb, __u8 direction)
 {
@@ -29,6 +30,8 @@ static __always_inline int rf_tc(struct __sk_buff *skb, __u8 direction)
 		rf_count(RF_VERDICT_ALLOWED, RF_REASON_RELATED, direction, w.bytes);
 		return RF_TC_NEXT;
 	}
+	if (direction == RF_DIRECTION_OUTBOUND && parsed == RF_PARSED_IP && unlikely(rf_guard_tag(skb, &w, ep)))
+		return RF_TC_DROP;
 	w.now = rf_now();
 	w.global_generation = rf_global_generation();
 	outcome = rf_judge(skb, &w, ep, parsed, 0, 0, direction);

@@ -33,7 +33,8 @@ export const TagCount = {
   EPOCH: 7,
   REPLAYED: 8,
   NOT_BEHIND: 9,
-  COUNT: 10,
+  FOREIGN: 10,
+  COUNT: 11,
 } as const;
 /** TCP option number and experiment id of a tag. */
 export const TAG_KIND = 253;
@@ -60,7 +61,8 @@ export const HelperError = {
   TAG_WRITE: 13,
   TAG_SEEN: 14,
   SENDER: 15,
-  COUNT: 16,
+  TAG_TAKE: 16,
+  COUNT: 17,
 } as const;
 
 /** Identities looked at behind one shared address; an rf_shared set must not be larger. */

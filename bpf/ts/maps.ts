@@ -100,9 +100,9 @@ export const MAPS = {
   rf_lanes: of('rf_lanes', 'array', 4, LANE_STATS, 0, 'cpus', false),
   rf_counters: of('rf_counters', 'cpu-array', 4, COUNTER, 204, 'fixed', false),
   /** Value: u64. */
-  rf_errors: of('rf_errors', 'cpu-array', 4, 8, 16, 'fixed', false),
+  rf_errors: of('rf_errors', 'cpu-array', 4, 8, 17, 'fixed', false),
   /** Value: u64. */
-  rf_tag_counts: of('rf_tag_counts', 'cpu-array', 4, 8, 10, 'fixed', false),
+  rf_tag_counts: of('rf_tag_counts', 'cpu-array', 4, 8, 11, 'fixed', false),
 } as const satisfies Readonly<Record<string, MapFace>>;
 
 export type MapName = keyof typeof MAPS;

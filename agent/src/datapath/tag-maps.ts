@@ -27,6 +27,7 @@ const COUNTED = {
   unknownEpoch: TagCount.EPOCH,
   replayed: TagCount.REPLAYED,
   notBehind: TagCount.NOT_BEHIND,
+  foreign: TagCount.FOREIGN,
 } as const;
 
 /** What became of tags since the maps were made; see agent.proto TagTallies. */

@@ -30,6 +30,7 @@ const TALLY = {
   unknownEpoch: 1n,
   replayed: 0n,
   notBehind: 0n,
+  foreign: 0n,
 };
 const lanes = { produced: 0n, delivered: 0n, dropped: 0n };
 const status = (more: Partial<DatapathStatus>): DatapathStatus => ({

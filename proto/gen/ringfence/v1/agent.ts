@@ -462,7 +462,7 @@ export interface TagKey {
   untilMs: bigint;
 }
 
-/** What became of tags on one host since its maps were made. From valid on: SYNs that came in from shared addresses. */
+/** What became of tags on one host since its maps were made. From valid to not_behind: SYNs that came in from shared addresses. */
 export interface TagTallies {
   /** SYNs that were given a tag, retransmissions included. */
   written: bigint;
@@ -484,6 +484,8 @@ export interface TagTallies {
   replayed: bigint;
   /** Genuine, but that identity is not behind the address. */
   notBehind: bigint;
+  /** Taken out of SYNs that containers here sent: tags of another identity than their own. */
+  foreign: bigint;
 }
 
 /** Answer to Hello. */
@@ -3610,6 +3612,7 @@ function createBaseTagTallies(): TagTallies {
     unknownEpoch: 0n,
     replayed: 0n,
     notBehind: 0n,
+    foreign: 0n,
   };
 }
 
@@ -3674,6 +3677,12 @@ export const TagTallies: MessageFns<TagTallies> = {
         throw new globalThis.Error("value provided for field message.notBehind of type uint64 too large");
       }
       writer.uint32(80).uint64(message.notBehind);
+    }
+    if (message.foreign !== 0n) {
+      if (BigInt.asUintN(64, message.foreign) !== message.foreign) {
+        throw new globalThis.Error("value provided for field message.foreign of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.foreign);
     }
     return writer;
   },
@@ -3771,6 +3780,14 @@ export const TagTallies: MessageFns<TagTallies> = {
             message.notBehind = reader.uint64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.foreign = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3815,6 +3832,9 @@ export const TagTallies: MessageFns<TagTallies> = {
     if (message.notBehind !== 0n) {
       obj.notBehind = message.notBehind.toString();
     }
+    if (message.foreign !== 0n) {
+      obj.foreign = message.foreign.toString();
+    }
     return obj;
   },
 
@@ -3835,6 +3855,7 @@ export const TagTallies: MessageFns<TagTallies> = {
       : 0n;
     message.replayed = (object.replayed !== undefined && object.replayed !== null) ? BigInt(object.replayed) : 0n;
     message.notBehind = (object.notBehind !== undefined && object.notBehind !== null) ? BigInt(object.notBehind) : 0n;
+    message.foreign = (object.foreign !== undefined && object.foreign !== null) ? BigInt(object.foreign) : 0n;
     return message;
   },
 };

@@ -68,7 +68,7 @@ export interface TranslationColumns {
   addresses: Buffer;
   /** Strings that workload_ref points into: local ids; entry 0 is the empty string. */
   strings: string[];
-  /** n × u64: when the connection was opened, Unix microseconds by the host's clock. */
+  /** n × u64: when the connection was opened, Unix microseconds by the host's clock; 0: before the host looked. */
   openedUs: Buffer;
   /** n × u64: when it was over; 0 while it is open. */
   closedUs: Buffer;
