@@ -41,10 +41,10 @@ export type ChangeName = keyof typeof CHANGES;
 export function changesOf({ compiler, fleet, policy, numbers }: Compiled, size: FleetSize): Record<ChangeName, Change> {
   const apps = appCount(size.rules);
   const app = (round: number): string => appName((round * 7) % apps);
+  const byApp = Map.groupBy(fleet.workloads, ({ labels }) => labels.app);
   const subject = (round: number, wanted: (w: CompilerWorkload) => boolean): CompilerWorkload => {
     for (let try_ = 0; try_ < apps; try_++) {
-      const name = app(round + try_);
-      const found = fleet.workloads.find((w) => w.labels.app === name && wanted(w));
+      const found = byApp.get(app(round + try_))?.find(wanted);
       if (found !== undefined) return found;
     }
     throw new Error('Cannot change a label: found no workload of this kind, wanted one');

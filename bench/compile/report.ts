@@ -1,7 +1,7 @@
 import { cpus, loadavg } from 'node:os';
 import { CHANGES, type ChangeName, type Cost } from './changes.js';
 import type { FleetSize } from './fleet.js';
-import type { RunResult } from './run.js';
+import type { RunResult } from './pair.js';
 
 export interface SizeResult {
   readonly size: FleetSize;
@@ -24,30 +24,29 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
 const whole = (value: number) => Math.round(value).toLocaleString('en-US');
 const mebibytes = (bytes: number) => whole(bytes / 2 ** 20);
 const sizeText = ({ workloads, rules }: FleetSize) => `${whole(workloads)} × ${whole(rules)}`;
-const ms = (costs: readonly Cost[], share: number) =>
-  quantile(
-    costs.map((cost) => cost.ms),
-    share,
-  );
-const mean = (costs: readonly Cost[]) => costs.reduce((sum, cost) => sum + cost.cpuMs, 0) / costs.length;
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 function changeRow(name: ChangeName, { size, result }: SizeResult): string[] {
   const costs = result.changes[name];
-  const twice = result.doubled?.[name];
-  const ratios = twice?.map((cost, i) => cost.ms / (costs[i]?.ms ?? Number.NaN)) ?? [];
+  const cpu = costs.map(({ cpuMs }) => cpuMs);
+  const wall = costs.map(({ ms }) => ms);
+  const twice = result.doubled?.[name].map(({ cpuMs }) => cpuMs);
+  const ratios = twice?.map((cpuMs, i) => cpuMs / (cpu[i] ?? Number.NaN)) ?? [];
   return [
     `${sizeText(size)}, ${CHANGES[name]}`,
-    ms(costs, 0.5).toFixed(2),
-    ms(costs, 0.95).toFixed(2),
-    mean(costs).toFixed(2),
+    quantile(wall, 0.5).toFixed(2),
+    quantile(wall, 0.95).toFixed(2),
+    quantile(cpu, 0.5).toFixed(2),
+    (sum(cpu) / cpu.length).toFixed(2),
     whole(
       quantile(
-        costs.map((cost) => cost.agents),
+        costs.map(({ agents }) => agents),
         0.5,
       ),
     ),
-    twice === undefined ? '' : ms(twice, 0.5).toFixed(2),
+    twice === undefined ? '' : quantile(twice, 0.5).toFixed(2),
     twice === undefined ? '' : quantile(ratios, 0.5).toFixed(2),
+    twice === undefined ? '' : (sum(twice) / sum(cpu)).toFixed(2),
   ];
 }
 
@@ -79,6 +78,22 @@ ${table(['', 'hosts', 'identities', 'policy sets', 'bindings sent', 's', 'proces
 
 ## One change, until the deltas of all agents are there
 
-${table(['', 'ms median', 'ms p95', 'processor ms mean', 'agents', 'ms, fleet doubled', 'ratio'], changes)}
+Processor times are the process's own, garbage collector and compiler threads included. The doubled fleet is another process that makes
+the same changes in turn with the first. Ratio: the median over the pairs of doubled to single processor time, and the same of the sums.
+
+${table(
+  [
+    '',
+    'ms median',
+    'ms p95',
+    'processor ms median',
+    'mean',
+    'agents',
+    'doubled: processor ms median',
+    'ratio, median of pairs',
+    'ratio of sums',
+  ],
+  changes,
+)}
 `;
 }

@@ -1,11 +1,12 @@
-// One size in a process of its own, so that its memory is its own. Prints one JSON line.
-//   node --expose-gc run.js WORKLOADS RULES SEED ROUNDS DOUBLED(0|1)
-// With 1 a second compiler holds the fleet beside an equally large one that no change concerns, and every change is made to both in turn.
+// One fleet in a process of its own, so that its memory and its garbage are its own. Compiles it from nothing, tells what that cost, and
+// then makes the changes that it is asked for, one at a time, telling what each cost.
+//   fork(run.js, [WORKLOADS, RULES, SEED, DOUBLED(0|1)], --expose-gc): messages to it are Ask, messages from it Told
+// With 1 the fleet stands beside an equally large one that no change concerns.
 import { setPriority } from 'node:os';
 import { createCompiler } from '@ringfence/controller/compile/graph.js';
 import { resolvePolicy } from '@ringfence/controller/policy/parse.js';
 import { identityNumbers, ruleNumbers } from '@ringfence/controller/policy/testing/numbers.js';
-import { CHANGES, type ChangeName, type Compiled, type Cost, changesOf, measureChange } from './changes.js';
+import { type ChangeName, type Compiled, type Cost, changesOf, measureChange } from './changes.js';
 import { type Fleet, type FleetSize, makeFleet } from './fleet.js';
 
 /** What a full compile cost. Bytes. */
@@ -25,16 +26,17 @@ export interface FullCost {
   readonly bindings: number;
 }
 
-export interface RunResult {
-  readonly full: FullCost;
-  readonly changes: Record<ChangeName, readonly Cost[]>;
-  /** The same changes in the doubled fleet; undefined: not asked for. */
-  readonly doubled: Record<ChangeName, readonly Cost[]> | undefined;
+/** Make this change, number `round` of many. */
+export interface Ask {
+  readonly name: ChangeName;
+  readonly round: number;
 }
 
-const [workloads, rules, seed, rounds, doubled] = process.argv.slice(2).map(Number);
-if (!workloads || !rules || seed === undefined || !rounds || !globalThis.gc) {
-  throw new Error('Cannot run: wanted node --expose-gc run.js WORKLOADS RULES SEED ROUNDS [0|1]');
+export type Told = { readonly full: FullCost } | { readonly cost: Cost };
+
+const [workloads, rules, seed, doubled] = process.argv.slice(2).map(Number);
+if (!workloads || !rules || seed === undefined || !globalThis.gc || !process.send) {
+  throw new Error('Cannot run: wanted a fork with --expose-gc and WORKLOADS RULES SEED 0|1');
 }
 const size: FleetSize = { workloads, rules };
 try {
@@ -95,25 +97,11 @@ function twice(fleet: Fleet): Fleet {
   };
 }
 
+const tell = (told: Told): void => void process.send?.(told);
 const fleet = makeFleet(size, seed);
-const { compiled, full } = compile(fleet);
-const beside = doubled === 1 ? compile(twice(fleet)).compiled : undefined;
-const costs = (): Record<ChangeName, Cost[]> => ({ relabel: [], 'relabel-new': [], add: [], rule: [], 'rule-all': [] });
-const result = { full, changes: costs(), doubled: beside && costs() };
-for (const name of Object.keys(CHANGES) as ChangeName[]) {
-  // The first few teach the engine which code is hot.
-  // What touches every agent costs seconds and shows no more when it is repeated often.
-  const few = name === 'rule-all';
-  for (let round = few ? -1 : -10; round < (few ? 3 : rounds); round++) {
-    const at = Math.abs(round);
-    const turns = [
-      () => ({ to: result.changes, cost: measureChange(compiled.compiler, changesOf(compiled, size)[name], at) }),
-      () => beside && { to: result.doubled, cost: measureChange(beside.compiler, changesOf(beside, size)[name], at) },
-    ];
-    for (const turn of at % 2 === 0 ? turns : turns.toReversed()) {
-      const done = turn();
-      if (round >= 0 && done?.to) done.to[name].push(done.cost);
-    }
-  }
-}
-process.stdout.write(`${JSON.stringify(result satisfies RunResult)}\n`);
+const { compiled, full } = compile(doubled === 1 ? twice(fleet) : fleet);
+const changes = changesOf(compiled, size);
+process.on('message', ({ name, round }: Ask) => {
+  tell({ cost: measureChange(compiled.compiler, changes[name], round) });
+});
+tell({ full });

@@ -292,7 +292,7 @@ class CompilerGraph implements Compiler {
     if (workload.hostId === '') return;
     this.#localWorkloads(workload.hostId).add(workload.id);
     const host = this.#hosts.get(workload.hostId);
-    host?.stale.add(workload.id);
+    host?.restate(workload.id);
     if (host !== undefined) this.#want(host, identity, 1);
   }
 
@@ -304,7 +304,7 @@ class CompilerGraph implements Compiler {
     if (workload.hostId === '') return;
     this.#localWorkloads(workload.hostId).delete(workload.id);
     const host = this.#hosts.get(workload.hostId);
-    host?.stale.add(workload.id);
+    host?.restate(workload.id);
     if (host !== undefined) this.#want(host, identity, -1);
   }
 
@@ -407,11 +407,15 @@ class CompilerGraph implements Compiler {
 
   /** What its workloads are told may be otherwise. */
   #restate(identity: Identity): void {
-    for (const id of identity.members) {
-      const host = this.#hosts.get(this.#workloads.get(id)?.workload.hostId ?? '');
-      if (host === undefined) continue;
-      host.stale.add(id);
+    let told = false;
+    for (const host of identity.hosts.keys()) {
       this.#dirtyHosts.add(host);
+      told ||= !host.fresh;
+    }
+    if (!told) return;
+    for (const id of identity.members) {
+      const hostId = this.#workloads.get(id)?.workload.hostId;
+      if (hostId) this.#hosts.get(hostId)?.restate(id);
     }
   }
 

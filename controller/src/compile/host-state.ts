@@ -29,8 +29,8 @@ export class HostState {
   readonly stale = new Set<string>();
   cidrs: readonly CidrState[] = [];
   /** Other IP lists may take part than at the last flush. */
-  listsMoved = true;
-  /** No flush has told it anything yet: the next one gives its full state. */
+  listsMoved = false;
+  /** No flush has told it anything yet: the next one gives its full state, and nothing is remembered of what changes until then. */
   fresh = true;
 
   constructor(id: string, workloads: Set<string>) {
@@ -45,10 +45,11 @@ export class HostState {
     adjust(node.hosts, this, count);
     const now = this.nodes.has(node);
     if (before === now) return;
+    this.#count(node.published, now ? 1 : -1);
+    if (this.fresh) return;
     if (now && !this.#gone.delete(node)) this.#come.add(node);
     if (!now && !this.#come.delete(node)) this.#gone.add(node);
     if (node.listed) this.listsMoved = true;
-    this.#count(node.published, now ? 1 : -1);
   }
 
   /** A node in use publishes another set from now on. */
@@ -60,6 +61,11 @@ export class HostState {
   /** The sets that it must hold. */
   sets(): PolicySet[] {
     return [...this.#sets.values()].map(({ set }) => set);
+  }
+
+  /** What a workload of it is told may be otherwise from now on. */
+  restate(workloadId: string): void {
+    if (!this.fresh) this.stale.add(workloadId);
   }
 
   /** Sets to send and to remove since the last flush. */
@@ -137,7 +143,7 @@ export class HostState {
   #count(set: PolicySet | undefined, by: 1 | -1): void {
     if (set === undefined) return;
     const held = this.#sets.get(set.hash);
-    if (!this.#setsBefore.has(set.hash)) this.#setsBefore.set(set.hash, held?.set);
+    if (!this.fresh && !this.#setsBefore.has(set.hash)) this.#setsBefore.set(set.hash, held?.set);
     if (held === undefined) this.#sets.set(set.hash, { set, uses: by });
     else {
       held.uses += by;
