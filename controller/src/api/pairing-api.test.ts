@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LabelRequirement_Operator } from '@ringfence/proto/gen/ringfence/v1/admin_common.js';
 import { OnConflict, PairingProfile, RevokeAction } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
-import type { LocalWorkload } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { type LocalWorkload, Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { formatKey } from '../pairing/key-text.js';
@@ -222,6 +222,79 @@ describe('pairing', () => {
     expect((await decided(strict, 'labelled')).assignment?.isolated).toBe(true);
     await harness.setLabels('strict/container:labelled', { role: 'known' });
     await strict.until(() => strict.assignments.get('container:labelled')?.isolated === false, 'labelled let through');
+  });
+
+  test('denied workloads are asked for again after a while, ever later; hosts that are away when they are back', async () => {
+    await saveProfile();
+    const { text } = await newKey();
+    const credentials = await harness.enroll('alpha');
+    const agent = await harness.agent(credentials);
+    const wrong = container('c1', `${text}x`);
+    agent.sendInventory([wrong, container('c2', text)]);
+    const { retryMs = 0n } = (await decided(agent, 'c1')).shown.pairing ?? {};
+    const waitMs = Number(retryMs) - Date.now();
+    expect(waitMs).toBeGreaterThan(25_000);
+    expect(waitMs).toBeLessThanOrEqual(60_000);
+    expect(agent.pairAgain).toEqual([]);
+    harness.clockAheadMs = 61_000;
+    await agent.until(() => agent.pairAgain.length > 0, 'the first asking');
+    expect(agent.pairAgain).toEqual(['container:c1']);
+    agent.sendInventory([wrong], false);
+    agent.close();
+    // Away for an hour: it is asked when it is back, without its key having been told in between.
+    harness.clockAheadMs = 3_600_000;
+    const back = await harness.agent(credentials);
+    await back.until(() => back.pairAgain.length > 0, 'the second asking');
+    back.sendInventory([container('c1', text)], false);
+    await back.until(() => back.assignments.get('container:c1')?.isolated === false, 'c1 paired');
+    expect((await decided(back, 'c1')).shown.pairing?.retryMs).toBe(0n);
+    expect(await newestFirst('pairing.deny')).toHaveLength(1);
+  });
+
+  test('how a host treats the unpaired: its configuration, its profile, an operator; told to its agent, audited, kept', async () => {
+    const { hosts } = harness.admin;
+    const shown = async (host: string) => {
+      const { unpaired, unpairedBy } = await call(hosts, hosts.get, { host });
+      return [unpaired, unpairedBy];
+    };
+    const { UNPAIRED_ISOLATE: ISOLATE, UNPAIRED_VISIBILITY: SEEN, UNPAIRED_UNSPECIFIED: UNSAID } = Unpaired;
+    const lax = await harness.agent('lax');
+    lax.sendInventory([container('c1')]);
+    await decided(lax, 'c1');
+    expect([await shown('lax'), lax.unpaired]).toEqual([[SEEN, 'configuration'], UNSAID]);
+    await call(hosts, hosts.set, { host: 'lax', unpaired: ISOLATE });
+    await lax.until(
+      () => lax.unpaired === ISOLATE && lax.assignments.get('container:c1')?.isolated === true,
+      'c1 cut off',
+    );
+    expect(await shown('lax')).toEqual([ISOLATE, 'operator']);
+    await saveProfile({ hostUnpaired: ISOLATE });
+    const key = await newKey();
+    const { addresses } = harness.controller;
+    const own = await enrollAgent(addresses.enroll, `${key.text}.pin`, harness.admin.caPem, { hostname: 'edge' });
+    const edge = await harness.agent(own);
+    edge.sendInventory([container('c2')]);
+    await edge.until(
+      () => edge.unpaired === ISOLATE && edge.assignments.get('container:c2')?.isolated === true,
+      'c2 cut off',
+    );
+    expect(await shown('edge')).toEqual([ISOLATE, 'profile']);
+    await call(hosts, hosts.set, { host: 'edge', unpaired: SEEN });
+    await edge.until(
+      () => edge.unpaired === SEEN && edge.assignments.get('container:c2')?.isolated === false,
+      'c2 let in',
+    );
+    await harness.restart();
+    const again = await harness.agent(own);
+    await again.until(() => again.unpaired === SEEN, 'the same after a restart');
+    const { hosts: restarted } = harness.admin;
+    await call(restarted, restarted.set, { host: 'edge', unpaired: UNSAID });
+    await again.until(() => again.unpaired === ISOLATE, 'the profile’s again');
+    expect((await newestFirst('host.set')).map(({ object, text }) => `${object}: ${text}`)).toEqual([
+      'edge: unpaired containers of edge: as configured',
+      'edge: unpaired containers of edge: visibility',
+      'lax: unpaired containers of lax: isolate',
+    ]);
   });
 
   test('leaked key: 50 workloads on 3 hosts cut off by one call and let back by another', async () => {

@@ -7,7 +7,7 @@ import { currentCaller } from './caller.js';
 export interface AuditRetention {
   /** Entries older than so many days go. */
   readonly days: number;
-  /** The newest so many stay at most. */
+  /** So many at most: of more the oldest go, with a hundredth besides. */
   readonly entries: number;
 }
 
@@ -25,10 +25,11 @@ export function planTrim(
   { days, entries }: AuditRetention,
 ): { readonly upTo: number; readonly why: string } | undefined {
   if (extent.entries === 0) return undefined;
-  const countedTo = extent.newest - entries;
+  // To a little below the bound, or each further entry would be a trim, with an entry of its own, for ever.
+  const countedTo = extent.entries > entries ? extent.newest - entries + Math.ceil(entries / 100) : 0;
   const upTo = Math.min(Math.max(agedTo, countedTo), extent.oldest + TRIM_MAX - 1);
   if (upTo < extent.oldest) return undefined;
-  return { upTo, why: agedTo >= countedTo ? `older than ${days} days` : `beyond the newest ${entries}` };
+  return { upTo, why: agedTo >= countedTo ? `older than ${days} days` : `more than ${entries}` };
 }
 
 export interface AuditTrimmerOptions {
@@ -86,6 +87,7 @@ export class AuditTrimmer {
         const plan = planTrim(extent, driver.auditAgedTo(now() - retention.days * DAY_MS), retention);
         if (plan === undefined) return;
         await store.trimAudit(plan.upTo, trimEntry(extent, plan, retention, now()));
+        if (plan.upTo - extent.oldest + 1 < TRIM_MAX) return;
       }
     } catch (error) {
       onError(error);

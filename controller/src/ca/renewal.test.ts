@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Harness } from '../testing/harness.js';
 import type { AgentCredentials } from '../testing/simulated-agent.js';
 import { createSigningRequest, SERVER_NAME } from './certificates.js';
+import { CERTIFICATES_MAX } from './enrolment.js';
 
 let harness: Harness;
 beforeEach(async () => {
@@ -43,6 +44,14 @@ test('a restarted controller renews; old and new certificate are good until each
   });
   const told = entries.map(({ action, actor }) => `${action} ${actor}`);
   expect(told).toEqual(['host.renew host:alpha', 'host.enrol enrolment', 'token.use enrolment', 'token.create admin']);
+});
+
+test('of a host that renews again and again the newest certificates are good, and no record grows', async () => {
+  const first = await harness.enroll('alpha');
+  let newest = first;
+  for (let i = 0; i < CERTIFICATES_MAX; i += 1) newest = await renew(newest);
+  await expect(harness.agent(first)).rejects.toThrow(/not among those it was given/);
+  expect((await harness.agent(newest)).welcomes).toHaveLength(1);
 });
 
 test('an expired certificate neither streams nor renews; the host must enrol anew', async () => {

@@ -222,7 +222,6 @@ class Stream {
   #state: HostState | undefined;
   #pumping = false;
   #logins: Logins | undefined;
-  #loginsTimer: NodeJS.Timeout | undefined;
   readonly #tooLarge = new Map<CellKey, number>();
   #chain: Promise<void> = Promise.resolve();
 
@@ -241,8 +240,7 @@ class Stream {
       this.#chain = this.#chain.then(async () => {
         if (!this.#open) return;
         try {
-          // What an agent's report brings about stands under its host's name in the audit log.
-          await asCaller({ name: `host:${this.hostId}`, address: this.peer.address }, () => this.#onMessage(message));
+          await this.#asHost(() => this.#onMessage(message));
         } catch (error) {
           this.#fail(error);
         }
@@ -296,6 +294,16 @@ class Stream {
   recheck(): void {
     const why = this.#options.refusal(this.peer);
     if (why !== undefined) this.end(status.UNAUTHENTICATED, 'RF_TLS_REVOKED', why);
+    else if (this.#logins !== undefined) {
+      this.#chain = this.#chain
+        .then(() => this.#asHost(() => this.#takeLogins()))
+        .catch((error: unknown) => this.#fail(error));
+    }
+  }
+
+  /** What an agent's report brings about stands under its host's name in the audit log. */
+  #asHost(body: () => Promise<void>): Promise<void> {
+    return asCaller({ name: `host:${this.hostId}`, address: this.peer.address }, body);
   }
 
   #close(): void {
@@ -303,7 +311,6 @@ class Stream {
     this.#open = false;
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
-    clearTimeout(this.#loginsTimer);
     this.#owner.leave(this);
   }
 
@@ -432,19 +439,11 @@ class Stream {
     }
   }
 
-  /** Takes the newest logins, at once while the host's allowance lasts, else as soon as it does again. */
+  /** Takes the newest logins, at once while the host's allowance lasts, else when a later look finds that it does again. */
   async #takeLogins(): Promise<void> {
     const { store, index, relabel, now } = this.#options;
     const wire = this.#logins;
-    if (wire === undefined || this.#loginsTimer !== undefined) return;
-    if (this.#owner.loginPace.exceeded(this.hostId, now())) {
-      this.#loginsTimer = setTimeout(() => {
-        this.#loginsTimer = undefined;
-        this.#chain = this.#chain.then(() => this.#takeLogins()).catch((error: unknown) => this.#fail(error));
-      }, LOGIN_CHANGES.refillMs);
-      this.#loginsTimer.unref();
-      return;
-    }
+    if (wire === undefined || this.#owner.loginPace.exceeded(this.hostId, now())) return;
     this.#logins = undefined;
     const logins = loginsFromWire(wire);
     const changed = await store.update((tx) => {
