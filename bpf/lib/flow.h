@@ -43,10 +43,16 @@ static __always_inline __u64 rf_flow_timeout(const struct rf_flow_key *key, cons
 	return key->opened ? rf_icmp_ns : rf_other_ns;
 }
 
+/*
+ * A cut flow lasts from its cut, which is its last report: however long it was idle before, the reset of its closing
+ * must find it.
+ */
 static __always_inline int rf_flow_expired(const struct rf_flow_key *key, const struct rf_flow *flow, __u64 now)
 {
+	__u64 since = unlikely(flow->flags & RF_FLOW_CUT) ? flow->last_report_ns : flow->last_seen_ns;
+
 	/* Another CPU may have written a later time than ours. */
-	return now > flow->last_seen_ns && now - flow->last_seen_ns > rf_flow_timeout(key, flow);
+	return now > since && now - since > rf_flow_timeout(key, flow);
 }
 
 /* A SYN without ACK, or any packet of a protocol without handshake. */

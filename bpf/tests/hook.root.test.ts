@@ -513,6 +513,19 @@ describe('a new generation', () => {
     expect(kernel.counter(Verdict.VERDICT_BLOCKED, Reason.REASON_REVOKED, 2).packets).toBe(1n);
   });
 
+  it.each(['sweep', 'packet'])('cut by %s after an idle minute, lets the reset of its closing out', (by) => {
+    kernel.send(syn());
+    kernel.receive(back(p.SYN | p.ACK));
+    kernel.age(60n * 1_000_000_000n);
+    revoke();
+    if (by === 'sweep') expect(kernel.sweep().map(brief)).toEqual(['VERDICT BLOCKED REVOKED 0']);
+    else expect(kernel.receive(back(p.ACK, { payload: new Uint8Array(9) })).retval).toBe(DROP);
+    expect(kernel.send(out(p.RST)).retval).toBe(PASS);
+    expect(kernel.sweep()).toEqual([]);
+    kernel.age(60n * 1_000_000_000n);
+    expect(kernel.send(out(p.RST)).retval).toBe(DROP);
+  });
+
   it('keeps what is still allowed, without a word', async () => {
     kernel.send(syn());
     await kernel.events();

@@ -185,6 +185,15 @@ export class TestKernel {
     ]);
   }
 
+  /** As if every flow had been last seen and reported so much earlier. */
+  age(nanoseconds: bigint): void {
+    const earlier = (time: bigint): bigint => (time > nanoseconds ? time - nanoseconds : 1n);
+    for (const [key, flow] of this.flows()) {
+      const aged = { ...flow, lastSeenNs: earlier(flow.lastSeenNs), lastReportNs: earlier(flow.lastReportNs) };
+      this.map('rf_flows').update(FLOW_KEY.encode(key), FLOW.encode(aged));
+    }
+  }
+
   clearFlows(): void {
     for (const name of ['rf_flows', 'rf_denied', 'rf_frags'] as const) {
       const keys = this.map(name).keys();
