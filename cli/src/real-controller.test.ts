@@ -231,6 +231,42 @@ test('a host enrols by token, its flows come through tail and list, and it is re
   await ringfence(4, 'host', 'show', 'host-a');
 });
 
+test('the inventory: match by the policy’s language, groups of one workload, why it has its labels', async () => {
+  await ringfence(0, 'workload', 'create', 'cache', '--id', 'inv-1', '-a', '192.0.2.77', '-l', 'app=inventory');
+  type Matched = { workloads: { id: string }[]; understood: string; total: number };
+  const matched = await json<Matched>('workload', 'match', '{all: [app=inventory, {not: role=web}]}');
+  expect([matched.workloads.map(({ id }) => id), matched.understood, matched.total]).toEqual([
+    ['inv-1'],
+    'app=inventory and not role=web',
+    1,
+  ]);
+  expect((await ringfence(0, 'workload', 'match', 'app=nothing')).stderr.text).toContain(
+    'No workloads match: app=nothing.',
+  );
+  expect((await ringfence(2, 'workload', 'match', 'colour=red')).stderr.text).toContain('wanted a declared dimension');
+  expect(await json('workload', 'groups', 'cache')).toMatchObject({ workloadId: 'inv-1', groups: [], modes: [] });
+  await ringfence(0, 'workload', 'label', 'cache', 'role=cache');
+  const why = await json<{ reasons: object[] }>('workload', 'why', 'inv-1', 'role');
+  expect(why).toMatchObject({ reasons: [{ label: 'role=cache', source: 'operator', by: 'admin' }] });
+  expect((await ringfence(0, 'workload', 'why', 'inv-1')).stdout.text).toMatch(/role=cache +operator +admin/);
+  expect((await ringfence(2, 'workload', 'why', 'inv-1', 'loc')).stderr.text).toContain(
+    'wanted one that it has: app, role',
+  );
+  await ringfence(0, 'workload', 'delete', 'inv-1');
+});
+
+test('profiles and hosts say how unpaired containers are treated; a host that is removed is told how to leave', async () => {
+  const profile = await json('profile', 'create', 'racks', '--lock', 'role=rack', '--host-unpaired', 'isolate');
+  expect(profile).toMatchObject({ hostUnpaired: 'isolate' });
+  expect((await ringfence(0, 'profile', 'update', 'racks', '--host-unpaired', 'default')).stdout.text).not.toContain(
+    'unpaired containers',
+  );
+  await ringfence(0, 'profile', 'delete', 'racks', '--yes');
+  await ringfence(4, 'host', 'set', 'nobody', '--unpaired', 'isolate');
+  await ringfence(2, 'host', 'set', 'nobody');
+  await ringfence(2, 'host', 'remove', 'nobody', '--leave', 'burn');
+});
+
 test('NAT mappings and workloads of a source are pushed, pruned and listed', async () => {
   const nat = join(folder, 'nat.yaml');
   await writeFile(

@@ -12,7 +12,7 @@ import { parseDurationOption } from '../filter/time.js';
 import { confirm } from '../output/confirm.js';
 import { field } from '../output/fields.js';
 import { profileColumns, profileFields, profileJson } from '../views/pairing.js';
-import { modeWords } from '../views/words.js';
+import { modeWords, unpairedWords } from '../views/words.js';
 
 interface ProfileOptions {
   lock?: string[];
@@ -25,6 +25,7 @@ interface ProfileOptions {
   onConflict?: string;
   source?: string[];
   anySource?: boolean;
+  hostUnpaired?: string;
   owner?: string;
   note?: string;
   enable?: boolean;
@@ -131,6 +132,7 @@ function changed(profile: PairingProfile, options: ProfileOptions): PairingProfi
     }),
     ...(options.source !== undefined && { sources: options.source }),
     ...(options.anySource && { sources: [] }),
+    ...(options.hostUnpaired !== undefined && { hostUnpaired: unpairedWords.parse(options.hostUnpaired) ?? 0 }),
     ...(options.owner !== undefined && { owner: options.owner }),
     ...(options.note !== undefined && { note: options.note }),
     ...(options.enable && { disabled: false }),

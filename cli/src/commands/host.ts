@@ -1,3 +1,4 @@
+import { Option } from 'commander';
 import type { Define } from './groups.js';
 import { confirmation } from './options.js';
 
@@ -38,8 +39,25 @@ export const define: Define = (command, app) => {
     .addOption(confirmation())
     .action(app.action(async () => (await load()).revokeHost));
   command
+    .command('set <host>')
+    .description('Change how a host is treated.')
+    .addOption(
+      new Option(
+        '--unpaired <what>',
+        'containers that are not paired: see them, cut them off, or what its profile or agent says again',
+      )
+        .choices(['visibility', 'isolate', 'default'])
+        .makeOptionMandatory(),
+    )
+    .action(app.action(async () => (await load()).setHost));
+  command
     .command('remove <host>')
-    .description("Revoke a host's certificates and forget it with its workloads.")
+    .description("Revoke a host's certificates and forget it with its workloads; its agent leaves the kernel as told.")
+    .addOption(
+      new Option('--leave <what>', 'the last good policy in force, everything open, or nothing in the kernel')
+        .choices(['keep', 'open', 'remove'])
+        .default('keep'),
+    )
     .option('--reason <text>', 'why, kept')
     .addOption(confirmation())
     .action(app.action(async () => (await load()).removeHost));

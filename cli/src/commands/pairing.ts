@@ -30,6 +30,12 @@ export const defineProfile: Define = (command, app) => {
         ]),
       )
       .addOption(repeatable('--source <prefix>', 'only hosts that connect from here'))
+      .addOption(
+        new Option(
+          '--host-unpaired <what>',
+          'what hosts that enrol by its keys do to containers that are not paired; "default": as their agents are configured',
+        ).choices(['visibility', 'isolate', 'default']),
+      )
       .option('--owner <text>', 'who answers for it')
       .option('--note <text>', 'what it is for');
   }

@@ -18,6 +18,22 @@ export const define: Define = (command, app) => {
     .command('show <workload>')
     .description('Everything about one workload, by id, by <host>/<name>, or by a name that is unique.')
     .action(app.action(async () => (await load()).showWorkload));
+  const loadInventory = () => import('../actions/inventory.js');
+  command
+    .command('match <selector>')
+    .description(
+      "Workloads that a selector of the policy language selects: role=web, or YAML such as '{any: [role=web, …]}'.",
+    )
+    .option('--draft', "by the draft's groups instead of those in force")
+    .action(app.action(async () => (await loadInventory()).matchWorkloads));
+  command
+    .command('groups <workload>')
+    .description('What one workload belongs to: label groups, IP lists, rules at each of its ends, modes.')
+    .action(app.action(async () => (await loadInventory()).workloadGroups));
+  command
+    .command('why <workload> [dimension]')
+    .description('Why a workload has each of its labels: which operator, key and profile, or login gave it.')
+    .action(app.action(async () => (await loadInventory()).whyLabels));
   command
     .command('label <workload> <changes...>')
     .description('Change labels: role=web sets, role- removes.')

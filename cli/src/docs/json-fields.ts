@@ -22,7 +22,7 @@ import {
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpaceInfo, SpacePathResponse } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
-import { Workload } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import { Workload, WorkloadMemberships } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import { auditJson } from '../views/audit.js';
@@ -30,6 +30,7 @@ import { explainJson } from '../views/explain.js';
 import { flowJson } from '../views/flow.js';
 import { hostJson } from '../views/host.js';
 import { dimensionJson, identityJson } from '../views/label-space.js';
+import { membershipsJson } from '../views/memberships.js';
 import { natJson } from '../views/nat.js';
 import { keyJson, pairingJson, profileJson, quarantineJson } from '../views/pairing.js';
 import {
@@ -70,6 +71,7 @@ const samples: Readonly<Record<string, object>> = {
       tables: [{}],
       loss: {},
       facts: { addresses: [address], runtimes: ['x'], features: ['x'] },
+      logins: { users: [{ groups: ['x'] }] },
     }),
   ),
   'workload (`workloads`)': workloadJson(
@@ -84,6 +86,14 @@ const samples: Readonly<Record<string, object>> = {
       metadata: { key: 'x' },
       labelReasons: [{}],
       pairing: { labels: [label], requested: [label] },
+    }),
+  ),
+  'memberships of `workload groups`': membershipsJson(
+    WorkloadMemberships.fromPartial({
+      groups: [{ via: ['x'] }],
+      ipLists: [{ address }],
+      rules: [{}],
+      modes: [{}],
     }),
   ),
   'pairing profile (`profiles`)': profileJson(

@@ -5,6 +5,7 @@ import type { Tone } from '../text/style.js';
 import type { Column } from '../text/table.js';
 import { ago, isoFromMs } from '../text/time.js';
 import { addressJson, addressText } from './labels.js';
+import { unpairedWords } from './words.js';
 
 /** A host in JSON. */
 export function hostJson(host: Host): object {
@@ -45,7 +46,27 @@ export function hostJson(host: Host): object {
             features: facts.features,
           },
     loss: loss === undefined ? null : lossJson(loss),
+    logins:
+      host.logins === undefined
+        ? null
+        : {
+            source: host.logins.source,
+            users: host.logins.users.map(({ user, uid, groups }) => ({ user, uid: uid ?? null, groups })),
+          },
+    unpaired: unpairedWords.of(host.unpaired),
+    unpairedBy: host.unpairedBy,
   };
+}
+
+/** What it does to containers that are not paired, and who says so. */
+export function unpairedField(host: Host): Field {
+  return field('unpaired', `${unpairedWords.of(host.unpaired)} (by ${host.unpairedBy})`);
+}
+
+function loginLines({ logins }: Host): string[] {
+  return (logins?.users ?? []).map(({ user, groups }) =>
+    groups.length === 0 ? user : `${user} (${groups.join(', ')})`,
+  );
 }
 
 /** Losses of a flow path in JSON. */
@@ -120,6 +141,8 @@ export function hostFields(host: Host, now: number): Field[] {
     field('refused', nack && `revision ${nack.revision}: ${nack.message} [${nack.code}]`, 'bad'),
     ...host.conditions.map((c) => field('condition', conditionText(c), severityTone(c.severity))),
     field('workloads', String(host.workloads)),
+    unpairedField(host),
+    { label: 'logged in', values: loginLines(host) },
     { label: 'tables', values: host.tables.map((t) => `${t.table} ${t.entries}/${t.entriesMax}`) },
     { label: 'lost', values: lost, tone: 'warn' },
     field('hostname', facts?.hostname),

@@ -11,7 +11,7 @@ import { type Field, field } from '../output/fields.js';
 import type { Column } from '../text/table.js';
 import { ago, duration, isoFromMs } from '../text/time.js';
 import { labelsJson, labelsText } from './labels.js';
-import { modeWords } from './words.js';
+import { modeWords, unpairedWords } from './words.js';
 
 /** A profile in JSON. */
 export function profileJson(profile: PairingProfile): object {
@@ -32,6 +32,7 @@ export function profileJson(profile: PairingProfile): object {
     enabled: !profile.disabled,
     owner: profile.owner || null,
     note: profile.note || null,
+    hostUnpaired: profile.hostUnpaired === 0 ? null : unpairedWords.of(profile.hostUnpaired),
     liveKeys: profile.liveKeys,
     paired: profile.paired,
   };
@@ -71,6 +72,10 @@ export function profileFields(profile: PairingProfile): Field[] {
     field('key lives', lifespan === 0 ? 'until revoked' : duration(lifespan)),
     field('uses of a key', profile.usesMax === 0 ? 'no limit' : String(profile.usesMax)),
     { label: 'only from', values: profile.sources },
+    field(
+      'hosts by it',
+      profile.hostUnpaired === 0 ? undefined : `unpaired containers: ${unpairedWords.of(profile.hostUnpaired)}`,
+    ),
     field('state', profile.disabled ? 'disabled' : 'enabled', profile.disabled ? 'bad' : 'good'),
     field('owner', profile.owner),
     field('note', profile.note),
@@ -126,6 +131,7 @@ export function pairingJson(info: PairingInfo): object {
     startingMode: info.paired ? modeWords.of(info.startingMode) : null,
     decided: isoFromMs(info.decidedMs),
     present: info.present,
+    retry: info.retryMs === 0n ? null : isoFromMs(info.retryMs),
   };
 }
 

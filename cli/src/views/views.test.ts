@@ -68,6 +68,7 @@ describe('hosts', () => {
       policy version  2
       refused         revision 6: rf_ports is full [RF_MAP_FULL]
       workloads       3
+      unpaired        unspecified (by )
       hostname        a.example
       system          Debian, kernel 6.18.0, cgroup unified
       agent           0.1.0

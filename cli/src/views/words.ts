@@ -1,4 +1,5 @@
 import { PolicyVersionState } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { UnenrollOutcome, Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import {
   Confidence,
   Direction,
@@ -35,6 +36,8 @@ function wordsOf(numbers: object, prefix: string): Words {
   };
 }
 
+export const unpairedWords = wordsOf(Unpaired, 'UNPAIRED_');
+export const leaveWords = wordsOf(UnenrollOutcome, 'UNENROLL_OUTCOME_');
 export const verdictWords = wordsOf(Verdict, 'VERDICT_');
 export const reasonWords = wordsOf(Reason, 'REASON_');
 export const modeWords = wordsOf(Mode, 'MODE_');

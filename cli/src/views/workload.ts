@@ -25,12 +25,7 @@ export function workloadJson(workload: Workload): object {
       port: port.port,
     })),
     labels: labelsJson(workload.labels),
-    labelReasons: workload.labelReasons.map(({ dimension, source, by, atMs }) => ({
-      dimension,
-      source,
-      by: by || null,
-      since: isoFromMs(atMs),
-    })),
+    labelReasons: workload.labelReasons.map(labelReasonJson),
     isolatedWhy: workload.isolatedWhy || null,
     pairing: workload.pairing === undefined ? null : pairingJson(workload.pairing),
     stickyLabels: workload.stickyLabels,
@@ -46,6 +41,22 @@ export function workloadJson(workload: Workload): object {
     metadata: workload.metadata,
     version: workload.version,
     created: isoFromMs(workload.createdMs),
+  };
+}
+
+/** Why a workload has one label, in JSON. */
+export function labelReasonJson(reason: Workload['labelReasons'][number]): object {
+  return {
+    dimension: reason.dimension,
+    source: reason.source,
+    by: reason.by || null,
+    since: isoFromMs(reason.atMs),
+    how: reason.how || null,
+    keyId: reason.keyId || null,
+    profile: reason.profile || null,
+    rule: reason.rule || null,
+    user: reason.user || null,
+    group: reason.group || null,
   };
 }
 
