@@ -3,11 +3,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AdminClient, call } from '@ringfence/controller/testing/admin-client.js';
 
-const MAIN = fileURLToPath(new URL('../../controller/dist/main.js', import.meta.url));
+const MAIN = join(repository(fileURLToPath(import.meta.url)), 'controller', 'dist', 'main.js');
 const START_MS = 30_000;
 
 interface Ready {
@@ -71,4 +71,10 @@ export class RunningController {
     }
     rmSync(this.stateDir, { recursive: true, force: true });
   }
+}
+
+/** The folder that holds everything, from sources as from what was built. */
+function repository(from: string): string {
+  const folder = dirname(from);
+  return existsSync(join(folder, 'package-lock.json')) ? folder : repository(folder);
 }

@@ -16,6 +16,11 @@ export function count(value: number): string {
   return value.toLocaleString('en-US');
 }
 
+/** 1 → "1 node", 2 → "2 nodes". */
+export function plural(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+}
+
 /** 1234567 → "1.2 M". */
 export function shortCount(value: number): string {
   if (value < 10_000) return count(value);

@@ -1,0 +1,159 @@
+// From a view to what is asked of the controller, and from the answers to a map.
+import { Flows } from '../../api/admin.js';
+import { call } from '../../api/client.js';
+import { LabelRequirement_Operator } from '../../gen/ringfence/v1/admin_common_pb.js';
+import type { FlowGraph, FlowTimeline } from '../../gen/ringfence/v1/admin_flows_pb.js';
+import { Direction, Verdict } from '../../gen/ringfence/v1/common_pb.js';
+import type { EndInit, FilterInit } from './filter-text.js';
+import { EMPTY_MAP, foldGraph, joinMaps, type Labels, type MapData, type MapNode, withBefore } from './model.js';
+import { groupKeyOf, labelsOfKey, type MapView, OUTSIDE, timesOf } from './view.js';
+
+const EDGES_MAX = 10_000;
+const STEPS = 96;
+const VERDICTS = { allowed: Verdict.ALLOWED, would: Verdict.WOULD_BLOCK, blocked: Verdict.BLOCKED };
+
+/** The map of a view. In the draft view both the draft and the policy in force judge what was recorded, so that they can be compared. */
+export async function loadMap(view: MapView, nowMs: number, signal: AbortSignal): Promise<MapData> {
+  if (!view.draft) return loadJudged(view, nowMs, undefined, signal);
+  const inForce = { policy: {}, asEnforced: view.enforced };
+  const [draft, now] = await Promise.all([
+    loadJudged(view, nowMs, { asEnforced: view.enforced }, signal),
+    loadJudged({ ...view, verdicts: [] }, nowMs, inForce, signal),
+  ]);
+  return withBefore(draft, now);
+}
+
+/** `judge`: as FlowGraphRequest.judge; undefined: verdicts as they were. */
+async function loadJudged(
+  view: MapView,
+  nowMs: number,
+  judge: { readonly policy?: object; readonly asEnforced: boolean } | undefined,
+  signal: AbortSignal,
+): Promise<MapData> {
+  const ask = (filter: FilterInit, groupBy: readonly string[]): Promise<FlowGraph> =>
+    call(
+      Flows.method.graph,
+      { filter, groupBy: [...groupBy], limit: EDGES_MAX, ...(judge === undefined ? {} : { judge }) },
+      signal,
+    );
+  const filter = filterOf(view, nowMs);
+  switch (view.level) {
+    case 'groups':
+      return foldGraph(await ask(filter, view.by), (labels) => groupNode(labels, view.by, false));
+    case 'all':
+      return foldGraph(await ask(filter, [...view.by, 'workload']), (labels) => memberNode(labels, view.by, false));
+    case 'members': {
+      const focused = { ...filter, either: both(filter.either, endOfGroup(view.group, view.by)) };
+      return foldGraph(await ask(focused, [...view.by, 'workload']), (labels) =>
+        groupKeyOf(labels, view.by) === view.group
+          ? memberNode(labels, view.by, true)
+          : groupNode(labels, view.by, false),
+      );
+    }
+    case 'processes': {
+      // One direction each: the end that reports is the workload itself, and only it knows its process.
+      const own: EndInit = { workloads: [view.workload] };
+      const groupBy = [...view.by, 'workload', 'process'];
+      const out = { ...filter, source: both(filter.source, own), directions: [Direction.OUTBOUND] };
+      const inbound = { ...filter, destination: both(filter.destination, own), directions: [Direction.INBOUND] };
+      const place = (labels: Labels) => processNode(labels, view.by, view.workload);
+      const [a, b] = await Promise.all([ask(out, groupBy), ask(inbound, groupBy)]);
+      return [a, b].map((graph) => foldGraph(graph, place)).reduce(joinMaps, EMPTY_MAP);
+    }
+  }
+}
+
+/** How much of what happened when, over a window that holds the view's time. */
+export function loadTimeline(view: MapView, nowMs: number, signal: AbortSignal): Promise<FlowTimeline> {
+  const { fromMs, toMs } = timesOf({ ...view, range: undefined }, nowMs);
+  const focus = focusOf(view);
+  const filter = { ...filterOf(view, nowMs), ...(focus && { either: both(view.filter.filter.either, focus) }) };
+  return call(
+    Flows.method.timeline,
+    {
+      filter: { ...filter, verdicts: [], sinceUs: BigInt(fromMs) * 1000n, untilUs: BigInt(toMs) * 1000n },
+      steps: STEPS,
+    },
+    signal,
+  );
+}
+
+/** What the view's records must be like, without its focus. */
+export function filterOf(view: MapView, nowMs: number): FilterInit {
+  const { fromMs, toMs } = timesOf(view, nowMs);
+  return {
+    ...view.filter.filter,
+    verdicts: view.verdicts.map((name) => VERDICTS[name]),
+    sinceUs: BigInt(Math.floor(fromMs)) * 1000n,
+    // Up to now means: whatever comes.
+    untilUs: view.range === undefined ? 0n : BigInt(Math.ceil(toMs)) * 1000n,
+  };
+}
+
+/** The end that is looked at; undefined: none in particular. */
+export function focusOf(view: MapView): EndInit | undefined {
+  if (view.workload !== '') return { workloads: [view.workload] };
+  return view.group === '' ? undefined : endOfGroup(view.group, view.by);
+}
+
+/** Ends of one node, as a filter. */
+export function endOfNode(node: MapNode, by: readonly string[]): EndInit {
+  const workload = node.labels.find(({ dimension }) => dimension === 'workload');
+  if (workload !== undefined) return { workloads: [workload.value] };
+  return endOfGroup(node.key, by);
+}
+
+function endOfGroup(key: string, by: readonly string[]): EndInit {
+  const labels = labelsOfKey(key);
+  const requirements = by
+    .filter((dimension) => dimension !== 'host')
+    .map((dimension) => {
+      const value = labels.find((label) => label.dimension === dimension)?.value;
+      return value === undefined
+        ? { dimension, operator: LabelRequirement_Operator.NOT_EXISTS, values: [] }
+        : { dimension, operator: LabelRequirement_Operator.IN, values: [value] };
+    });
+  const host = labels.find(({ dimension }) => dimension === 'host')?.value;
+  return { selector: { requirements }, hosts: host === undefined ? [] : [host] };
+}
+
+/** What both say; requirements add up, lists of one of them count. */
+function both(a: EndInit | undefined, b: EndInit): EndInit {
+  if (a === undefined) return b;
+  const requirements = [...(a.selector?.requirements ?? []), ...(b.selector?.requirements ?? [])];
+  const pick = <T>(x: T[] | undefined, y: T[] | undefined) => (y === undefined || y.length === 0 ? x : y) ?? [];
+  return {
+    selector: { requirements },
+    workloads: pick(a.workloads, b.workloads),
+    addresses: pick(a.addresses, b.addresses),
+    hosts: pick(a.hosts, b.hosts),
+  };
+}
+
+function groupNode(labels: Labels, by: readonly string[], inside: boolean): MapNode {
+  const key = groupKeyOf(labels, by);
+  const own = labelsOfKey(key);
+  const title = key === OUTSIDE ? `without ${by.join(' or ')}` : own.map(({ value }) => value).join(' · ');
+  return { key, kind: key === OUTSIDE ? 'outside' : 'group', title, labels: own, cluster: '', inside };
+}
+
+function memberNode(labels: Labels, by: readonly string[], inside: boolean): MapNode {
+  const id = labels.find(({ dimension }) => dimension === 'workload')?.value;
+  const group = groupNode(labels, by, inside);
+  if (id === undefined) return { ...group, cluster: group.key };
+  return { key: `workload=${id}`, kind: 'workload', title: workloadTitle(id), labels, cluster: group.key, inside };
+}
+
+function processNode(labels: Labels, by: readonly string[], workload: string): MapNode {
+  const id = labels.find(({ dimension }) => dimension === 'workload')?.value;
+  if (id !== workload) return groupNode(labels, by, false);
+  const process = labels.find(({ dimension }) => dimension === 'process')?.value ?? '';
+  const title = process === '' ? 'unknown process' : process;
+  return { key: `process=${process}`, kind: 'process', title, labels, cluster: '', inside: true };
+}
+
+/** The last part of an id: "host-1/container:web" → "web". */
+export function workloadTitle(id: string): string {
+  const tail = id.slice(id.lastIndexOf('/') + 1);
+  return tail.slice(tail.indexOf(':') + 1) || id;
+}

@@ -1,0 +1,158 @@
+// Makes the draft the next version: what changes and whom it hits is shown first; a window takes it back by itself unless confirmed.
+import { useState } from 'preact/hooks';
+import { Policy } from '../api/admin.js';
+import { CallError, call } from '../api/client.js';
+import { useResource } from '../api/resource.js';
+import type { DiffPolicyResponse, SimulatePolicyResponse } from '../gen/ringfence/v1/admin_policy_pb.js';
+import type { Problem } from '../gen/ringfence/v1/common_pb.js';
+import { Button, Field, Select, TextInput } from './controls.js';
+import { Dialog } from './dialog.js';
+import { count, service } from './format.js';
+import { Problems } from './problems.js';
+import { Loaded } from './states.js';
+import { tell } from './toast.js';
+
+const WINDOWS = [
+  ['0', 'For good'],
+  ['60000', 'Take it back after 1 minute unless confirmed'],
+  ['300000', 'Take it back after 5 minutes unless confirmed'],
+  ['1800000', 'Take it back after 30 minutes unless confirmed'],
+] as const;
+const SHOWN = 8;
+
+/** `rollbackTo`: provision the content of that old version instead of the draft. */
+export function ProvisionDialog(props: {
+  readonly rollbackTo?: number;
+  readonly onClose: () => void;
+  readonly onDone: () => void;
+}) {
+  const { rollbackTo, onClose, onDone } = props;
+  const [note, setNote] = useState('');
+  const [window, setWindow] = useState<(typeof WINDOWS)[number][0]>('300000');
+  const [busy, setBusy] = useState(false);
+  const [problems, setProblems] = useState<readonly Problem[]>([]);
+  const [failed, setFailed] = useState('');
+  const effect = useResource(`effect ${rollbackTo ?? 'draft'}`, async (signal) => {
+    const to = {
+      ref:
+        rollbackTo === undefined
+          ? ({ case: 'draft', value: true } as const)
+          : ({ case: 'version', value: rollbackTo } as const),
+    };
+    const [diff, replay, now] = await Promise.all([
+      call(Policy.method.diff, { to }, signal),
+      // A draft with errors cannot be replayed; the errors are shown when it is provisioned.
+      call(Policy.method.simulate, { to }, signal).catch((error: unknown) => {
+        if (error instanceof CallError) return undefined;
+        throw error;
+      }),
+      call(Policy.method.get, {}, signal),
+    ]);
+    return { diff, replay, inForce: now.version?.number ?? 0 };
+  });
+  const provision = async () => {
+    setBusy(true);
+    setFailed('');
+    setProblems([]);
+    const rollout = window === '0' ? {} : { rollout: { confirmWithinMs: Number(window) } };
+    try {
+      const answer =
+        rollbackTo === undefined
+          ? await call(Policy.method.provision, { note, expectedVersion: effect.data?.inForce ?? 0, ...rollout })
+          : await call(Policy.method.rollback, { version: rollbackTo, note, ...rollout });
+      setProblems(answer.problems);
+      if (!answer.accepted) return;
+      const told = window === '0' ? '' : ' Confirm it above before its window ends.';
+      tell(
+        answer.changed
+          ? `Version ${answer.version} is in force.${told}`
+          : 'Nothing has changed: this content is in force already.',
+      );
+      onDone();
+    } catch (error) {
+      setFailed(error instanceof Error ? error.message : String(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const title = rollbackTo === undefined ? 'Provision the draft' : `Roll back to version ${rollbackTo}`;
+  return (
+    <Dialog
+      title={title}
+      wide
+      onClose={onClose}
+      actions={
+        <Button kind="primary" disabled={busy || note.trim() === ''} onClick={provision}>
+          {rollbackTo === undefined ? 'Provision' : 'Roll back'}
+        </Button>
+      }
+    >
+      <Loaded resource={effect} what="what would change">
+        {({ diff, replay }) => <Effect diff={diff} replay={replay} />}
+      </Loaded>
+      <Field label="Note: why (kept with the version)">
+        <TextInput value={note} onInput={setNote} placeholder="shop may call payments" required />
+      </Field>
+      <Field label="How long">
+        <Select value={window} options={WINDOWS} onChange={setWindow} />
+      </Field>
+      <Problems problems={problems} />
+      {failed !== '' && (
+        <p class="notice alarm" role="alert">
+          {failed}
+        </p>
+      )}
+    </Dialog>
+  );
+}
+
+function Effect({
+  diff,
+  replay,
+}: {
+  readonly diff: DiffPolicyResponse;
+  readonly replay: SimulatePolicyResponse | undefined;
+}) {
+  const changes = diff.objects.map(({ section, key, change }) => `${change} ${section} ${key}`);
+  const blocked = replay?.groups.filter(({ outcome }) => outcome === 'newly blocked') ?? [];
+  const allowed = replay?.groups.filter(({ outcome }) => outcome === 'newly allowed') ?? [];
+  return (
+    <>
+      <div>
+        <h3>Changes</h3>
+        {changes.length === 0 ? (
+          <p class="muted">Nothing differs from the version in force.</p>
+        ) : (
+          <ul>
+            {changes.slice(0, SHOWN).map((text) => (
+              <li key={text}>{text}</li>
+            ))}
+            {changes.length > SHOWN && <li class="muted">and {changes.length - SHOWN} more</li>}
+          </ul>
+        )}
+      </div>
+      {replay && (
+        <div>
+          <h3>Recorded connections, replayed</h3>
+          <p>
+            {count(Number(replay.newlyBlocked))} newly blocked, {count(Number(replay.newlyAllowed))} newly allowed,{' '}
+            {count(Number(replay.unchanged))} as before.
+          </p>
+          <ul>
+            {[...blocked, ...allowed].slice(0, SHOWN).map((group) => (
+              <li key={`${group.outcome} ${group.from} ${group.to} ${group.protocol}/${group.port} ${group.why}`}>
+                <strong>{group.outcome}</strong>: {group.from} → {group.to} {service(group.protocol, group.port)} (
+                {count(Number(group.connections))})
+              </li>
+            ))}
+          </ul>
+          {replay.notes.map((text) => (
+            <p key={text} class="muted small">
+              {text}
+            </p>
+          ))}
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,53 @@
+// Pictures of the page for docs/screenshots: `node web/dist/tests/tests/look.js [folder]`, after make build. A controller with a made-up
+// fleet, Chromium, nothing that stays.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Browser } from './browser.js';
+import { RunningController } from './controller.js';
+import { makeFleet } from './fleet.js';
+
+const [folder = 'docs/screenshots', only = ''] = process.argv.slice(2);
+mkdirSync(folder, { recursive: true });
+const [controller, browser] = await Promise.all([RunningController.start(), Browser.start()]);
+const fleet = await makeFleet(controller, {
+  size: Number(process.env.SIZE ?? 50),
+  connections: Number(process.env.RECORDS ?? 4000),
+});
+const page = await browser.page();
+try {
+  await page.goto(await controller.link());
+  const shots: readonly (readonly [string, string, 'light' | 'dark', (() => Promise<void>)?])[] = [
+    ['map', '/', 'light'],
+    ['map-dark', '/?sel=n%3Aapp%3Dpayments', 'dark'],
+    ['map-edge', '/?sel=e%3Aapp%3Dshop+%3E+app%3Didentity', 'light'],
+    ['map-members', '/?in=app%3Dshop', 'light'],
+    ['map-all', '/?all=1', 'light'],
+    ['map-table', '/?as=table', 'light'],
+    ['map-draft', '/?view=draft&enforced=1', 'dark'],
+    ['audit', '/audit', 'light'],
+  ];
+  for (const [name, place, scheme, then] of shots) {
+    if (only !== '' && !only.split(',').includes(name)) continue;
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
+    await page.goto(controller.addresses.web + place);
+    await page.locator('main h1').first().waitFor({ state: 'attached' });
+    await page
+      .getByText(/loading|Drawing/i)
+      .first()
+      .waitFor({ state: 'detached' })
+      .catch(() => {});
+    await then?.();
+    await page.waitForTimeout(700);
+    await page.screenshot({ path: join(folder, `${name}.png`) });
+  }
+} finally {
+  process.stdout.write(
+    browser
+      .take()
+      .map((text) => `trouble: ${text}\n`)
+      .join(''),
+  );
+  await browser.close();
+  fleet.close();
+  await controller.stop();
+}

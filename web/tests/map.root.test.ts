@@ -1,0 +1,210 @@
+// The flow map in Chromium, against a controller that was filled through agents' uploads: what an operator does with it, end to end.
+import { call, collect } from '@ringfence/controller/testing/admin-client.js';
+import { AuditFilter } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
+import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import type { Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Browser } from './browser.js';
+import { RunningController } from './controller.js';
+import { type Fleet, makeFleet } from './fleet.js';
+import { clickOn, openMap, placeOf } from './map.js';
+
+let controller: RunningController;
+let browser: Browser;
+let fleet: Fleet;
+let page: Page;
+const web = (place: string) => controller.addresses.web + place;
+const details = () => page.getByTestId('details');
+
+beforeAll(async () => {
+  [controller, browser] = await Promise.all([RunningController.start(), Browser.start()]);
+  fleet = await makeFleet(controller, { size: 50, connections: 3000, overMs: 3_000_000 });
+  page = await browser.page();
+  await page.goto(await controller.link());
+  await page.getByTestId('map').waitFor();
+});
+afterAll(async () => {
+  await browser?.close();
+  fleet?.close();
+  await controller?.stop();
+});
+afterEach(() => expect(browser.take()).toEqual([]));
+
+test('a node shows its labels, its workloads, and the services that it provides and uses; opening it shows its workloads', async () => {
+  await openMap(page, web('/'));
+  await clickOn(page, 'app=payments');
+  await details().getByRole('heading', { name: 'payments' }).waitFor();
+  await details().getByText('payments-db-1').waitFor();
+  expect(await details().getByText('Services it provides').isVisible()).toBe(true);
+  // Analytics' workers reach into its database.
+  const row = details().getByRole('listitem').filter({ hasText: 'analytics' });
+  expect(await row.first().textContent()).toMatch(/blocked.*analytics.*tcp\/5432/);
+  expect(new URL(page.url()).searchParams.get('sel')).toBe('n:app=payments');
+
+  await details().getByRole('button', { name: 'Open: workloads inside' }).click();
+  await page.locator('.trail').getByText('› payments').waitFor();
+  await clickOn(page, 'workload=host-01/container:payments-db-1');
+  await details().getByText('host-01/container:payments-db-1').waitFor();
+  await details().getByRole('button', { name: 'Open: its processes' }).click();
+  await page.locator('.trail').getByText('payments-db-1 › processes').waitFor();
+  await page.goBack();
+  await page.locator('.trail').getByText('› payments').waitFor();
+});
+
+test('an edge shows services, statistics and what decided, as the API counts them', async () => {
+  await openMap(page, web('/'));
+  await clickOn(page, 'app=shop > app=identity');
+  await details().getByRole('heading', { name: 'shop → identity' }).waitFor();
+  const { flows } = controller.admin;
+  const selector = (app: string) => ({
+    selector: { requirements: [{ dimension: 'app', operator: 1, values: [app] }] },
+  });
+  const filter = FlowFilter.fromPartial({ source: selector('shop'), destination: selector('identity') });
+  const messages = await collect(flows.query({ filter, limit: 100_000 }));
+  const rows = messages.flatMap(({ body }) => (body?.$case === 'rows' ? body.value.flows : []));
+  expect(rows.length).toBeGreaterThan(10);
+  const text = (await details().textContent()) ?? '';
+  expect(text).toContain(`${rows.length} (`);
+  expect(text).toMatch(/tcp\/8443/);
+  expect(text).toMatch(/rule sign-on/);
+  await details().getByText('Newest records').waitFor();
+  await details().getByText('by sign-on').first().waitFor();
+});
+
+test('search and filters are in the address; the address gives the same view again; what is no filter is said', async () => {
+  await openMap(page, web('/'));
+  await page.getByLabel('Search and filter').fill('tcp/5432 role=worker');
+  await page.waitForURL(/q=tcp/);
+  await page.getByRole('button', { name: 'allowed', exact: true }).click();
+  await page.getByRole('button', { name: '24 hours' }).click();
+  await page.getByRole('button', { name: 'Table' }).click();
+  const table = page.getByRole('table', { name: 'Connections' });
+  await table.waitFor();
+  const rows = () => table.locator('tbody tr').allInnerTexts();
+  await expect.poll(rows).toHaveLength(3);
+  expect((await rows()).every((row) => /tcp\/5432/.test(row) && !/\tallowed/.test(row))).toBe(true);
+  const query = new URL(page.url()).searchParams;
+  expect(Object.fromEntries(query)).toEqual({ q: 'tcp/5432 role=worker', v: 'would,blocked', t: '24h', as: 'table' });
+
+  const second = await browser.page();
+  await second.goto(page.url());
+  await second.getByRole('table', { name: 'Connections' }).waitFor();
+  expect(await second.getByRole('table').locator('tbody tr').allInnerTexts()).toEqual(await rows());
+  expect(await second.getByLabel('Search and filter').inputValue()).toBe('tcp/5432 role=worker');
+  await second.close();
+
+  await page.getByLabel('Search and filter').fill('prot:443');
+  await page.getByText('Not a filter: prot:443').waitFor();
+  await page.getByLabel('Search and filter').fill('role=nobody');
+  await page.getByText('Nothing matches these filters').waitFor();
+  await page.getByRole('button', { name: 'Clear filters' }).click();
+  await table.waitFor();
+});
+
+test('a time chosen on the timeline narrows the map to it, by pointer and by key', async () => {
+  await openMap(page, web('/'));
+  const records = async () =>
+    Number(/([\d,]+) records/.exec((await page.locator('.trail').textContent()) ?? '')?.[1]?.replace(',', ''));
+  const all = await records();
+  const box = await page.getByTestId('timeline').boundingBox();
+  if (box === null) throw new Error('found no timeline');
+  await page.mouse.move(box.x + box.width * 0.5, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.75, box.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await page.waitForURL(/from=\d+/);
+  await expect.poll(records).toBeLessThan(all * 0.35);
+  expect(await records()).toBeGreaterThan(all * 0.15);
+  const before = new URL(page.url()).searchParams;
+  await page.getByLabel('End of the time shown').focus();
+  await page.keyboard.press('ArrowLeft');
+  await expect.poll(() => Number(new URL(page.url()).searchParams.get('to'))).toBeLessThan(Number(before.get('to')));
+  await page.getByRole('button', { name: 'Back to now' }).click();
+  await expect.poll(records).toBe(all);
+});
+
+test('live mode draws what arrives', async () => {
+  await openMap(page, web('/?t=15m'));
+  await page.getByRole('button', { name: 'Live' }).click();
+  await page.getByText('live', { exact: true }).waitFor();
+  const [from, to] = ['crm-worker-1', 'payments-cache-1'].map((name) =>
+    fleet.members.find((member) => member.name === name),
+  );
+  if (from === undefined || to === undefined) throw new Error('found no such members');
+  const nowUs = Date.now() * 1000;
+  await fleet.upload([fleet.row(from, to, 6379, { firstSeenUs: nowUs, lastSeenUs: nowUs, bytesOut: 5000 })]);
+  await page.locator('.live-lines').getByText('payments-cache-1').waitFor();
+  await placeOf(page, 'app=crm > app=payments');
+  await page.getByRole('button', { name: 'Live' }).click();
+});
+
+test('a rule is written from an edge, the draft view shows its effect, provisioning puts it in force and can be taken back', async () => {
+  await openMap(page, web('/'));
+  await clickOn(page, 'app=analytics > app=payments');
+  await details().getByRole('button', { name: 'Write rule from this edge' }).click();
+  const dialog = page.getByRole('dialog');
+  const file = dialog.getByRole('textbox', { name: /Policy file/ });
+  await file.waitFor();
+  expect(await file.inputValue()).toBe(
+    [
+      'rules:',
+      '  - id: analytics-to-payments',
+      '    service: [tcp/5432]',
+      '    providedBy: { all: [app=payments, role=db] }',
+      '    usedBy: { all: [app=analytics, role=worker] }',
+      '    note: "from the flow map: analytics to payments"',
+      '',
+    ].join('\n'),
+  );
+  // A mistake is told with its place, and changes nothing.
+  await file.fill((await file.inputValue()).replace('tcp/5432', 'tcp/99999'));
+  await dialog.getByRole('button', { name: 'Add to the draft' }).click();
+  await dialog.getByText('map/analytics-to-payments.yaml:3:').waitFor();
+  await file.fill((await file.inputValue()).replace('tcp/99999', 'tcp/5432'));
+  await dialog.getByRole('button', { name: 'Add to the draft' }).click();
+  await dialog.waitFor({ state: 'detached' });
+
+  await page.getByText('The draft changes 1 connection').waitFor();
+  expect(new URL(page.url()).searchParams.get('view')).toBe('draft');
+  await clickOn(page, 'app=analytics > app=payments');
+  await details().getByText('was blocked by the policy in force').waitFor();
+  const { policy, audit } = controller.admin;
+  expect((await call(policy, policy.get, { ref: undefined })).version?.number).toBe(1);
+
+  await page.getByRole('button', { name: 'Provision draft' }).click();
+  await dialog.getByText('added rules analytics-to-payments').waitFor();
+  await dialog.getByText('newly allowed: app=analytics').first().waitFor();
+  const go = dialog.getByRole('button', { name: 'Provision', exact: true });
+  expect(await go.isDisabled()).toBe(true);
+  await dialog.getByLabel('Note: why').fill('analytics reads payments');
+  await dialog.getByLabel('How long').selectOption('60000');
+  await go.click();
+  await dialog.waitFor({ state: 'detached' });
+  await page.getByText('Version 2 is in force').first().waitFor();
+  const now = await call(policy, policy.get, { ref: undefined });
+  expect(now.version).toMatchObject({
+    number: 2,
+    author: 'admin',
+    note: 'analytics reads payments',
+    confirmWithinMs: 60_000,
+  });
+  await page.getByRole('button', { name: 'Take it back' }).click();
+  await page.getByText('Back to version 1.').waitFor();
+  expect((await call(policy, policy.get, { ref: undefined })).version?.number).toBe(1);
+  const filter = AuditFilter.fromPartial({ actions: ['policy.'] });
+  const { entries } = await call(audit, audit.list, { filter, limit: 10, before: 0n });
+  expect(entries[0]).toMatchObject({ action: 'policy.provision', actor: 'admin', object: '2' });
+});
+
+test('the picture goes by keys', async () => {
+  await openMap(page, web('/'));
+  await page.getByRole('region', { name: /^Flow map:/ }).focus();
+  await page.keyboard.press('ArrowRight');
+  await details().waitFor();
+  const first = new URL(page.url()).searchParams.get('sel');
+  expect(first).toMatch(/^n:app=/);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/in=app/);
+  await page.goBack();
+  await page.waitForURL((url) => !url.searchParams.has('in'));
+});
