@@ -13,7 +13,12 @@ import {
   PolicyClient,
   type PolicyFile,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
-import { type ApplySpacesResponse, SpacesClient } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
+import {
+  type ApplySpacesResponse,
+  type SpaceInfo,
+  type SpacePathResponse,
+  SpacesClient,
+} from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusClient, type SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { type Workload, WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
@@ -123,6 +128,16 @@ export class AdminApi {
   /** Makes these the declared spaces. Problems come back in the response. */
   applySpaces(content: string): Promise<ApplySpacesResponse> {
     return call((done) => this.spaceClient.apply({ content, file: 'spaces.yaml', dryRun: false }, done));
+  }
+
+  /** Every space, with what was observed of it. */
+  async listSpaces(): Promise<SpaceInfo[]> {
+    return (await call<{ spaces: SpaceInfo[] }>((done) => this.spaceClient.list({ name: '' }, done))).spaces;
+  }
+
+  /** The way from one workload to another, by name. */
+  spacePath(source: string, destination: string): Promise<SpacePathResponse> {
+    return call((done) => this.spaceClient.path({ source, destination, family: 0 }, done));
   }
 
   /** Kept flow records that match, oldest first. */

@@ -10,8 +10,10 @@ import { Lab } from './lab.js';
 import type { Place } from './place.js';
 import { until } from './until.js';
 
-export interface FleetHostSpec extends HostOptions {
+export interface FleetHostSpec extends Omit<HostOptions, 'behind'> {
   name: string;
+  /** Name of a host, made before, that forwards for it. */
+  behind?: string;
   /** Containers to run. */
   containers?: readonly string[];
   /** Their published ports, as ContainerOptions. */
@@ -45,8 +47,10 @@ export class Fleet {
     try {
       const controller = new ControllerProcess(await lab.addNode('control'));
       const members = new Map<string, Member>();
-      const booting = specs.map(async (spec) => members.set(spec.name, await boot(lab, controller, spec)));
-      await Promise.all([controller.start(), ...booting]);
+      const bootAll = (some: readonly FleetHostSpec[]) =>
+        Promise.all(some.map(async (spec) => members.set(spec.name, await boot(lab, controller, spec, members))));
+      await Promise.all([controller.start(), bootAll(specs.filter(({ behind }) => behind === undefined))]);
+      await bootAll(specs.filter(({ behind }) => behind !== undefined));
       const fleet = new Fleet(lab, controller, members);
       await Promise.all(
         [...members.values()].map(async ({ agent }) => {
@@ -152,8 +156,19 @@ export class Fleet {
   }
 }
 
-async function boot(lab: Lab, controller: ControllerProcess, spec: FleetHostSpec): Promise<Member> {
-  const host = await lab.addHost(spec.name, { ...spec, docker: (spec.containers?.length ?? 0) > 0 });
+async function boot(
+  lab: Lab,
+  controller: ControllerProcess,
+  { behind, ...spec }: FleetHostSpec,
+  members: ReadonlyMap<string, Member>,
+): Promise<Member> {
+  const before = behind === undefined ? undefined : members.get(behind);
+  if (behind !== undefined && before === undefined)
+    throw new Error(
+      `Cannot boot ${spec.name} behind ${behind}: found no such host, wanted one that stands behind nobody`,
+    );
+  const standing = before === undefined ? {} : { behind: before.host };
+  const host = await lab.addHost(spec.name, { ...spec, ...standing, docker: (spec.containers?.length ?? 0) > 0 });
   const places = new Map<string, Place>();
   for (const name of spec.services ?? []) places.set(name, await host.service(name));
   for (const name of spec.containers ?? []) {

@@ -2,11 +2,13 @@ import { rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { cgroupMount } from './cgroup.js';
 import { type ContainerOptions, DockerEngine } from './docker.js';
-import { LabNode, type NodeSeat } from './node.js';
+import { LabNode, type NodeSeat, type Standing } from './node.js';
 import type { Place } from './place.js';
 import { tool } from './tool.js';
 
-export interface HostOptions {
+export interface HostOptions extends Standing {
+  /** What leaves by its uplink leaves under its own address: its own nftables, which nobody is told of. Default false. */
+  masquerade?: boolean;
   /** Start a dockerd of its own. Default false. */
   docker?: boolean;
   /** Let Docker write its own NAT rules (masquerade, published ports). Default false: container networks are routed. */
@@ -29,12 +31,13 @@ export class TestHost extends LabNode {
   static async boot(seat: NodeSeat, pinPath: string, options: HostOptions): Promise<TestHost> {
     const netns = await LabNode.join(seat);
     const host = new TestHost(seat, netns, await tool(), pinPath);
-    const { index, router } = seat;
-    await router.ip([
+    const { ip4, ip6 } = host.addresses;
+    await seat.router.ip([
       // Behind Docker's own NAT nobody routes to containers.
-      ...(options.dockerNat ? [] : [`route add ${host.containerNet.ip4} via 10.200.${index}.2`]),
-      `route add ${host.containerNet.ip6} via fd77:200:${index}::2`,
+      ...(options.dockerNat ? [] : [`route add ${host.containerNet.ip4} via ${ip4}`]),
+      `route add ${host.containerNet.ip6} via ${ip6}`,
     ]);
+    if (options.masquerade) await host.masquerade();
     if (options.docker) host.engine = await DockerEngine.start(host, options);
     return host;
   }
@@ -47,6 +50,13 @@ export class TestHost extends LabNode {
     readonly pinPath: string,
   ) {
     super(seat, netns, toolPath);
+  }
+
+  private async masquerade(): Promise<void> {
+    await this.netns.exec('nft', ['-f', '-'], {
+      input:
+        'table inet uplink { chain out { type nat hook postrouting priority 100; oifname "eth0" masquerade; }; }\n',
+    });
   }
 
   /** For the agent's config: what it takes for the root of all cgroups. */

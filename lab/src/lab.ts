@@ -7,7 +7,7 @@ import { run } from './exec.js';
 import { type HostOptions, TestHost } from './host.js';
 import { destroyLab, processBirth, sweepLeftovers } from './leftovers.js';
 import { NetNamespace } from './netns.js';
-import { LabNode, type NodeSeat } from './node.js';
+import { LabNode, type NodeSeat, type Standing } from './node.js';
 import { bpffs, labsRoot, prefix } from './paths.js';
 
 /**
@@ -60,7 +60,7 @@ export class Lab {
 
   /** A machine with its own container network and, if asked for, its own dockerd. */
   async addHost(name: string, options: HostOptions = {}): Promise<TestHost> {
-    const seat = await this.seat(name);
+    const seat = await this.seat(name, options);
     const host = await TestHost.boot(seat, this.pinPath(name), options);
     this.nodes.push(host);
     return host;
@@ -68,7 +68,7 @@ export class Lab {
 
   private reserved = 0;
 
-  private async seat(name: string): Promise<NodeSeat> {
+  private async seat(name: string, { behind, net }: Standing = {}): Promise<NodeSeat> {
     this.reserved += 1;
     const seat = {
       name,
@@ -76,7 +76,8 @@ export class Lab {
       labName: this.name,
       cgroup: join(this.cgroup, name),
       dir: join(this.dir, name),
-      router: this.router,
+      router: behind?.netns ?? this.router,
+      ...(net && { net }),
     };
     await mkdir(seat.dir, { recursive: true });
     await makeCgroup(seat.cgroup);

@@ -17,7 +17,22 @@ export interface NodeSeat {
   cgroup: string;
   /** Directory for its files. */
   dir: string;
+  /** The namespace that it is joined to: the lab's router, or the machine that it stands behind. */
   router: NetNamespace;
+  /** First three bytes of its IPv4 network, and the IPv6 one up to its last part. Default 10.200.<index>, fd77:200:<index>:. */
+  net?: { v4: string; v6: string };
+}
+
+/** Where a machine stands in the network. */
+export interface Standing {
+  /** A machine that forwards for it. Default: the router. */
+  behind?: LabNode;
+  /** As NodeSeat.net: several machines behind different ones may have the same. */
+  net?: { v4: string; v6: string };
+}
+
+function netOf({ net, index }: NodeSeat): { v4: string; v6: string } {
+  return net ?? { v4: `10.200.${index}`, v6: `fd77:200:${index}:` };
 }
 
 /**
@@ -38,19 +53,20 @@ export class LabNode {
   /** Makes the namespace and its link. */
   protected static async join(seat: NodeSeat): Promise<NetNamespace> {
     const { index, router } = seat;
+    const { v4, v6 } = netOf(seat);
     const netns = await NetNamespace.create(`${seat.labName}-${seat.name}`);
     await router.ip([
       `link add to${index} type veth peer name eth0 netns ${netns.name}`,
-      `address add 10.200.${index}.1/24 dev to${index}`,
-      `address add fd77:200:${index}::1/64 dev to${index} nodad`,
+      `address add ${v4}.1/24 dev to${index}`,
+      `address add ${v6}:1/64 dev to${index} nodad`,
       `link set to${index} up`,
     ]);
     await netns.ip([
-      `address add 10.200.${index}.2/24 dev eth0`,
-      `address add fd77:200:${index}::2/64 dev eth0 nodad`,
+      `address add ${v4}.2/24 dev eth0`,
+      `address add ${v6}:2/64 dev eth0 nodad`,
       'link set eth0 up',
-      `route add default via 10.200.${index}.1`,
-      `route add ::/0 via fd77:200:${index}::1`,
+      `route add default via ${v4}.1`,
+      `route add ::/0 via ${v6}:1`,
     ]);
     await makeCgroup(join(seat.cgroup, 'system'));
     return netns;
@@ -61,12 +77,14 @@ export class LabNode {
   }
 
   get addresses(): Addresses {
-    return { ip4: `10.200.${this.seat.index}.2`, ip6: `fd77:200:${this.seat.index}::2` };
+    const { v4, v6 } = netOf(this.seat);
+    return { ip4: `${v4}.2`, ip6: `${v6}:2` };
   }
 
   /** The router's address on this node's link: how others' traffic enters. */
   get gateway(): Addresses {
-    return { ip4: `10.200.${this.seat.index}.1`, ip6: `fd77:200:${this.seat.index}::1` };
+    const { v4, v6 } = netOf(this.seat);
+    return { ip4: `${v4}.1`, ip6: `${v6}:1` };
   }
 
   /** The interface in the router that leads here. */

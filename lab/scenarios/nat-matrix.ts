@@ -1,0 +1,266 @@
+// What a cell of the NAT matrix is, how it is exchanged, and how its records are compared.
+import { parseAddress, wireAddress } from '@ringfence/proto/address.js';
+import {
+  Confidence,
+  confidenceToJSON,
+  Direction,
+  directionToJSON,
+  Reason,
+  Verdict,
+  verdictToJSON,
+} from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { Fleet } from '../src/fleet.js';
+import type { Place } from '../src/place.js';
+import { until } from '../src/until.js';
+
+export const OUT = Direction.DIRECTION_OUTBOUND;
+export const IN = Direction.DIRECTION_INBOUND;
+export const {
+  CONFIDENCE_EXACT: EXACT,
+  CONFIDENCE_MAPPED: MAPPED,
+  CONFIDENCE_SHARED: SHARED,
+  CONFIDENCE_TAGGED: TAGGED,
+} = Confidence;
+
+export type Family = 'v4' | 'v6';
+export type CellProtocol = 'tcp' | 'udp' | 'ping';
+
+/** How one end's agent recorded a cell. */
+export interface SeenBy {
+  readonly direction: Direction;
+  readonly allowed: boolean;
+  readonly confidence: Confidence;
+  /** The other end's name in the record, when it is not the cell's; empty: one of several, none of which was allowed. */
+  readonly names?: string;
+  /** The source's address and port as the record has them must be so. */
+  readonly source?: (ip: string, port: number) => boolean;
+}
+
+export interface Cell {
+  readonly name: string;
+  /** Place, or host. */
+  readonly from: string;
+  readonly to: string;
+  readonly protocol: CellProtocol;
+  readonly family: Family;
+  readonly address: string;
+  /** The same as the client's kernel sees it when it decides. */
+  readonly observed: string;
+  readonly port: number;
+  readonly servicePort: number;
+  readonly allowed: boolean;
+  readonly records: readonly SeenBy[];
+}
+
+/** What is between the two ends, and how each sees the other when it is allowed. */
+export interface Row {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  /** Default: address. A host's own processes are decided after Docker has translated. */
+  readonly observed?: string;
+  /** Added to published ports on the way. */
+  readonly outside?: number;
+  /** Reached by published ports, not by the service's own. */
+  readonly published: boolean;
+  readonly out: Confidence;
+  /** Of UDP; TCP from a shared address carries a tag. */
+  readonly in: Confidence;
+  /** The source as the server names it where no tag does; default the source. */
+  readonly seenAs?: string;
+  /** No SYN to there carries a tag. */
+  readonly untagged?: boolean;
+  /** Machines have other ports. Default: as clients. */
+  readonly machine?: boolean;
+  readonly family?: Family;
+  /** How the source looks to the server. */
+  readonly source?: (ip: string, port: number) => boolean;
+}
+
+/** Whose own processes are watched, not enforced. */
+const MACHINES: ReadonlySet<string> = new Set(['alpha', 'beta', 'gamma']);
+
+/** TCP and UDP, allowed on the first port, denied on the second. */
+export function exchangesOf(row: Row): Cell[] {
+  return (['tcp', 'udp'] as const).flatMap((protocol) => pair(row, protocol, row.family ?? 'v4'));
+}
+
+function pair(row: Row, protocol: 'tcp' | 'udp', family: Family): Cell[] {
+  const [client, bad, machine] = protocol === 'tcp' ? [80, 81, 82] : [53, 54, 55];
+  const good = row.machine ? machine : client;
+  const outside = (port: number) => (row.published ? 8000 + port + (row.outside ?? 0) : port);
+  const observed = row.observed ?? row.address;
+  const cell = { observed, from: row.from, to: row.to, protocol, family, address: row.address };
+  const title = (what: string) => `${row.name}, ${protocol} ${family}, ${what}`;
+  const watched = MACHINES.has(row.from);
+  // Behind a shared address the SYN says who it is; without one the record names the first by whom it was allowed, or nobody.
+  const tagged = protocol === 'tcp' && row.in === SHARED && !row.untagged;
+  const inbound = {
+    direction: IN,
+    confidence: tagged ? TAGGED : row.in,
+    ...(row.seenAs && !tagged && { names: row.seenAs }),
+    ...(row.source && { source: row.source }),
+  };
+  return [
+    {
+      ...cell,
+      name: title('allowed'),
+      port: outside(good),
+      servicePort: good,
+      allowed: true,
+      records: [
+        { direction: OUT, allowed: true, confidence: row.out },
+        { ...inbound, allowed: true },
+      ],
+    },
+    {
+      ...cell,
+      name: title(watched ? 'denied by the server' : 'denied by the client'),
+      port: outside(bad),
+      servicePort: bad,
+      allowed: false,
+      records: watched
+        ? [
+            { direction: OUT, allowed: true, confidence: row.out },
+            { ...inbound, allowed: false, ...(row.in === SHARED && !tagged && { names: '' }) },
+          ]
+        : [{ direction: OUT, allowed: false, confidence: row.out, ...(row.out === SHARED && { names: '' }) }],
+    },
+  ];
+}
+
+/** ICMP has no ports: who may and who may not are two sources. */
+export interface PingRow extends Omit<Row, 'published' | 'machine' | 'outside'> {
+  /** Its own host refuses it. */
+  readonly denied: string;
+  /** The called end's host answers by itself, without a socket: there is nothing to record there. */
+  readonly silent?: boolean;
+}
+
+export function pingsOf(row: PingRow): Cell[] {
+  const family = row.family ?? 'v4';
+  const type = family === 'v4' ? 8 : 128;
+  const observed = row.observed ?? row.address;
+  const cell = {
+    observed,
+    to: row.to,
+    protocol: 'ping',
+    family,
+    address: row.address,
+    port: 0,
+    servicePort: type * 256,
+  } as const;
+  const title = (what: string) => `${row.name}, icmp ${family}, ${what}`;
+  const inbound: SeenBy = {
+    direction: IN,
+    allowed: true,
+    confidence: row.in,
+    ...(row.seenAs && { names: row.seenAs }),
+  };
+  const refused = { direction: OUT, allowed: false, confidence: row.out, ...(row.out === SHARED && { names: '' }) };
+  return [
+    {
+      ...cell,
+      name: title('allowed'),
+      from: row.from,
+      allowed: true,
+      records: [{ direction: OUT, allowed: true, confidence: row.out }, ...(row.silent ? [] : [inbound])],
+    },
+    { ...cell, name: title('denied by the client'), from: row.denied, allowed: false, records: [refused] },
+  ];
+}
+
+const PROTOCOL = { tcp: 6, udp: 17 } as const;
+/** Agents tell wall time from a sampled distance to their own clock. */
+const CLOCK_US = 15_000;
+const NO_ADDRESS = new Uint8Array(16);
+
+/** How a cell's exchange ended, and when. */
+export interface Exchange {
+  readonly ok: boolean;
+  /** Unix microseconds. */
+  readonly beginUs: number;
+  readonly endUs: number;
+}
+
+/** Exchanges a cell's packets. One at a time: the records of a cell are told from those of others by their time. */
+export async function exchange(fleet: Fleet, cell: Cell): Promise<Exchange> {
+  const beginUs = Date.now() * 1000;
+  const from = await placeOf(fleet, cell.from);
+  const { ok } = await from.probe(cell.protocol, cell.address, cell.port, 1500);
+  return { ok, beginUs, endUs: Date.now() * 1000 };
+}
+
+/** What is wrong with a cell, one line each. */
+export async function problemsOf(fleet: Fleet, cell: Cell, exchanged: Exchange): Promise<string[]> {
+  const { ok } = exchanged;
+  const problems = ok === cell.allowed ? [] : [`exchange ${ok ? 'went through' : 'failed'}`];
+  for (const seen of cell.records) {
+    const found = await recordProblem(fleet, cell, seen, exchanged);
+    if (found !== undefined) problems.push(found);
+  }
+  return problems;
+}
+
+async function placeOf(fleet: Fleet, name: string): Promise<Place> {
+  const member = fleet.members.get(name);
+  return member === undefined ? fleet.place(name) : member.host.self();
+}
+
+function protocolOf({ protocol, family }: Cell): number {
+  return protocol === 'ping' ? (family === 'v4' ? 1 : 58) : PROTOCOL[protocol];
+}
+
+/** Waits for the record; what is wrong about it. */
+async function recordProblem(fleet: Fleet, cell: Cell, seen: SeenBy, exchanged: Exchange): Promise<string | undefined> {
+  const { direction, confidence } = seen;
+  const own = direction === OUT ? cell.from : cell.to;
+  const wanted = {
+    source: direction === OUT ? cell.from : (seen.names ?? cell.from),
+    destination: direction === OUT ? (seen.names ?? cell.to) : cell.to,
+    servicePort: cell.servicePort,
+    verdict: verdictToJSON(seen.allowed ? Verdict.VERDICT_ALLOWED : Verdict.VERDICT_BLOCKED),
+    confidence: confidenceToJSON(confidence),
+  };
+  const observed = Buffer.from(wireAddress(parseAddress(cell.observed) ?? NO_ADDRESS));
+  let last: Flow[] = [];
+  try {
+    await until(
+      `the ${directionToJSON(direction)} record of ${cell.name}`,
+      async () => {
+        const flows = await fleet.api.flows();
+        last = flows.filter(
+          (flow) =>
+            flow.protocol === protocolOf(cell) &&
+            flow.direction === direction &&
+            flow.reason !== Reason.REASON_LOOPBACK &&
+            Number(flow.firstSeenUs) >= exchanged.beginUs - CLOCK_US &&
+            Number(flow.firstSeenUs) <= exchanged.endUs + CLOCK_US &&
+            flow.servicePort === cell.servicePort &&
+            (direction === IN || observed.equals(flow.destination?.ip ?? NO_ADDRESS)) &&
+            (direction === OUT ? flow.source : flow.destination)?.workloadName === own,
+        );
+        return last.length > 0;
+      },
+      { timeoutMs: 6000, intervalMs: 100 },
+    );
+  } catch {
+    return `no ${directionToJSON(direction)} record of ${own}`;
+  }
+  last.sort((a, b) => Number(a.firstSeenUs) - Number(b.firstSeenUs));
+  const [flow] = last;
+  const found = {
+    source: flow?.source?.workloadName,
+    destination: flow?.destination?.workloadName,
+    servicePort: flow?.servicePort,
+    verdict: verdictToJSON(flow?.verdict ?? Verdict.UNRECOGNIZED),
+    confidence: confidenceToJSON(flow?.confidence ?? Confidence.UNRECOGNIZED),
+  };
+  if (JSON.stringify(found) !== JSON.stringify(wanted))
+    return `found ${JSON.stringify(found)}, wanted ${JSON.stringify(wanted)}`;
+  const from = [...(flow?.source?.ip ?? [])].join('.');
+  const port = flow?.source?.port ?? 0;
+  return seen.source === undefined || seen.source(from, port) ? undefined : `found source ${from}:${port}`;
+}
