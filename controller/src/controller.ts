@@ -59,11 +59,11 @@ import { makePrivateDirectory } from './ca/files.js';
 import { FailureLimit } from './ca/rate-limit.js';
 import { createCompiler } from './compile/graph.js';
 import { type ControllerConfig, formatListen, type ListenAddress } from './config.js';
+import { gatewaySides } from './discovery/gateway-sides.js';
 import type { PairStep } from './discovery/inventory.js';
 import { relabel, withLogins } from './discovery/logins.js';
-import { pairStep, reconsider } from './discovery/pair-workload.js';
-import { gatewaySides } from './discovery/gateway-sides.js';
 import { openConnectors } from './discovery/open-connectors.js';
+import { pairStep, reconsider } from './discovery/pair-workload.js';
 import { TranslationResolver } from './discovery/translation-resolver.js';
 import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
@@ -111,6 +111,8 @@ export interface Controller {
 
 /** How long the number of an identity rests after its last workload has gone: late packets and flow records resolve until then. */
 const QUARANTINE_MS = 10 * 60_000;
+/** How often connections are looked at whose other end has not reported. */
+const STITCH_TICK_MS = 1000;
 const STOP_GRACE_MS = 2000;
 /** Looked at often rather than slept through: the clock may be set, and a suspended machine's timers are late. */
 const RENEWAL_CHECK_MS = 60_000;
@@ -301,7 +303,23 @@ async function start(
     workloadsOf: (identity) => distributor.workloadsOf(identity),
     version: () => distributor.version,
   });
-  const ingest = new FlowIngest(history, followers, ends, flowArchive);
+  const ingest = new FlowIngest({
+    history,
+    followers,
+    ends,
+    archive: flowArchive,
+    translations: {
+      behind: (hostId, ipHex) => distributor.topology.behind(hostId, ipHex),
+      lately: (hostId, ipHex) => distributor.topology.lately(hostId, ipHex),
+      version: () => distributor.version,
+      end: (id) => ends.local(id, id.split('/')[0] ?? '', distributor.identityOf(id)),
+    },
+    resolver: translations,
+  });
+  await ingest.restore(now() * 1000);
+  const stitching = setInterval(() => ingest.tick(), STITCH_TICK_MS);
+  stitching.unref();
+  closers.push(() => clearInterval(stitching));
 
   // ---- ports
   const serving = new ServingCertificate(authority.caPem, authority.server);

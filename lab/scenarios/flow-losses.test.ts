@@ -32,8 +32,9 @@ class FailingArchive extends MemoryArchive {
   ): void {
     this.#batches += 1;
     const ok = this.#batches % 3 !== 0;
-    if (ok) this.stored += batch.columns?.count ?? 0;
-    else this.lost += batch.columns?.count ?? 0;
+    const rows = batch.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
+    if (ok) this.stored += rows;
+    else this.lost += rows;
     settled(ok);
   }
 }
@@ -81,7 +82,7 @@ function run({ tableEntries, spoolBytes, tail }: Sizes) {
     identityOf: () => 0,
     workloadsOf: () => [],
   });
-  const ingest = new FlowIngest(history, followers, ends, archive);
+  const ingest = new FlowIngest({ history, followers, ends, archive });
   const follower = new Follower(
     () => true,
     { bufferMax: tail, sample: 1 },

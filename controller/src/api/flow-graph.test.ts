@@ -56,7 +56,7 @@ test('both views of a connection are one; thresholds leave out and say so; a res
   const second = agent.openFlows();
   // The same batch and a new one: only the new one is new.
   second.send(1n, flowColumns([out, out, seenInside, blocked]));
-  second.send(2n, flowColumns([out]));
+  second.send(2n, flowColumns([{ ...out, firstSeenUs: 2_000_000 }]));
   await second.untilAcked(2n);
   await tail.until(() => tail.rows.length >= 5, 'history and live');
   expect(tail.rows).toHaveLength(5);

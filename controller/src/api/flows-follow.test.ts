@@ -14,18 +14,21 @@ beforeEach(async () => {
 afterEach(() => rf.dispose());
 
 const BATCH = 500;
-const columns = flowColumns(
-  Array.from({ length: BATCH }, (_, i) => ({
-    workload: 'host-a/x',
-    local: '10.0.0.1',
-    remote: '10.0.0.2',
-    remotePort: i,
-  })),
-);
+/** Connections of their own for each batch. */
+const columns = (sequence: number) =>
+  flowColumns(
+    Array.from({ length: BATCH }, (_, i) => ({
+      workload: 'host-a/x',
+      local: '10.0.0.1',
+      remote: '10.0.0.2',
+      remotePort: i,
+      firstSeenUs: 1_000_000 * sequence,
+    })),
+  );
 
 async function upload(stream: FlowStream, from: number, to: number): Promise<void> {
   for (let sequence = from; sequence <= to; sequence += 1) {
-    if (!stream.send(BigInt(sequence), columns)) await stream.drained();
+    if (!stream.send(BigInt(sequence), columns(sequence))) await stream.drained();
   }
   await stream.untilAcked(BigInt(to));
 }

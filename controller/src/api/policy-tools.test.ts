@@ -60,12 +60,14 @@ async function seen(agents: Record<'web' | 'db', SimulatedAgent>, port: number, 
     workload: `${agents.web.credentials.hostId}/host`,
     local: '10.0.0.1',
     remote: '10.0.0.2',
+    remotePort: port,
   };
   const into: FlowRow = {
     ...common,
     workload: `${agents.db.credentials.hostId}/host`,
     local: '10.0.0.2',
     remote: '10.0.0.1',
+    localPort: port,
     direction: Direction.DIRECTION_INBOUND,
   };
   for (const [agent, row] of both
@@ -76,7 +78,7 @@ async function seen(agents: Record<'web' | 'db', SimulatedAgent>, port: number, 
     : ([[agents.web, out]] as const)) {
     const stream = agent.openFlows();
     sequence += 1n;
-    stream.send(sequence, flowColumns(Array.from({ length: times }, () => row)));
+    stream.send(sequence, flowColumns(Array.from({ length: times }, (_, i) => ({ remotePort: 40_000 + i, ...row }))));
     await stream.untilAcked(sequence);
     stream.close();
   }

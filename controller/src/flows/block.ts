@@ -106,6 +106,15 @@ export class FlowBlock {
     this.ids = ids;
   }
 
+  /** Empties the block, to be written again; for blocks that are kept by nobody. */
+  reset(): void {
+    this.count = 0;
+    this.strings.length = 0;
+    this.ends.length = 0;
+    this.#stringIndex.clear();
+    this.#endIndex.clear();
+  }
+
   idAt(index: number): number {
     return this.ids?.[index] ?? this.firstId + index;
   }

@@ -84,8 +84,10 @@ export async function ruleHits(
   let records = 0;
   const { oldestUs } = await eachRecord(archive, sinceFilter(sinceMs), (block, i) => {
     records += 1;
-    const rule = block.rule[i] ?? 0;
-    if (rule !== 0) hits.set(rule, (hits.get(rule) ?? 0) + Math.max(1, timesOf(block, i)));
+    const times = Math.max(1, timesOf(block, i));
+    // Where both ends reported, each was decided by a rule of its own.
+    const rules = new Set([block.rule[i] ?? 0, block.otherRule[i] ?? 0]);
+    for (const rule of rules) if (rule !== 0) hits.set(rule, (hits.get(rule) ?? 0) + times);
   });
   return { hits, records, knownSinceMs: Math.floor(oldestUs / 1000) };
 }
@@ -120,11 +122,11 @@ export async function eachRecord(
   }
 }
 
-/** Connections that a record begins. */
+/** Connections that a record stands for: a row whose connection goes on in a later one is not counted by it. */
 function timesOf(block: FlowBlock, index: number): number {
   const kind = block.kind[index];
   if (kind === EventKind.EVENT_KIND_DENY) return Math.max(1, block.attempts[index] ?? 0);
-  return kind === EventKind.EVENT_KIND_NEW ? 1 : 0;
+  return kind === EventKind.EVENT_KIND_NEW || kind === EventKind.EVENT_KIND_END ? 1 : 0;
 }
 
 /** An end as policy knows it, and a key that equal ends share. */

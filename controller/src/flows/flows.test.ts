@@ -49,12 +49,12 @@ const NOBODY: EndSource = {
 function parts(historyMax = 100_000, source: EndSource = NOBODY) {
   const history = new MemoryHistory(historyMax);
   const followers = new Followers();
-  const ingest = new FlowIngest(history, followers, new EndResolver(source));
+  const ingest = new FlowIngest({ history, followers, ends: new EndResolver(source) });
   return { history, followers, ingest };
 }
 
-function rows(count: number, from = 0): FlowRow[] {
-  return Array.from({ length: count }, (_, i) => ({ ...row, remotePort: (from + i) % 65_536 }));
+function rows(count: number, from = 0, firstSeenUs = 1_000_000): FlowRow[] {
+  return Array.from({ length: count }, (_, i) => ({ ...row, firstSeenUs, remotePort: (from + i) % 65_536 }));
 }
 
 const all = () => true;
@@ -64,10 +64,11 @@ test('a batch is taken once; a repetition is acknowledged and counted', () => {
   const message = { run: RUN, sequence: 1n, flows: flowColumns(rows(3)), loss: undefined, translations: undefined };
   expect(ingest.take('h', message)).toEqual({ taken: true, sequence: 1n });
   expect(ingest.take('h', message)).toEqual({ taken: true, sequence: 1n });
-  // Another host may use the same run and number; another run of the host starts anew.
+  // Another host may use the same run and number; another run of the host starts anew, but tells the same connections again.
   expect(ingest.take('g', message)).toMatchObject({ taken: true });
   expect(ingest.take('h', { ...message, run: Buffer.alloc(16, 8) })).toMatchObject({ taken: true });
-  expect(history.status().kept).toBe(9);
+  expect(history.status().kept).toBe(6);
+  expect(ingest.stitching).toMatchObject({ records: 9, duplicates: 3 });
   expect(ingest.losses('h')).toMatchObject({ recordsReceived: 6n, recordsDuplicate: 3n });
 });
 
@@ -108,7 +109,7 @@ test('history keeps about its bound, drops the oldest and counts them', () => {
     ingest.take('h', {
       run: RUN,
       sequence: i + 1n,
-      flows: flowColumns(rows(BLOCK_RECORDS)),
+      flows: flowColumns(rows(BLOCK_RECORDS, 0, 1_000_000 * Number(i + 1n))),
       loss: undefined,
       translations: undefined,
     });
@@ -265,7 +266,8 @@ test('records keep the labels that their ends had when they arrived', () => {
   const { ingest, history } = parts(10_000, { ...NOBODY, workload: () => now });
   ingest.take('h', { run: RUN, sequence: 1n, flows: flowColumns(rows(1)), loss: undefined, translations: undefined });
   now = { ...now, labels: { role: 'new' }, version: 2 };
-  ingest.take('h', { run: RUN, sequence: 2n, flows: flowColumns(rows(1)), loss: undefined, translations: undefined });
+  const later = flowColumns(rows(1, 0, 2_000_000));
+  ingest.take('h', { run: RUN, sequence: 2n, flows: later, loss: undefined, translations: undefined });
   const labels = history.newest(all, 10).map(({ block, index }) => block.ends[block.local[index] ?? -1]?.labels.role);
   expect(labels).toEqual(['old', 'new']);
 });

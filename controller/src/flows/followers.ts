@@ -86,8 +86,10 @@ export class Follower {
     this.#gaps.clear();
     if (this.#dropped > 0) gaps.push({ hop: 'subscriber', hostId: '', count: this.#dropped });
     this.#dropped = 0;
-    const records = this.#records.slice(this.#head, this.#head + limit);
-    this.#head += records.length;
+    const taken = this.#records.slice(this.#head, this.#head + limit);
+    this.#head += taken.length;
+    // What was replaced while it waited comes as what took its place.
+    const records = taken.filter(({ block, index }) => block.retired[index] === 0);
     if (this.#head === this.#records.length) {
       this.#records = [];
       this.#head = 0;

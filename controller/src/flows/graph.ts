@@ -6,7 +6,7 @@ import {
   type FlowGraphService,
   FlowGraphSums,
 } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
-import { Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { Direction, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { GraphRow } from './store/archive.js';
 
 export interface GraphShape {
@@ -36,7 +36,7 @@ interface Views {
   readonly port: number;
   readonly verdict: Verdict;
   readonly processes: Set<string>;
-  /** By direction. */
+  /** By whose views are in them. */
   readonly sides: Map<number, Sums>;
   /** Attempts by direction, reason and rule. */
   readonly decisions: Map<string, { direction: number; reason: number; rule: number; count: number }>;
@@ -94,7 +94,7 @@ function addRow(services: Map<string, Views>, row: GraphRow): void {
     views = { protocol, port, verdict, processes: new Set(), sides: new Map(), decisions: new Map() };
     services.set(key, views);
   }
-  if (row.process !== '') views.processes.add(row.process);
+  for (const process of [row.process, row.farProcess]) if (process !== '') views.processes.add(process);
   const sums = FlowGraphSums.fromPartial({
     bytesForward: whole(row.bytesForward),
     bytesBack: whole(row.bytesBack),
@@ -106,19 +106,32 @@ function addRow(services: Map<string, Views>, row: GraphRow): void {
     firstSeenUs: whole(row.firstSeenUs),
     lastSeenUs: whole(row.lastSeenUs),
   });
-  const decisionKey = `${row.direction} ${row.reason} ${row.rule}`;
-  const decision = views.decisions.get(decisionKey);
-  const { direction, reason, rule } = row;
-  if (decision === undefined) views.decisions.set(decisionKey, { direction, reason, rule, count: row.attempts });
-  else decision.count += row.attempts;
-  const before = views.sides.get(row.direction);
-  views.sides.set(row.direction, before === undefined ? sums : add(before, sums));
+  countDecision(views, row.decider, row.reason, row.rule, row.attempts);
+  if (row.otherReason !== 0) {
+    const other =
+      row.decider === Direction.DIRECTION_INBOUND ? Direction.DIRECTION_OUTBOUND : Direction.DIRECTION_INBOUND;
+    countDecision(views, other, row.otherReason, row.otherRule, row.attempts);
+  }
+  const before = views.sides.get(row.views);
+  views.sides.set(row.views, before === undefined ? sums : add(before, sums));
 }
 
-/** Both ends may have reported the same connections: the fuller view of each number counts, not the sum. */
+function countDecision({ decisions }: Views, direction: number, reason: number, rule: number, count: number): void {
+  const key = `${direction} ${reason} ${rule}`;
+  const decision = decisions.get(key);
+  if (decision === undefined) decisions.set(key, { direction, reason, rule, count });
+  else decision.count += count;
+}
+
+/**
+ * Connections whose views were brought together count as they are. Those that only one end reported may be the same ones at both (one
+ * report came too late to be brought together): the fuller side of each number counts, not the sum.
+ */
 function serviceOf(views: Views, decided: boolean, { ruleId }: GraphShape): Service {
   const { protocol, port, verdict, processes, sides } = views;
-  const sums = [...sides.values()].reduce((a, b) => combine(a, b, larger));
+  const [inbound, outbound, both] = [1, 2, 3].map((seen) => sides.get(seen));
+  const alone = inbound && outbound ? combine(inbound, outbound, larger) : (inbound ?? outbound);
+  const sums = both && alone ? add(both, alone) : (both ?? alone ?? FlowGraphSums.fromPartial({}));
   const decisions = decided ? decisionsOf(views, ruleId) : [];
   return { protocol, port, verdict, processes: [...processes].sort().slice(0, PROCESSES_MAX), sums, decisions };
 }

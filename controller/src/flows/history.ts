@@ -12,6 +12,8 @@ export type FlowPredicate = (block: FlowBlock, index: number) => boolean;
 export interface FlowHistory {
   /** The block to write next, with room for at least one record. */
   writable(): FlowBlock;
+  /** Another record has taken the place of the one with this id; one that is not kept any more is none. */
+  retire(id: number): void;
   /** The newest records that match, oldest first. */
   newest(matches: FlowPredicate, limit: number): FlowRef[];
   /** Records kept, at most, and dropped so far. */
@@ -24,6 +26,8 @@ export class MemoryHistory implements FlowHistory {
   readonly #blocks: FlowBlock[] = [];
   #nextId: number;
   #dropped = 0;
+  /** Of the records in blocks. */
+  #retired = 0;
 
   constructor(recordsMax: number, firstId = 1) {
     this.#nextId = firstId;
@@ -36,8 +40,17 @@ export class MemoryHistory implements FlowHistory {
     const block = new FlowBlock(this.#nextId);
     this.#nextId += BLOCK_RECORDS;
     this.#blocks.push(block);
-    if (this.#blocks.length > this.#blocksMax) this.#dropped += this.#blocks.shift()?.count ?? 0;
+    if (this.#blocks.length > this.#blocksMax) this.#drop(this.#blocks.shift());
     return block;
+  }
+
+  retire(id: number): void {
+    const first = this.#blocks[0];
+    const block = first && this.#blocks[Math.floor((id - first.firstId) / BLOCK_RECORDS)];
+    const index = block === undefined ? -1 : id - block.firstId;
+    if (block === undefined || index < 0 || index >= block.count || block.retired[index] !== 0) return;
+    block.retired[index] = 1;
+    this.#retired += 1;
   }
 
   newest(matches: FlowPredicate, limit: number): FlowRef[] {
@@ -46,14 +59,21 @@ export class MemoryHistory implements FlowHistory {
       const block = this.#blocks[b];
       if (block === undefined) break;
       for (let index = block.count - 1; index >= 0 && found.length < limit; index -= 1) {
-        if (matches(block, index)) found.push({ block, index });
+        if (block.retired[index] === 0 && matches(block, index)) found.push({ block, index });
       }
     }
     return found.reverse();
   }
 
   status(): { kept: number; keptMax: number; dropped: number } {
-    const kept = this.#blocks.reduce((sum, block) => sum + block.count, 0);
+    const kept = this.#blocks.reduce((sum, block) => sum + block.count, 0) - this.#retired;
     return { kept, keptMax: this.#blocksMax * BLOCK_RECORDS, dropped: this.#dropped };
+  }
+
+  #drop(block: FlowBlock | undefined): void {
+    if (block === undefined) return;
+    const retired = block.retired.reduce((sum, each) => sum + each, 0);
+    this.#retired -= retired;
+    this.#dropped += block.count - retired;
   }
 }

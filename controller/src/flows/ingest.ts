@@ -1,14 +1,24 @@
-// Batches from agents into history and to live tails: once each, by column.
+// Batches from agents into history and to live tails: once each, by column, both views of a connection as one row.
+import { randomBytes } from 'node:crypto';
+import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { FlowUploadMessage } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-import { BatchEndNamer, NO_ENDS } from './batch-ends.js';
+import { BatchEndNamer } from './batch-ends.js';
+import type { FlowBlock } from './block.js';
 import { columnsProblem } from './decode.js';
 import type { EndResolver } from './ends.js';
 import type { Followers } from './followers.js';
 import type { FlowHistory } from './history.js';
+import { type StagedRows, Staging } from './ingest/staging.js';
+import { type TranslationSource, Translations } from './ingest/translations.js';
 import { HostFlowLedger, type HostLosses } from './losses.js';
-import { type StagedBatch, stageBatch } from './stage.js';
+import { STITCH_DEFAULTS, type StitchOptions } from './stitch/types.js';
 import type { FlowArchive } from './store/archive.js';
 import { MemoryArchive } from './store/memory-archive.js';
+import type { SourceResolver } from './true-source.js';
+
+/** Stored rows that are taken up at the start, and how many at once. */
+const RESTORED_MAX = 100_000;
+const RESTORED_PAGE = 16_384;
 
 /** What came of a batch. */
 export type IngestOutcome =
@@ -17,25 +27,77 @@ export type IngestOutcome =
   /** Why it never can be taken, a sentence fragment that completes "found …". */
   | { readonly taken: false; readonly problem: string };
 
+export interface IngestOptions {
+  /** Stages what `archive` keeps; its ids start at the archive's. */
+  readonly history: FlowHistory;
+  readonly followers: Followers;
+  readonly ends: EndResolver;
+  /** Default: the history itself. */
+  readonly archive?: FlowArchive;
+  /** Who is behind which address; absent: nobody is translated. */
+  readonly translations?: TranslationSource;
+  /** Who translated connections truly come from; absent: nobody tells. */
+  readonly resolver?: SourceResolver;
+  readonly stitch?: Partial<StitchOptions>;
+  /** Milliseconds of a clock that does not go back. */
+  readonly nowMs?: () => number;
+}
+
 export class FlowIngest {
-  readonly #history: FlowHistory;
   readonly #archive: FlowArchive;
   readonly #followers: Followers;
   readonly #namer: BatchEndNamer;
+  readonly #staging: Staging;
+  readonly #nowMs: () => number;
   readonly #hosts = new Map<string, HostFlowLedger>();
+  /** The controller's own findings are batches of a run of its own. */
+  readonly #run = randomBytes(16).toString('hex');
+  #sequence = 0n;
   /** Records taken, by Verdict's and by Reason's number. */
   readonly byVerdict = Array.from({ length: 4 }, () => 0);
   readonly byReason = Array.from({ length: 32 }, () => 0);
 
-  /** `history` stages what `archive` keeps; its ids start at the archive's. */
-  constructor(history: FlowHistory, followers: Followers, ends: EndResolver, archive?: FlowArchive) {
-    this.#history = history;
+  constructor({ history, followers, ends, archive, translations, resolver, stitch, nowMs }: IngestOptions) {
     this.#archive = archive ?? new MemoryArchive(history);
     for (const { hostId, run, sequence, loss } of this.#archive.marks) {
-      this.#ledger(hostId).resume(Buffer.from(run, 'hex').toString('latin1'), sequence, loss);
+      if (hostId !== '') this.#ledger(hostId).resume(Buffer.from(run, 'hex').toString('latin1'), sequence, loss);
     }
     this.#followers = followers;
     this.#namer = new BatchEndNamer(ends);
+    this.#nowMs = nowMs ?? (() => performance.now());
+    const count = (block: FlowBlock, from: number, to: number) => this.#count(block, from, to);
+    this.#staging = new Staging(history, new Translations(translations, resolver), count, stitch);
+  }
+
+  /** What became of records when views were brought together. */
+  get stitching(): Staging['counters'] {
+    return this.#staging.counters;
+  }
+
+  /**
+   * Takes up what the archive stored last, so that what comes now finds the other end's view. Once, before the first batch. `nowUs` is wall
+   * time.
+   */
+  async restore(nowUs: number, windowMs = STITCH_DEFAULTS.windowMs): Promise<number> {
+    const filter = FlowFilter.fromPartial({ sinceUs: BigInt(Math.max(0, nowUs - windowMs * 1000)) });
+    let restored = 0;
+    let afterId = await this.#archive.startOfNewest(filter, RESTORED_MAX);
+    for (;;) {
+      const page = await this.#archive.page({ filter, afterId, limit: RESTORED_PAGE });
+      for (const record of page.records) this.#staging.restore(record, this.#nowMs());
+      restored += page.records.length;
+      if (!page.more || restored >= RESTORED_MAX) return restored;
+      afterId = page.lastId;
+    }
+  }
+
+  /** Call about once a second: rows whose time has come are settled without another batch. */
+  tick(): void {
+    const staged = this.#staging.expire(this.#nowMs());
+    if (staged.ranges.length + staged.replaced.length === 0) return;
+    this.#sequence += 1n;
+    const batch = { hostId: '', run: this.#run, sequence: this.#sequence, loss: undefined };
+    this.#archive.append({ ...batch, ...staged }, (stored) => this.#settled(staged, stored, ''));
   }
 
   /** Records that are taken and not safe yet. */
@@ -70,16 +132,15 @@ export class FlowIngest {
     }
     const lost = message.loss === undefined ? new Map<string, number>() : ledger.onCounters(run, message.loss);
     const records = columns !== undefined && columns.count > 0 ? columns : undefined;
-    const ends = records === undefined ? NO_ENDS : this.#namer.name(hostId, records);
-    const staged = records === undefined ? EMPTY : stageBatch(this.#history, hostId, records, ends);
-    this.#count(staged);
+    const staged =
+      records === undefined
+        ? NOTHING
+        : this.#staging.take(hostId, records, this.#namer.name(hostId, records), this.#nowMs());
     ledger.losses.recordsReceived += BigInt(records?.count ?? 0);
-    const { firstId, ranges } = staged;
     const batch = { hostId, run: message.run.toString('hex'), sequence: message.sequence, loss: message.loss };
-    this.#archive.append({ ...batch, columns: records, ends, firstId }, (stored) => {
+    this.#archive.append({ ...batch, ...staged }, (stored) => {
       for (const [hop, count] of lost) this.#followers.offerGap({ hop, hostId, count });
-      for (const { block, from, to } of ranges) this.#followers.offer(block, from, to);
-      if (!stored && records !== undefined) this.#followers.offerGap({ hop: 'store', hostId, count: records.count });
+      this.#settled(staged, stored, hostId);
       settled();
     });
     return { taken: true, sequence: window.highest };
@@ -107,17 +168,27 @@ export class FlowIngest {
     return ledger;
   }
 
-  #count({ ranges }: StagedBatch): void {
+  #settled({ ranges }: StagedRows, stored: boolean, hostId: string): void {
+    let count = 0;
     for (const { block, from, to } of ranges) {
-      for (let i = from; i < to; i += 1) {
-        count1(this.byVerdict, block.verdict[i] as number);
-        count1(this.byReason, block.reason[i] as number);
-      }
+      this.#followers.offer(block, from, to);
+      count += to - from;
+    }
+    if (stored) return;
+    // Rows that were to be replaced are there still: what comes begins anew beside them.
+    this.#staging.forget();
+    if (count > 0) this.#followers.offerGap({ hop: 'store', hostId, count });
+  }
+
+  #count({ verdict, reason }: FlowBlock, from: number, to: number): void {
+    for (let i = from; i < to; i += 1) {
+      count1(this.byVerdict, verdict[i] as number);
+      count1(this.byReason, reason[i] as number);
     }
   }
 }
 
-const EMPTY: StagedBatch = { ranges: [], firstId: 0 };
+const NOTHING: StagedRows = { ranges: [], firstId: 0, replaced: [] };
 
 function count1(counters: number[], index: number): void {
   const slot = Math.min(index, counters.length - 1);

@@ -7,6 +7,7 @@ import type { Policy } from '../policy/model.js';
 import { type FlowBlock, UNKNOWN_END } from './block.js';
 import { DECIDED, eachRecord, endOf } from './connections.js';
 import { type FlowArchive, type GraphRow, groupKey, type ResolvedFilter, withProcess } from './store/archive.js';
+import { trafficOf } from './traffic.js';
 
 export interface JudgedRequest {
   readonly filter: ResolvedFilter;
@@ -121,7 +122,7 @@ function addRecord(rows: Map<string, Sums>, block: FlowBlock, i: number, place: 
   const [protocol, servicePort] = [at(block.protocol), at(block.servicePort)];
   const { verdict, reason, rule } = place.judgement;
   const [firstSeenUs, lastSeenUs] = [at(block.firstSeenUs), at(block.lastSeenUs)];
-  const key = `${source} ${destination} ${direction} ${protocol} ${servicePort} ${verdict} ${reason} ${rule} ${place.process}`;
+  const key = `${source} ${destination} ${direction} ${protocol} ${servicePort} ${verdict} ${reason} ${rule} ${at(block.views)} ${place.process}`;
   let row = rows.get(key);
   if (row === undefined) {
     const names = {
@@ -134,16 +135,22 @@ function addRecord(rows: Map<string, Sums>, block: FlowBlock, i: number, place: 
       reason,
       rule,
       process: place.process,
+      farProcess: block.strings[at(block.farProcess)] ?? '',
+      views: at(block.views),
+      // What was decided is judged anew, for both ends at once.
+      decider: direction,
+      otherReason: 0,
+      otherRule: 0,
     };
     const sums = { bytesForward: 0, bytesBack: 0, packetsForward: 0, packetsBack: 0, records: 0, attempts: 0 };
     row = { ...names, ...sums, connections: 0, durationUs: 0, firstSeenUs, lastSeenUs };
     rows.set(key, row);
   }
-  const [forward, back] = inbound ? (['In', 'Out'] as const) : (['Out', 'In'] as const);
-  row.bytesForward += at(block[`bytes${forward}`]);
-  row.bytesBack += at(block[`bytes${back}`]);
-  row.packetsForward += at(block[`packets${forward}`]);
-  row.packetsBack += at(block[`packets${back}`]);
+  const traffic = trafficOf(block, i);
+  row.bytesForward += traffic.bytesForward;
+  row.bytesBack += traffic.bytesBack;
+  row.packetsForward += traffic.packetsForward;
+  row.packetsBack += traffic.packetsBack;
   row.records += 1;
   row.attempts += at(block.attempts);
   if (at(block.kind) === EventKind.EVENT_KIND_END) row.connections += 1;

@@ -1,25 +1,17 @@
-// A batch into blocks, column by column: what live tails and the ring of recent records read.
+// A batch into blocks, column by column.
 import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { BatchEnds } from './batch-ends.js';
 import { BLOCK_RECORDS, type FlowBlock, UNKNOWN_END } from './block.js';
 import { aligned32, copyFixed, copyUint64 } from './decode.js';
 import type { FlowHistory } from './history.js';
-import type { BlockRange } from './store/archive.js';
 
-/** Where a batch's records are, and the id of the first. */
-export interface StagedBatch {
-  readonly ranges: readonly BlockRange[];
-  readonly firstId: number;
-}
-
-/** Writes all records of a checked batch into the history's blocks. */
+/** Writes all records of a checked batch into blocks, each with room when it is asked for. */
 export function stageBatch(
-  history: FlowHistory,
+  history: Pick<FlowHistory, 'writable'>,
   hostId: string,
   columns: FlowColumns,
   { ends, local, remote }: BatchEnds,
-): StagedBatch {
-  const ranges: BlockRange[] = [];
+): void {
   const processes = aligned32(columns.processRef);
   for (let start = 0; start < columns.count; ) {
     const block = history.writable();
@@ -34,11 +26,8 @@ export function stageBatch(
     copyRefs(local, start, count, block.local, at, ends.length, endRef);
     copyRefs(remote, start, count, block.remote, at, ends.length, endRef);
     block.count += count;
-    ranges.push({ block, from: at, to: at + count });
     start += count;
   }
-  const [first] = ranges;
-  return { ranges, firstId: first === undefined ? 0 : first.block.idAt(first.from) };
 }
 
 /** Copies references, each translated once. */

@@ -3,7 +3,7 @@ import { mappedAddress, parseAddress } from '@ringfence/proto/address.js';
 import { Direction, EventKind, Mode, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 
-/** One record; everything that is not given is 0 or a plain allowed TCP connection. */
+/** One record; everything that is not given is 0 or a plain allowed TCP connection, each row of a batch another one. */
 export interface FlowRow {
   readonly workload: string;
   readonly local: string;
@@ -36,7 +36,7 @@ export function flowColumns(rows: readonly FlowRow[]): FlowColumns {
     return known >= 0 ? known : strings.push(text) - 1;
   };
   const bytes = (value: (row: FlowRow) => number) => Buffer.from(rows.map(value));
-  const u16 = (value: (row: FlowRow) => number) => Buffer.from(Uint16Array.from(rows, value).buffer);
+  const u16 = (value: (row: FlowRow, index: number) => number) => Buffer.from(Uint16Array.from(rows, value).buffer);
   const u32 = (value: (row: FlowRow) => number) => Buffer.from(Uint32Array.from(rows, value).buffer);
   const u64 = (value: (row: FlowRow) => number) =>
     Buffer.from(BigUint64Array.from(rows, (row) => BigInt(value(row))).buffer);
@@ -47,7 +47,7 @@ export function flowColumns(rows: readonly FlowRow[]): FlowColumns {
     lastSeenUs: u64((row) => row.lastSeenUs ?? row.firstSeenUs ?? 1_000_000),
     localIp: ip((row) => row.local),
     remoteIp: ip((row) => row.remote),
-    localPort: u16((row) => row.localPort ?? 40_000),
+    localPort: u16((row, index) => row.localPort ?? 40_000 + index),
     remotePort: u16((row) => row.remotePort ?? 443),
     protocol: bytes((row) => row.protocol ?? 6),
     direction: bytes((row) => row.direction ?? Direction.DIRECTION_OUTBOUND),

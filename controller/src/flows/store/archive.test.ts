@@ -150,7 +150,7 @@ describe.each(['memory', 'disk'])('%s', (kind) => {
       identityOf: (id) => 10 + IDS.indexOf(id),
       workloadsOf: () => [],
     });
-    const ingest = new FlowIngest(history, new Followers(), ends, archive);
+    const ingest = new FlowIngest({ history, followers: new Followers(), ends, archive });
     for (let batch = 0; batch < BATCHES; batch += 1) {
       hours = Math.floor(batch / 2);
       const flows = flowColumns(rows(BATCH, batch * BATCH));

@@ -2,8 +2,7 @@
 // process) and DuckArchive (on disk, in a worker thread). Calls are answered in the order in which they were made: that order is
 // what joins history and live records without a gap or a duplicate.
 import type { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
-import type { FlowColumns, LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-import type { BatchEnds } from '../batch-ends.js';
+import type { LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { FlowBlock, FlowEndInfo } from '../block.js';
 import type { FlowRef } from '../history.js';
 
@@ -14,16 +13,18 @@ export interface BlockRange {
   readonly to: number;
 }
 
-/** One batch of one agent, as taken. Ids of its records are firstId, firstId + 1, … */
+/** What one batch of one agent comes to. */
 export interface ArchiveBatch {
+  /** Empty for what the controller itself has found out since. */
   readonly hostId: string;
   /** 16 bytes as hexadecimal digits. */
   readonly run: string;
   readonly sequence: bigint;
+  /** Rows with ids firstId, firstId + 1, … */
   readonly firstId: number;
-  /** Undefined: counters only. */
-  readonly columns: FlowColumns | undefined;
-  readonly ends: BatchEnds;
+  readonly ranges: readonly BlockRange[];
+  /** Ids of rows that go: these take their place, or nothing does. */
+  readonly replaced: readonly number[];
   readonly loss: LossCounters | undefined;
 }
 
@@ -60,8 +61,14 @@ export interface FlowPage {
 export interface GraphRow {
   readonly source: string;
   readonly destination: string;
-  /** Direction: which side observed. Both sides of one connection may have: two views, not twice the traffic. */
+  /** Direction: whose view stands first. */
   readonly direction: number;
+  /** 1 << (Direction - 1) of each end whose view is in it. */
+  readonly views: number;
+  /** Direction of the end that decided; the other end's reason and rule, 0 where it did not report. */
+  readonly decider: number;
+  readonly otherReason: number;
+  readonly otherRule: number;
   readonly protocol: number;
   readonly servicePort: number;
   readonly verdict: number;
@@ -69,6 +76,8 @@ export interface GraphRow {
   /** Number of the deciding rule, 0 for none. */
   readonly rule: number;
   readonly process: string;
+  /** At the other end, where both reported. */
+  readonly farProcess: string;
   readonly bytesForward: number;
   readonly bytesBack: number;
   readonly packetsForward: number;

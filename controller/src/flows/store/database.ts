@@ -18,6 +18,7 @@ import { graphOf } from './graph-sql.js';
 import { Marks } from './marks.js';
 import type { Opened, PageColumns, StoreBatch, StoreSettings } from './messages.js';
 import {
+  addMissingColumns,
   closeHour,
   createRecordTable,
   HOUR_MS,
@@ -31,7 +32,7 @@ import {
 import { readPage } from './reader.js';
 import { sqlCondition, timeCondition } from './sql-filter.js';
 import { timelineOf } from './timeline-sql.js';
-import { appendRows, type NumberedBatch } from './writer.js';
+import { appendIds, appendRows, type NumberedBatch } from './writer.js';
 
 /** Ids of a new process start on a multiple of this: an id that was shown but never stored is not given again. */
 const ID_BLOCK = 1_000_000;
@@ -40,6 +41,8 @@ const ROLLUP_DAYS = 400;
 /** Commits between two looks at the size. */
 const SIZE_EVERY = 32;
 const RETRY_MS = 2000;
+/** So long after an hour its rows may still be replaced by fuller ones; longer than the stitching window. */
+const OPEN_AFTER_MS = 5 * 60_000;
 
 export class FlowDatabase {
   readonly #settings: StoreSettings;
@@ -210,6 +213,9 @@ export class FlowDatabase {
     this.#line = known === undefined ? line : String(known);
     this.#dictionary = await Dictionary.load(connection);
     this.#marks = await Marks.load(connection);
+    await addMissingColumns(connection);
+    // Ids of rows that go with a batch, while its transaction lasts.
+    await connection.run('CREATE TEMP TABLE going (id UBIGINT)');
     await this.#loadParts(connection);
     await this.#measureSize();
   }
@@ -234,15 +240,15 @@ export class FlowDatabase {
     const last = this.#parts.at(-1);
     const open = last?.hour === hour && !last.closed ? last : emptyPartition(last?.hour === hour ? hour + 1 : hour);
     const numbered = batches.map((batch) => this.#number(batch));
+    let gone = new Map<Partition, number>();
     await connection.run('BEGIN');
     try {
       if (open !== last) {
-        if (last !== undefined && !last.closed) await closeHour(connection, last);
         await createRecordTable(connection, open.hour);
-        await this.#marks.compact(connection);
       }
       await this.#dictionary.store(connection);
       await appendRows(connection, recordTable(open.hour), numbered);
+      gone = await this.#remove(connection, batches, open);
       await this.#marks.store(connection, batches);
       await connection.run('COMMIT');
     } catch (error) {
@@ -251,11 +257,39 @@ export class FlowDatabase {
     }
     this.#dictionary.committed();
     this.#marks.take(batches);
-    if (open !== last) {
-      if (last !== undefined) last.closed = true;
-      this.#parts.push(open);
-    }
+    if (open !== last) this.#parts.push(open);
     for (const batch of batches) extend(open, batch);
+    for (const [part, rows] of gone) part.rows -= rows;
+  }
+
+  /** Removes what the batches replace, in the caller's transaction; gives the rows that went by hour. Closed hours keep what they have. */
+  async #remove(
+    connection: DuckDBConnection,
+    batches: readonly StoreBatch[],
+    open: Partition,
+  ): Promise<Map<Partition, number>> {
+    const gone = new Map<Partition, number>();
+    let [low, high] = [Number.POSITIVE_INFINITY, 0];
+    for (const { replaced } of batches) {
+      for (const id of replaced) [low, high] = [Math.min(low, id), Math.max(high, id)];
+    }
+    if (high === 0) return gone;
+    await appendIds(
+      connection,
+      'going',
+      batches.map(({ replaced }) => replaced),
+    );
+    const hours = this.#parts.filter(
+      (part) => !part.closed && part !== open && part.maxId >= low && part.minId <= high,
+    );
+    for (const part of [...hours, open]) {
+      const { rowsChanged } = await connection.run(
+        `DELETE FROM ${recordTable(part.hour)} WHERE id BETWEEN ${low} AND ${high} AND id IN (SELECT id FROM going)`,
+      );
+      gone.set(part, rowsChanged);
+    }
+    await connection.run('DELETE FROM going');
+    return gone;
   }
 
   #number(batch: StoreBatch): NumberedBatch {
@@ -263,7 +297,6 @@ export class FlowDatabase {
       batch,
       ends: this.#dictionary.endNumbers(batch.ends),
       strings: Uint32Array.from(batch.strings, (text) => this.#dictionary.stringNumber(text)),
-      reporter: this.#dictionary.stringNumber(batch.hostId),
     };
   }
 
@@ -285,6 +318,7 @@ export class FlowDatabase {
   async #maintain(nowMs: number): Promise<void> {
     const connection = this.#open();
     try {
+      await this.#closeHours(connection, nowMs);
       const oldest = Math.floor(nowMs / HOUR_MS) - this.#settings.days * HOURS_PER_DAY;
       while ((this.#parts[0]?.hour ?? oldest) < oldest) await this.#dropOldest(connection);
       if (this.#commits % SIZE_EVERY === 0) {
@@ -299,6 +333,23 @@ export class FlowDatabase {
       this.#commits += 1;
     } catch (error) {
       await this.#onTrouble(error, nowMs);
+    }
+  }
+
+  /** Hours but the newest are closed when no row of theirs is replaced any more. */
+  async #closeHours(connection: DuckDBConnection, nowMs: number): Promise<void> {
+    for (const part of this.#parts.slice(0, -1)) {
+      if (part.closed || nowMs < (part.hour + 1) * HOUR_MS + OPEN_AFTER_MS) continue;
+      await connection.run('BEGIN');
+      try {
+        await closeHour(connection, part);
+        await this.#marks.compact(connection);
+        await connection.run('COMMIT');
+      } catch (error) {
+        await connection.run('ROLLBACK').catch(() => undefined);
+        throw error;
+      }
+      part.closed = true;
     }
   }
 

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { BLOCK_RECORDS, FlowBlock, type FlowEndInfo } from '../block.js';
+import { BLOCK_RECORDS, FlowBlock, UNKNOWN_END } from '../block.js';
 import type { FlowRef } from '../history.js';
 import type {
   ArchiveBatch,
@@ -17,11 +17,11 @@ import type {
   TimelineRequest,
   TimelineRow,
 } from './archive.js';
-import { AS_SENT } from './columns.js';
+import { ADDRESS_FIELDS, STORED_COLUMNS } from './columns.js';
 import { EndSession } from './end-session.js';
 import { LOSS_COUNTERS } from './marks.js';
 import type { BatchMessage, Opened, PageColumns, StoreAnswer, StoreRequest, StoreSettings } from './messages.js';
-import { type PackedBatch, packColumns } from './packed-batch.js';
+import { packRows } from './packed-batch.js';
 
 export interface DuckArchiveOptions extends StoreSettings {
   /** Unix milliseconds: names the hour of what arrives. */
@@ -31,7 +31,6 @@ export interface DuckArchiveOptions extends StoreSettings {
 }
 
 const TICK_MS = 60_000;
-const NOTHING = (): PackedBatch => ({ bytes: new ArrayBuffer(0), strings: [] });
 
 interface Call {
   readonly resolve: (answer: StoreAnswer) => void;
@@ -88,7 +87,7 @@ export class DuckArchive implements FlowArchive {
   }
 
   append(batch: ArchiveBatch, settled: (stored: boolean) => void): void {
-    const records = batch.columns?.count ?? 0;
+    const records = batch.ranges.reduce((sum, { from, to }) => sum + to - from, 0);
     if (this.#dead !== undefined) {
       this.#status = { ...this.#status, lost: this.#status.lost + records };
       settled(false);
@@ -96,7 +95,7 @@ export class DuckArchive implements FlowArchive {
     }
     this.#pending += records;
     this.#settling.push({ records, settled: [settled] });
-    const message = this.#message(batch);
+    const message = this.#message(batch, records);
     this.#worker.postMessage({ type: 'append', nowMs: this.#options.now(), batch: message } satisfies StoreRequest, [
       message.bytes,
     ]);
@@ -159,15 +158,15 @@ export class DuckArchive implements FlowArchive {
     await this.#worker.terminate();
   }
 
-  #message({ hostId, run, sequence, firstId, columns, ends, loss }: ArchiveBatch): BatchMessage {
-    const numbers = this.#session.numbersOf(ends.ends);
-    const packed = columns === undefined ? NOTHING() : packColumns(columns, ends, numbers);
+  #message({ hostId, run, sequence, firstId, ranges, replaced, loss }: ArchiveBatch, count: number): BatchMessage {
+    const packed = packRows(ranges, (block) => this.#session.numbersOf(block.ends));
     return {
       hostId,
       run,
       sequence,
       firstId,
-      count: columns?.count ?? 0,
+      count,
+      replaced: Float64Array.from(replaced),
       ...packed,
       freshEnds: this.#session.takeFresh(),
       loss: loss && LOSS_COUNTERS.map((name) => loss[name]),
@@ -240,23 +239,29 @@ function refsOf({ count, columns, ends, strings }: PageColumns): FlowRef[] {
     const size = Math.min(BLOCK_RECORDS, count - start);
     const ids = column('id').subarray(start, start + size);
     const block = new FlowBlock(ids[0] ?? 0, ids);
-    for (const [name, field] of Object.entries(AS_SENT)) block[field].set(column(name).subarray(start, start + size));
-    for (const side of ['local', 'remote'] as const) {
-      const words = new BigUint64Array(block[`${side}Ip`].buffer);
-      const [a, b] = [columns[`${side}_ip_a`], columns[`${side}_ip_b`]] as [BigUint64Array, BigUint64Array];
+    for (const { name, source } of STORED_COLUMNS) {
+      if (source.kind === 'wide' || source.kind === 'number') {
+        block[source.field].set(column(name).subarray(start, start + size));
+      } else if (source.kind === 'end' || source.kind === 'text') {
+        const to = block[source.field];
+        for (let i = 0; i < size; i += 1) {
+          const number = column(name)[start + i] ?? 0;
+          to[i] =
+            source.kind === 'end'
+              ? block.endRef(ends.get(number) ?? UNKNOWN_END)
+              : block.stringRef(strings.get(number) ?? '');
+        }
+      }
+    }
+    for (const [name, field] of ADDRESS_FIELDS) {
+      const words = new BigUint64Array(block[field].buffer);
+      const [a, b] = [columns[`${name}_a`], columns[`${name}_b`]] as [BigUint64Array, BigUint64Array];
       for (let i = 0; i < size; i += 1) {
         words[2 * i] = a[start + i] ?? 0n;
         words[2 * i + 1] = b[start + i] ?? 0n;
       }
     }
-    for (let i = 0; i < size; i += 1) {
-      const at = (name: string) => column(name)[start + i] ?? 0;
-      block.local[i] = block.endRef(ends.get(at('local_end')) as FlowEndInfo);
-      block.remote[i] = block.endRef(ends.get(at('remote_end')) as FlowEndInfo);
-      block.process[i] = block.stringRef(strings.get(at('process')) ?? '');
-      block.reporter[i] = block.stringRef(strings.get(at('reporter')) ?? '');
-      refs.push({ block, index: i });
-    }
+    for (let i = 0; i < size; i += 1) refs.push({ block, index: i });
     block.count = size;
   }
   return refs;

@@ -5,12 +5,14 @@ export class EndSession {
   readonly #numbers = new WeakMap<FlowEndInfo, number>();
   /** By everything that an end is: another object with the same content has the same number. */
   readonly #contents = new Map<string, number>();
+  readonly #lists = new WeakMap<readonly FlowEndInfo[], number[]>();
   #fresh: FlowEndInfo[] = [];
 
-  /** Numbers of ends, in their order. */
-  numbersOf(ends: readonly FlowEndInfo[]): Uint32Array {
-    const numbers = new Uint32Array(ends.length);
-    for (let i = 0; i < ends.length; i += 1) numbers[i] = this.#numberOf(ends[i] as FlowEndInfo);
+  /** Numbers of ends, in their order. A list may grow between two calls: it is looked through once, then only what was added. */
+  numbersOf(ends: readonly FlowEndInfo[]): readonly number[] {
+    const numbers = this.#lists.get(ends) ?? [];
+    this.#lists.set(ends, numbers);
+    for (let i = numbers.length; i < ends.length; i += 1) numbers.push(this.#numberOf(ends[i] as FlowEndInfo));
     return numbers;
   }
 

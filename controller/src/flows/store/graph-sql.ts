@@ -6,7 +6,8 @@ import type { Dictionary } from './dictionary.js';
 import { HOUR_MS, type Partition, recordTable, SUMS_OF_RECORDS, SUMS_OF_ROLLUPS } from './partitions.js';
 import { RAW_ONLY, sqlCondition, timeCondition } from './sql-filter.js';
 
-const KEYS = 'direction, protocol, service_port, verdict, reason, rule, process';
+const KEYS =
+  'direction, protocol, service_port, verdict, reason, rule, process, views, decider, other_reason, other_rule, far_process';
 
 /** `days` are those of which rollups exist. Hours whose records have left count by rollups when they overlap the asked time. */
 export async function graphOf(
@@ -49,7 +50,8 @@ export async function graphOf(
   const rows = (await connection.runAndReadAll(sql)).getRows();
   return rows.map((row): GraphRow => {
     const [gl = 0, gr = 0, direction = 0, protocol = 0, servicePort = 0, ...others] = row.map(Number);
-    const [verdict = 0, reason = 0, rule = 0, processRef = 0, ...sums] = others;
+    const [verdict = 0, reason = 0, rule = 0, processRef = 0, views = 0, decider = 0, ...more] = others;
+    const [otherReason = 0, otherRule = 0, farProcess = 0, ...sums] = more;
     const process = dictionary.stringAt(processRef);
     const inbound = direction === Direction.DIRECTION_INBOUND;
     const [bytesIn = 0, bytesOut = 0, packetsIn = 0, packetsOut = 0, records = 0, attempts = 0, ...rest] = sums;
@@ -65,6 +67,11 @@ export async function graphOf(
       reason,
       rule,
       process,
+      views,
+      decider,
+      otherReason,
+      otherRule,
+      farProcess: dictionary.stringAt(farProcess),
       bytesForward: inbound ? bytesIn : bytesOut,
       bytesBack: inbound ? bytesOut : bytesIn,
       packetsForward: inbound ? packetsIn : packetsOut,

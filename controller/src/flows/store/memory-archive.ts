@@ -4,6 +4,7 @@ import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { flowPredicate, opener, RESOLVED_NAMES } from '../../api/flow-filter.js';
 import { type FlowEndInfo, UNKNOWN_END } from '../block.js';
 import type { FlowHistory } from '../history.js';
+import { trafficOf } from '../traffic.js';
 import {
   type ArchiveBatch,
   type ArchiveStatus,
@@ -74,24 +75,33 @@ export class MemoryArchive implements FlowArchive {
       const remote = group(block.ends[at(block.remote)] ?? UNKNOWN_END);
       const outbound = opener(block, index) === 'local';
       const [source, destination] = outbound ? [local, remote] : [remote, local];
-      const { direction: way, protocol: proto, servicePort: port } = block;
-      const numbers = [way, proto, port, block.verdict, block.reason, block.rule].map(at);
-      const [direction = 0, protocol = 0, servicePort = 0, verdict = 0, reason = 0, rule = 0] = numbers;
-      const key = JSON.stringify([source, destination, ...numbers, process]);
+      const farProcess = block.strings[at(block.farProcess)] ?? '';
+      const decided = {
+        direction: at(block.direction),
+        protocol: at(block.protocol),
+        servicePort: at(block.servicePort),
+        verdict: at(block.verdict),
+        reason: at(block.reason),
+        rule: at(block.rule),
+        views: at(block.views),
+        decider: at(block.decider),
+        otherReason: at(block.otherReason),
+        otherRule: at(block.otherRule),
+      };
+      const key = JSON.stringify([source, destination, ...Object.values(decided), process, farProcess]);
       const [firstSeenUs, lastSeenUs] = [at(block.firstSeenUs), at(block.lastSeenUs)];
       let row = rows.get(key);
       if (row === undefined) {
         const sums = { bytesForward: 0, bytesBack: 0, packetsForward: 0, packetsBack: 0, records: 0, attempts: 0 };
         const times = { connections: 0, durationUs: 0, firstSeenUs, lastSeenUs };
-        const names = { source, destination, direction, protocol, servicePort, verdict, reason, rule, process };
-        row = { ...names, ...sums, ...times };
+        row = { source, destination, process, farProcess, ...decided, ...sums, ...times };
         rows.set(key, row);
       }
-      const [forward, back] = outbound ? (['Out', 'In'] as const) : (['In', 'Out'] as const);
-      row.bytesForward += at(block[`bytes${forward}`]);
-      row.bytesBack += at(block[`bytes${back}`]);
-      row.packetsForward += at(block[`packets${forward}`]);
-      row.packetsBack += at(block[`packets${back}`]);
+      const traffic = trafficOf(block, index);
+      row.bytesForward += traffic.bytesForward;
+      row.bytesBack += traffic.bytesBack;
+      row.packetsForward += traffic.packetsForward;
+      row.packetsBack += traffic.packetsBack;
       row.records += 1;
       row.attempts += at(block.attempts);
       if (at(block.kind) === EventKind.EVENT_KIND_END) row.connections += 1;
@@ -114,7 +124,8 @@ export class MemoryArchive implements FlowArchive {
       const key = `${step} ${verdict}`;
       const row = rows.get(key) ?? { step, verdict, attempts: 0, bytes: 0 };
       row.attempts += at(block.attempts);
-      row.bytes += at(block.bytesIn) + at(block.bytesOut);
+      const { bytesForward, bytesBack } = trafficOf(block, index);
+      row.bytes += bytesForward + bytesBack;
       rows.set(key, row);
     }
     return [...rows.values()];

@@ -28,7 +28,9 @@ interface BatchHead {
   readonly sequence: bigint;
   readonly firstId: number;
   readonly count: number;
-  /** Names of processes. */
+  /** Ids of rows that go with this batch. */
+  readonly replaced: Float64Array;
+  /** Texts that the records refer to. */
   readonly strings: readonly string[];
   /** Counters of agent.proto's LossCounters in their order; undefined: none came. */
   readonly loss: readonly bigint[] | undefined;
@@ -36,9 +38,9 @@ interface BatchHead {
 
 /** A batch as the database takes it. */
 export interface StoreBatch extends BatchHead {
-  /** By name of the stored column; local_end, remote_end and process are references. */
+  /** By name of the stored column; END_COLUMNS and TEXT_COLUMNS are references. */
   readonly columns: Readonly<Record<string, Uint8Array>>;
-  /** What local_end and remote_end refer to. Batches may share one list, which may grow between them. */
+  /** What END_COLUMNS refer to. Batches may share one list, which may grow between them. */
   readonly ends: readonly FlowEndInfo[];
 }
 

@@ -2,7 +2,7 @@
 // and its extent is written down; the open one is the newest. Hours and days count from 1970.
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import { RECORD_DDL } from './columns.js';
+import { RECORD_DDL, STORED_COLUMNS } from './columns.js';
 
 export const HOUR_MS = 3_600_000;
 export const HOURS_PER_DAY = 24;
@@ -26,13 +26,21 @@ export const PARTITION_DDL = `CREATE TABLE IF NOT EXISTS flow_parts (hour BIGINT
   min_last BIGINT NOT NULL, max_last BIGINT NOT NULL)`;
 
 /** Columns by which rollups are grouped: what the graph and its filters ask for. */
-const KEYS = 'local_end, remote_end, process, reporter, rule, service_port, protocol, direction, verdict, reason, mode';
-const KEY_DDL = `local_end UINTEGER, remote_end UINTEGER, process UINTEGER, reporter UINTEGER, rule UINTEGER,
-  service_port USMALLINT, protocol UTINYINT, direction UTINYINT, verdict UTINYINT, reason UTINYINT, mode UTINYINT`;
+const KEY_TYPES = {
+  ...{ local_end: 'UINTEGER', remote_end: 'UINTEGER', process: 'UINTEGER', reporter: 'UINTEGER', rule: 'UINTEGER' },
+  ...{ service_port: 'USMALLINT', protocol: 'UTINYINT', direction: 'UTINYINT', verdict: 'UTINYINT' },
+  ...{ reason: 'UTINYINT', mode: 'UTINYINT', views: 'UTINYINT', decider: 'UTINYINT', other_reason: 'UTINYINT' },
+  ...{ other_mode: 'UTINYINT', other_rule: 'UINTEGER', far_process: 'UINTEGER', far_reporter: 'UINTEGER' },
+};
+const KEYS = Object.keys(KEY_TYPES).join(', ');
+const SUMS = ['bytes_in', 'bytes_out', 'packets_in', 'packets_out', 'records', 'attempts', 'connections', 'duration'];
+const ROLLUP_COLUMNS = { hour: 'BIGINT', ...KEY_TYPES, ...doubles([...SUMS, 'first', 'last']) };
 
-/** Sums of one group, from records. Sums are doubles: exact up to 2^53. */
-export const SUMS_OF_RECORDS = `sum(bytes_in)::DOUBLE AS bytes_in, sum(bytes_out)::DOUBLE AS bytes_out,
-  sum(packets_in)::DOUBLE AS packets_in, sum(packets_out)::DOUBLE AS packets_out, count(*)::DOUBLE AS records,
+/** Sums of one group, from records. Of a connection's two views the fuller counts. Sums are doubles: exact up to 2^53. */
+export const SUMS_OF_RECORDS = `sum(greatest(bytes_in, far_bytes_out))::DOUBLE AS bytes_in,
+  sum(greatest(bytes_out, far_bytes_in))::DOUBLE AS bytes_out,
+  sum(greatest(packets_in, far_packets_out))::DOUBLE AS packets_in,
+  sum(greatest(packets_out, far_packets_in))::DOUBLE AS packets_out, count(*)::DOUBLE AS records,
   sum(attempts)::DOUBLE AS attempts,
   sum(CASE WHEN kind = ${EventKind.EVENT_KIND_END} THEN 1 WHEN kind = ${EventKind.EVENT_KIND_DENY} THEN attempts ELSE 0 END)::DOUBLE
     AS connections,
@@ -75,14 +83,45 @@ export function partitionOf(row: readonly unknown[], closed: boolean): Partition
 /** Rolls an hour up and writes its extent down, in the caller's transaction. */
 export async function closeHour(connection: DuckDBConnection, part: Partition): Promise<void> {
   const rollup = rollupTable(part.hour);
-  await connection.run(`CREATE TABLE IF NOT EXISTS ${rollup} (hour BIGINT, ${KEY_DDL}, bytes_in DOUBLE, bytes_out DOUBLE,
-    packets_in DOUBLE, packets_out DOUBLE, records DOUBLE, attempts DOUBLE, connections DOUBLE, duration DOUBLE, first DOUBLE,
-    last DOUBLE)`);
+  await connection.run(`CREATE TABLE IF NOT EXISTS ${rollup} (${ddl(ROLLUP_COLUMNS)})`);
   await connection.run(
-    `INSERT INTO ${rollup} SELECT ${part.hour}, ${KEYS}, ${SUMS_OF_RECORDS} FROM ${recordTable(part.hour)} GROUP BY ${KEYS}`,
+    `INSERT INTO ${rollup} BY NAME SELECT ${part.hour} AS hour, ${KEYS}, ${SUMS_OF_RECORDS}
+      FROM ${recordTable(part.hour)} GROUP BY ${KEYS}`,
   );
   await connection.run(
     `INSERT INTO flow_parts VALUES (${part.hour}, ${part.rows}, ${part.minId}, ${part.maxId}, ${part.minFirstUs},
       ${part.maxFirstUs}, ${part.minLastUs}, ${part.maxLastUs})`,
   );
+}
+
+/** Tables that an earlier program made get the columns that came later, with what they mean for its records. */
+export async function addMissingColumns(connection: DuckDBConnection): Promise<void> {
+  const wanted: readonly [RegExp, Readonly<Record<string, string>>][] = [
+    [/^f_\d+$/, Object.fromEntries(STORED_COLUMNS.map(({ name, type }) => [name, type.toString()]))],
+    [/^r_\d+$/, ROLLUP_COLUMNS],
+  ];
+  const found = new Map<string, Set<string>>();
+  const columns = await connection.runAndReadAll('SELECT table_name, column_name FROM duckdb_columns()');
+  for (const [table, column] of columns.getRows().map((row) => row.map(String))) {
+    found.set(table ?? '', (found.get(table ?? '') ?? new Set()).add(column ?? ''));
+  }
+  for (const [table, known] of found) {
+    const types = wanted.find(([pattern]) => pattern.test(table))?.[1] ?? {};
+    const missing = Object.entries(types).filter(([name]) => !known.has(name));
+    for (const [name, type] of missing)
+      await connection.run(`ALTER TABLE ${table} ADD COLUMN ${name} ${type} DEFAULT 0`);
+    if (missing.some(([name]) => name === 'views')) {
+      await connection.run(`UPDATE ${table} SET views = direction, decider = direction`);
+    }
+  }
+}
+
+function ddl(columns: Readonly<Record<string, string>>): string {
+  return Object.entries(columns)
+    .map(([name, type]) => `${name} ${type}`)
+    .join(', ');
+}
+
+function doubles(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name) => [name, 'DOUBLE']));
 }

@@ -1,7 +1,7 @@
 // Records of the store as columns, in order of arrival.
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { FlowEndInfo } from '../block.js';
-import { STORED_COLUMNS } from './columns.js';
+import { END_COLUMNS, STORED_COLUMNS, TEXT_COLUMNS } from './columns.js';
 import type { Dictionary } from './dictionary.js';
 import type { PageColumns } from './messages.js';
 
@@ -46,12 +46,12 @@ export async function readPage(
   const ends = new Map<number, FlowEndInfo>();
   const strings = new Map<number, string>();
   for (let i = 0; i < count; i += 1) {
-    for (const name of ['local_end', 'remote_end'] as const) {
+    for (const name of END_COLUMNS) {
       const number = Number(columns[name]?.[i]);
       const info = dictionary.endAt(number);
       if (info !== undefined) ends.set(number, info);
     }
-    for (const name of ['process', 'reporter'] as const) {
+    for (const name of TEXT_COLUMNS) {
       const number = Number(columns[name]?.[i]);
       strings.set(number, dictionary.stringAt(number));
     }

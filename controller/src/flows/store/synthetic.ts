@@ -46,12 +46,12 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     local_end: (i) => i % workloads,
     remote_end: (i) => (i * 31) % workloads,
     process: (i) => i % 4,
+    reporter: () => 4,
+    views: (i) => 2 - (i % 2),
+    decider: (i) => 1 + (i % 2),
   };
   const columns: Record<string, Uint8Array> = {};
-  for (const { name, width } of STORED_COLUMNS) {
-    const value = fill[name];
-    if (value !== undefined) columns[name] = numbers(count, width, value);
-  }
+  for (const { name, width } of STORED_COLUMNS) columns[name] = numbers(count, width, fill[name] ?? (() => 0));
   return {
     hostId: 'h1',
     run: '05'.repeat(16),
@@ -60,7 +60,8 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     count,
     columns,
     ends: Array.from({ length: workloads }, (_, i) => end(i)),
-    strings: ['', 'nginx', 'postgres', 'node'],
+    replaced: new Float64Array(0),
+    strings: ['', 'nginx', 'postgres', 'node', 'h1'],
     loss: undefined,
   };
 }

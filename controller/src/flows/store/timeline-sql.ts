@@ -27,7 +27,7 @@ export async function timelineOf(
   );
   const sources = raw.map(
     ({ hour }) => `SELECT ${stepAt('last_us')} AS step, verdict, attempts::DOUBLE AS attempts,
-      (bytes_in + bytes_out)::DOUBLE AS bytes FROM ${recordTable(hour)}
+      (greatest(bytes_in, far_bytes_out) + greatest(bytes_out, far_bytes_in))::DOUBLE AS bytes FROM ${recordTable(hour)}
       WHERE ${condition} AND last_us >= ${fromUs} AND last_us < ${untilUs}`,
   );
   if (!RAW_ONLY.test(condition)) {

@@ -1,13 +1,15 @@
 // Batches as rows of a table: columns of bytes are laid end to end and copied into vectors, a full vector at a time.
-import { type DuckDBConnection, DuckDBDataChunk } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBDataChunk, UBIGINT } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
-import { STORED_COLUMNS } from './columns.js';
+import { END_COLUMNS, STORED_COLUMNS, TEXT_COLUMNS } from './columns.js';
 import type { StoreBatch } from './messages.js';
 import { translate } from './packed-batch.js';
 
 /** Rows of one vector. */
 const VECTOR_ROWS = 2048;
 const TYPES = STORED_COLUMNS.map(({ type }) => type);
+const ENDS: ReadonlySet<string> = new Set(END_COLUMNS);
+const TEXTS: ReadonlySet<string> = new Set(TEXT_COLUMNS);
 
 /** Numbers that the dictionary gave to a batch's ends and texts. */
 export interface NumberedBatch {
@@ -16,7 +18,6 @@ export interface NumberedBatch {
   readonly ends: Uint32Array;
   /** By place in the batch's strings. */
   readonly strings: Uint32Array;
-  readonly reporter: number;
 }
 
 /** Appends all rows of all batches, in order, inside the caller's transaction. */
@@ -53,30 +54,42 @@ export async function appendRows(
   }
 }
 
-/** Writes one column of a batch; `to` begins at a multiple of the column's width. */
-function fill({ batch, ends, strings, reporter }: NumberedBatch, name: string, to: Uint8Array): void {
-  switch (name) {
-    case 'id': {
-      const halves = words(to);
-      for (let i = 0; i < batch.count; i += 1) {
-        halves[2 * i] = (batch.firstId + i) >>> 0;
-        halves[2 * i + 1] = Math.floor((batch.firstId + i) / 0x1_0000_0000);
-      }
-      return;
+/** Appends numbers to a table of one column of 8 bytes. */
+export async function appendIds(
+  connection: DuckDBConnection,
+  table: string,
+  lists: readonly Float64Array[],
+): Promise<void> {
+  const ids = BigUint64Array.from(
+    lists.flatMap((list) => [...list]),
+    BigInt,
+  );
+  const appender = await connection.createAppender(table);
+  try {
+    for (let start = 0; start < ids.length; start += VECTOR_ROWS) {
+      const count = Math.min(VECTOR_ROWS, ids.length - start);
+      const chunk = DuckDBDataChunk.create([UBIGINT], count);
+      const vector = duckdb.data_chunk_get_vector(chunk.chunk, 0);
+      duckdb.copy_data_to_vector(vector, 0, ids.buffer, start * 8, count * 8);
+      appender.appendDataChunk(chunk);
     }
-    case 'local_end':
-    case 'remote_end':
-      translate(words(columnOf(batch, name)), ends, words(to));
-      return;
-    case 'process':
-      translate(words(columnOf(batch, name)), strings, words(to));
-      return;
-    case 'reporter':
-      words(to).fill(reporter);
-      return;
-    default:
-      to.set(columnOf(batch, name));
+    appender.flushSync();
+  } finally {
+    appender.closeSync();
   }
+}
+
+/** Writes one column of a batch; `to` begins at a multiple of the column's width. */
+function fill({ batch, ends, strings }: NumberedBatch, name: string, to: Uint8Array): void {
+  if (name === 'id') {
+    const halves = words(to);
+    for (let i = 0; i < batch.count; i += 1) {
+      halves[2 * i] = (batch.firstId + i) >>> 0;
+      halves[2 * i + 1] = Math.floor((batch.firstId + i) / 0x1_0000_0000);
+    }
+  } else if (ENDS.has(name)) translate(words(columnOf(batch, name)), ends, words(to));
+  else if (TEXTS.has(name)) translate(words(columnOf(batch, name)), strings, words(to));
+  else to.set(columnOf(batch, name));
 }
 
 function columnOf({ columns }: StoreBatch, name: string): Uint8Array {
