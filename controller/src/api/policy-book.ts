@@ -59,7 +59,7 @@ export interface PolicyBookOptions {
    * Why this policy must not be provisioned as things stand (its own tests; capacities, for each of `inForce`); problems without a
    * place.
    */
-  readonly veto: (read: ReadPolicy, inForce: readonly Policy[]) => readonly PolicyProblem[];
+  readonly veto: (read: ReadPolicy, inForce: readonly Policy[]) => Promise<readonly PolicyProblem[]>;
   /** This is in force from now on. `what` happened, for the log. */
   readonly onStanding: (standing: PolicyStanding, what: string) => void;
   /** A rollout could not be taken back; it is tried again. */
@@ -191,40 +191,31 @@ export class PolicyBook {
   }
 
   /** Checks a change as apply would. Throws ApiError on a request that is none. */
-  check(change: PolicyChange): PolicyOutcome {
-    return this.#judge(changedFiles(change, this.draftFiles())).outcome;
+  async check(change: PolicyChange): Promise<PolicyOutcome> {
+    return (await this.#judge(changedFiles(change, this.draftFiles()))).outcome;
   }
 
   /** Puts a change into the draft and, with `provision`, in force: both or none. */
   apply(change: PolicyChange, provision: ProvisionRequest | undefined): Promise<PolicyOutcome> {
-    return this.#serially(async () => {
-      if (provision !== undefined) this.#demandReady(provision);
-      const files = changedFiles(change, this.draftFiles());
-      const { outcome, read } = this.#judge(files, provision !== undefined, provision?.rollout);
-      if (read === undefined) return outcome;
+    const files = () => changedFiles(change, this.draftFiles());
+    return this.#judged(files, provision, provision !== undefined, async (read, outcome) => {
       if (provision !== undefined) return this.#provision(read, outcome, provision, 0);
-      const changed = !sameFiles(files, this.draftFiles());
-      await this.#options.store.update((tx) => writeDraft(tx, files));
+      const changed = !sameFiles(read.files, this.draftFiles());
+      await this.#options.store.update((tx) => writeDraft(tx, read.files));
       return { ...outcome, changed };
     });
   }
 
   /** Puts the draft in force. */
   provision(request: ProvisionRequest): Promise<PolicyOutcome> {
-    return this.#serially(async () => {
-      this.#demandReady(request);
-      const { outcome, read } = this.#judge(this.draftFiles(), true, request.rollout);
-      return read === undefined ? outcome : this.#provision(read, outcome, request, 0);
-    });
+    const files = () => this.draftFiles();
+    return this.#judged(files, request, true, (read, outcome) => this.#provision(read, outcome, request, 0));
   }
 
   /** Puts the content of an old version in force, as a new version. */
   rollback(version: number, request: ProvisionRequest): Promise<PolicyOutcome> {
-    return this.#serially(async () => {
-      this.#demandReady(request);
-      const { outcome, read } = this.#judge(this.version(version).files, true, request.rollout);
-      return read === undefined ? outcome : this.#provision(read, outcome, request, version);
-    });
+    const files = () => this.version(version).files;
+    return this.#judged(files, request, true, (read, outcome) => this.#provision(read, outcome, request, version));
   }
 
   /** Keeps the open rollout's version for good, everywhere. Throws ApiError RF_POLICY_SETTLED, RF_POLICY_CONFLICT. */
@@ -409,11 +400,36 @@ export class PolicyBook {
     return { version, startedMs, author, windowMs, deadlineMs, canary: requirements ?? null };
   }
 
-  #judge(
+  /**
+   * Judges files and, if nothing stands against them, goes on. To judge may take seconds, in which a rollout must still be confirmed or taken
+   * back in time: it is done outside the queue, and again if what was judged is no longer what stands.
+   */
+  async #judged(
+    files: () => readonly PolicyFileRecord[],
+    request: ProvisionRequest | undefined,
+    provision: boolean,
+    goOn: (read: ReadPolicy, outcome: PolicyOutcome) => Promise<PolicyOutcome>,
+  ): Promise<PolicyOutcome> {
+    for (;;) {
+      // What was called before this comes first.
+      await this.#serially(async () => request && this.#demandReady(request));
+      const wanted = files();
+      const settled = this.#settled;
+      const { outcome, read } = await this.#judge(wanted, provision, request?.rollout);
+      const done = await this.#serially(async () => {
+        if (request !== undefined) this.#demandReady(request);
+        if (settled !== this.#settled || !sameFiles(wanted, files())) return undefined;
+        return read === undefined ? outcome : goOn(read, outcome);
+      });
+      if (done !== undefined) return done;
+    }
+  }
+
+  async #judge(
     files: readonly PolicyFileRecord[],
     provision = true,
     terms: RolloutTerms = NO_TERMS,
-  ): { readonly outcome: PolicyOutcome; readonly read: ReadPolicy | undefined } {
+  ): Promise<{ readonly outcome: PolicyOutcome; readonly read: ReadPolicy | undefined }> {
     const { read, problems: parsed } = this.read(files);
     const problems = [...parsed];
     // A draft may hold what cannot be provisioned yet; it is told all the same.
@@ -422,7 +438,7 @@ export class PolicyBook {
       // A canary goes through a state in which both policies are in force; what it leads to must fit as well.
       if (terms.canary !== undefined)
         inForce.push(sideBySide(this.#settled.policy, read.policy, canarySelector(terms.canary)));
-      const vetoes = [...provisionProblems(read.document), ...this.#options.veto(read, inForce)];
+      const vetoes = [...provisionProblems(read.document), ...(await this.#options.veto(read, inForce))];
       problems.push(...vetoes.map((problem) => (provision ? problem : { ...problem, warning: true })));
     }
     const accepted = read !== undefined && !problems.some((problem) => !problem.warning);

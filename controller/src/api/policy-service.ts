@@ -65,7 +65,7 @@ export function policyService(options: PolicyOptions): PolicyServer {
         await book.apply({ files, prune, remove }, provision),
       );
     }),
-    check: unary(log, ({ files, prune }) => answer(book.check({ files, prune, remove: [] }))),
+    check: unary(log, async ({ files, prune }) => answer(await book.check({ files, prune, remove: [] }))),
     get: unary(log, ({ ref }) => contentOf(book, ref)),
     diff: unary(log, ({ from, to }) => {
       const before = contentOf(book, from);

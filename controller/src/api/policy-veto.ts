@@ -6,7 +6,7 @@ import { decidingRule } from '../policy/evaluate.js';
 import type { Policy, PolicyProblem, PolicyTest, PolicyWorkload, TestEndSpec } from '../policy/model.js';
 import type { Distributor } from '../session/distributor.js';
 import { capacityProblems, type HostRuntimes } from '../session/host-runtime.js';
-import { SET_BYTES_MAX, setBytes } from '../session/wire.js';
+import { SET_BYTES_MAX } from '../session/wire.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import type { ReadPolicy } from './policy-words.js';
 
@@ -18,19 +18,23 @@ export interface VetoOptions {
 }
 
 /** Judges a policy by its own tests, and the capacity of every state that it will bring about. */
-export function policyVeto(options: VetoOptions): (read: ReadPolicy, inForce: readonly Policy[]) => PolicyProblem[] {
-  return (read, inForce) => [...inForce.flatMap((policy) => capacityVeto(options, policy)), ...testVeto(options, read)];
+export function policyVeto(
+  options: VetoOptions,
+): (read: ReadPolicy, inForce: readonly Policy[]) => Promise<PolicyProblem[]> {
+  return async (read, inForce) => {
+    const problems: PolicyProblem[] = [];
+    for (const policy of inForce) problems.push(...(await capacityVeto(options, policy)));
+    return [...problems, ...testVeto(options, read)];
+  };
 }
 
 /** One problem per host and table that the policy would overfill. Hosts that never connected to this process are not known. */
-function capacityVeto({ distributor, hosts }: VetoOptions, policy: Policy): PolicyProblem[] {
-  const { needs, states } = distributor.trial(policy);
+async function capacityVeto({ distributor, hosts }: VetoOptions, policy: Policy): Promise<PolicyProblem[]> {
+  const { needs, largestSets } = await distributor.trial(policy);
   const tables = needs.flatMap((need) => capacityProblems(need, hosts.get(need.hostId)?.tables ?? []));
-  const sets = states.flatMap(({ hostId, sets }) =>
-    sets
-      .filter((set) => setBytes(set) > SET_BYTES_MAX)
-      .map((set) => `a policy set of host ${hostId} takes ${setBytes(set)} bytes, wanted at most ${SET_BYTES_MAX}`),
-  );
+  const sets = [...largestSets]
+    .filter(([, bytes]) => bytes > SET_BYTES_MAX)
+    .map(([hostId, bytes]) => `a policy set of host ${hostId} takes ${bytes} bytes, wanted at most ${SET_BYTES_MAX}`);
   return [...tables, ...sets].map((text) => problem('RF_CAPACITY', `Cannot provision: ${text}`, text));
 }
 

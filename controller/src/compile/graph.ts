@@ -20,7 +20,6 @@ import { EMPTY_POLICY, type IpList, type ModeRule, type Policy } from '../policy
 import type { SpaceTree } from '../topology/spaces.js';
 import { AddressBook } from './address-book.js';
 import { BindingTable } from './binding-table.js';
-import { countCapacity } from './capacity.js';
 import { CidrClasses } from './cidr-classes.js';
 import { adjust } from './counts.js';
 import { HostState } from './host-state.js';
@@ -186,11 +185,6 @@ class CompilerGraph implements Compiler {
   snapshot(hostId: string): HostDelta | undefined {
     const host = this.#hosts.get(hostId);
     return host === undefined || host.fresh ? undefined : this.#teller.whole(host, this.#version);
-  }
-
-  capacity(hostId: string) {
-    const state = this.snapshot(hostId);
-    return state && countCapacity(state);
   }
 
   identityOf(workloadId: string): number {

@@ -6,7 +6,7 @@ import { EMPTY_DOCUMENT, type PolicyDocument } from '../policy/model.js';
 import { resolvePolicy } from '../policy/parse.js';
 import { address } from '../policy/testing/generate.js';
 import { identityNumbers, ruleNumbers } from '../policy/testing/numbers.js';
-import { prefixCount } from './capacity.js';
+import { countCapacity, prefixCount } from './capacity.js';
 import { CidrClasses } from './cidr-classes.js';
 import { createCompiler } from './graph.js';
 import { resolvePorts } from './resolve-ports.js';
@@ -173,11 +173,12 @@ describe('compiler', () => {
 
   it('counts the kernel entries that a host needs', () => {
     const { compiler } = start();
-    expect(compiler.capacity('h2')).toEqual({
+    const state = compiler.snapshot('h2');
+    expect(state && countCapacity(state)).toEqual({
       hostId: 'h2',
       tables: { rf_endpoints: 1, rf_peers: 1, rf_shared: 0, rf_cidrs: 0, rf_nat: 0, rf_groups: 2, rf_ports: 1 },
     });
-    expect(compiler.capacity('nobody')).toBeUndefined();
+    expect(compiler.snapshot('nobody')).toBeUndefined();
   });
 });
 

@@ -1,3 +1,4 @@
+import type { HostDelta } from '@ringfence/proto/instructions.js';
 import { describe, expect, it } from 'vitest';
 import { checkDocument, resolvePolicy } from '../policy/parse.js';
 import { randomDocument, randomWorkload } from '../policy/testing/generate.js';
@@ -53,11 +54,23 @@ class Fleet {
   }
 
   flush(): void {
-    for (const delta of this.#compiler.flush()) {
-      const mirror = this.mirrors.get(delta.hostId) ?? new HostMirror();
-      this.mirrors.set(delta.hostId, mirror);
-      mirror.apply(delta);
+    for (const delta of this.#compiler.flush()) this.#apply(delta);
+  }
+
+  /** Gives the number of rests. */
+  flushInTurns(): number {
+    let rests = 0;
+    for (const delta of this.#compiler.flushInTurns()) {
+      if (delta === undefined) rests += 1;
+      else this.#apply(delta);
     }
+    return rests;
+  }
+
+  #apply(delta: HostDelta): void {
+    const mirror = this.mirrors.get(delta.hostId) ?? new HostMirror();
+    this.mirrors.set(delta.hostId, mirror);
+    mirror.apply(delta);
   }
 
   /** What every agent holds, and the compiler's own idea of it. */
@@ -175,6 +188,16 @@ describe(`state chains of ${STATES.length} states give what a from-scratch compi
       fleet.flush();
       expect(fleet.state(), STEPS[index]?.[0]).toEqual(fromScratch(world, numbers));
     });
+  });
+
+  it('flushed in turns', () => {
+    let rests = 0;
+    run(STATES, (fleet, inputs) => {
+      all(inputs);
+      rests += fleet.flushInTurns();
+      return true;
+    });
+    expect(rests).toBeGreaterThan(0);
   });
 
   it(`jumps at random (seed ${SEED})`, () => {

@@ -78,8 +78,6 @@ export interface Compiler {
   flushInTurns(): Generator<HostDelta | undefined, void>;
   /** The whole state of one host as of the last flush; undefined when the host is not set. */
   snapshot(hostId: string): HostDelta | undefined;
-  /** Entries needed per kernel table by a host's state as of the last flush. */
-  capacity(hostId: string): CapacityNeed | undefined;
   /** Identity of a workload as of the last flush; 0 when unknown. */
   identityOf(workloadId: string): number;
   /** Ids of the workloads that have this identity now; empty when none has. */

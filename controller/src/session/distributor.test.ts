@@ -138,6 +138,50 @@ test('a compiler that throws is replaced by one that knows everything', async ()
   await d.stop();
 });
 
+test('a trial rests again and again: what is committed meanwhile reaches its host before the trial ends', async () => {
+  let through = false;
+  let made = 0;
+  const d = distributor((compiler) => {
+    made += 1;
+    if (made === 1) return compiler;
+    // The trial's: is not through before the test says so.
+    const inTurns = compiler.flushInTurns.bind(compiler);
+    const giveUpMs = performance.now() + 30_000;
+    compiler.flushInTurns = function* () {
+      while (!through) {
+        if (performance.now() > giveUpMs) throw new Error('the trial never let anything else go on');
+        yield undefined;
+      }
+      yield* inTurns();
+    };
+    return compiler;
+  });
+  await d.attach('h');
+  await put('a');
+  await d.flushed();
+  const trial = d.trial(EMPTY_POLICY);
+  await put('b');
+  await d.flushed();
+  expect(assigned(d)).toEqual(['a', 'b']);
+  through = true;
+  const { needs, largestSets } = await trial;
+  // What was there when it began.
+  expect(needs).toMatchObject([{ hostId: 'h', tables: { rf_endpoints: 1, rf_peers: 0 } }]);
+  expect(largestSets.get('h')).toBe(0);
+  expect(d.capacity('h')?.tables.rf_endpoints).toBe(2);
+  await d.stop();
+});
+
+test('a trial fails when the controller stops', async () => {
+  const d = distributor();
+  await d.attach('h');
+  await put('a');
+  await d.flushed();
+  const trial = d.trial(EMPTY_POLICY);
+  const [outcome] = await Promise.allSettled([trial, d.stop()]);
+  expect(outcome).toMatchObject({ status: 'rejected', reason: { message: expect.stringContaining('stopping') } });
+});
+
 test('release forgets the host; attach makes its state anew under a newer revision', async () => {
   const d = distributor();
   const before = await d.attach('h');

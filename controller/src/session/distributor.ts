@@ -19,6 +19,7 @@ import type { StateStore } from '../store/state-store.js';
 import type { SpaceTree } from '../topology/spaces.js';
 import { type CellKey, HostState } from './host-state.js';
 import type { Revisions } from './revisions.js';
+import { runTrial, type Trial } from './trial.js';
 
 export interface DistributorOptions {
   readonly store: StateStore;
@@ -77,6 +78,7 @@ export class Distributor {
   #version = 0;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
+  #trials: Promise<unknown> = Promise.resolve();
   readonly #unsubscribe: () => void;
 
   constructor(options: DistributorOptions) {
@@ -187,23 +189,33 @@ export class Distributor {
 
   /** Entries that a host's state needs per kernel table; undefined when the host is not attached. */
   capacity(hostId: string): CapacityNeed | undefined {
-    return this.#compiler.capacity(hostId);
+    return this.#hosts.get(hostId)?.need;
   }
 
-  /** What each attached host would need under another policy. Compiles everything anew and throws it away. */
-  trial(policy: Policy): { readonly needs: CapacityNeed[]; readonly states: HostDelta[] } {
-    if (this.#hosts.size === 0) return { needs: [], states: [] };
-    const compiler = this.#options.newCompiler(this.#options.identities.trial(), this.#options.ipClasses.trial());
-    for (const record of this.#options.store.table('workload').values()) {
-      if (record.present) compiler.setWorkload(this.#compilerWorkload(record));
-    }
-    this.#tellSpaces(compiler);
-    compiler.tick(Math.max(this.#timeMs, this.#options.now()));
-    compiler.setPolicy(policy, (this.#policy?.version ?? 0) + 1);
-    for (const hostId of this.#hosts.keys()) compiler.setHost(hostId);
-    const states = compiler.flush();
-    const needs = [...this.#hosts.keys()].flatMap((hostId) => compiler.capacity(hostId) ?? []);
-    return { needs, states };
+  /**
+   * What each attached host would need under another policy. Compiles everything anew and throws it away, host by host and in turns, so
+   * that streams go on meanwhile; one trial at a time.
+   */
+  trial(policy: Policy): Promise<Trial> {
+    const turn = this.#trials.then(() => this.#try(policy));
+    this.#trials = turn.catch(() => {});
+    return turn;
+  }
+
+  #try(policy: Policy): Promise<Trial> {
+    const { newCompiler, identities, ipClasses, store, now } = this.#options;
+    const compiler = newCompiler(identities.trial(), ipClasses.trial());
+    return runTrial(compiler, {
+      hostIds: [...this.#hosts.keys()],
+      records: [...store.table('workload').values()],
+      tell: (record) => record.present && compiler.setWorkload(this.#compilerWorkload(record)),
+      tellRest: () => {
+        this.#tellSpaces(compiler);
+        compiler.tick(Math.max(this.#timeMs, now()));
+        compiler.setPolicy(policy, (this.#policy?.version ?? 0) + 1);
+      },
+      stopped: () => this.#stopped,
+    });
   }
 
   /** Flushes soon; many calls at once are one flush. */

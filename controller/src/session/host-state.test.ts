@@ -1,9 +1,13 @@
 import { Update } from '@ringfence/proto/gen/ringfence/v1/agent.js';
-import type { BindingState, HostDelta } from '@ringfence/proto/instructions.js';
+import type { AssignmentState, BindingState, HostDelta } from '@ringfence/proto/instructions.js';
 import { policySet } from '@ringfence/proto/policy-set.js';
 import { expect, test } from 'vitest';
+import { countCapacity } from '../compile/capacity.js';
+import { random } from '../policy/testing/random.js';
 import { HostState } from './host-state.js';
 import { setBytes, updatesOf } from './wire.js';
+
+const SEED = Number(process.env.RINGFENCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 const EMPTY: HostDelta = {
   hostId: 'h',
@@ -50,6 +54,37 @@ test('changedSince names keys changed after a revision, gone ones included; know
   expect(state.changedSince(14)).toBeUndefined();
   expect(state.size).toBe(2);
   expect(() => state.touch(12)).toThrow(RangeError);
+});
+
+test(`need is what counting the whole state gives, after every delta (seed ${SEED})`, () => {
+  const r = random(SEED);
+  const state = new HostState('h', 0);
+  const pick = <T>(make: (n: number) => T): T[] => Array.from({ length: r.below(4) }, () => make(r.below(30)));
+  const address = (n: number) => binding(n).address;
+  const nat = (n: number) => ({ space: '', protocol: 6, address: address(n), port: 80 });
+  const prefix = (n: number) => ({ address: address(n), length: 128 });
+  for (let revision = 1; revision < 300; revision += 1) {
+    state.apply(
+      {
+        ...EMPTY,
+        full: r.chance(0.05),
+        sets: pick((n) => set(n, n)),
+        removedSets: pick((n) => set(n, n).hash),
+        assignments: pick((n) => ({ localId: `w${n}` }) as AssignmentState),
+        removedAssignments: pick((n) => `w${n}`),
+        bindings: pick((n) => binding(n, 1, r.chance(0.5) ? [1, 2, n] : [])),
+        removedBindings: pick((n) => binding(n)),
+        cidrs: pick((n) => ({ prefix: prefix(n), classId: n })),
+        removedCidrs: pick(prefix),
+        nats: pick((n) => ({ ...nat(n), identity: 1, workloadPort: n })),
+        removedNats: pick(nat),
+      },
+      revision,
+    );
+    const values = { sets: [], assignments: [], bindings: [], cidrs: [], nats: [] } as Record<string, unknown[]>;
+    for (const cell of state.cells()) values[`${cell.table}s`]?.push(cell.value);
+    expect(state.need).toEqual(countCapacity({ ...EMPTY, ...values }));
+  }
 });
 
 test('a full delta removes what is not in it, destination mappings too', () => {

@@ -12,6 +12,8 @@ import {
   type NatState,
 } from '@ringfence/proto/instructions.js';
 import type { PolicySet } from '@ringfence/proto/policy-set.js';
+import { TableCounts } from '../compile/capacity.js';
+import type { CapacityNeed } from '../compile/types.js';
 import type { UnpairedTreatment } from '../pairing/profile.js';
 
 /** One key of the state: its value now, or, when gone, what names it. */
@@ -27,6 +29,9 @@ export type CellKey = string;
 
 /** Stands for the policy version and the host's own terms among the keys; they have no cell, every update carries them. */
 const VERSION_KEY: CellKey = 'v';
+
+/** Kernel tables of which each key takes one entry. */
+const COUNTED = { assignment: 'rf_endpoints', cidr: 'rf_cidrs', nat: 'rf_nat' } as const;
 
 /** Keys that are gone but remembered, so that a returning agent can be told. */
 const TOMBSTONES_MAX = 16_384;
@@ -47,6 +52,7 @@ export class HostState {
   /** When the policy version or the host's own terms changed last. */
   #versionRevision = 0;
   #tombstones = 0;
+  readonly #counts = new TableCounts();
   /** Deltas from a revision below this one are not known. */
   #floor: number;
 
@@ -80,6 +86,11 @@ export class HostState {
   /** Keys that have a value. */
   get size(): number {
     return this.#cells.size - this.#tombstones;
+  }
+
+  /** Entries that it needs per kernel table; kept up to date, so that asking costs nothing. */
+  get need(): CapacityNeed {
+    return this.#counts.need(this.hostId);
   }
 
   /** Takes a delta (or, with full, the whole state) as `revision`, which must have grown. Returns the keys that changed. */
@@ -184,8 +195,17 @@ export class HostState {
     if (known !== undefined && known.cell.value === undefined) this.#tombstones -= 1;
     if (cell.value === undefined) this.#tombstones += 1;
     this.#cells.set(key, { cell, revision: this.#revision });
+    if (known !== undefined) this.#count(known.cell, -1);
+    this.#count(cell, 1);
     if (this.#tombstones > TOMBSTONES_MAX) this.#forget();
     return true;
+  }
+
+  #count({ table, value }: Cell, by: 1 | -1): void {
+    if (value === undefined) return;
+    if (table === 'set') this.#counts.set(value, by);
+    else if (table === 'binding') this.#counts.binding(value, by);
+    else this.#counts.add(COUNTED[table], by);
   }
 
   /** Forgets the older half of the tombstones. */

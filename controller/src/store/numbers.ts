@@ -49,11 +49,14 @@ export class PersistentNumbers {
    */
   trial(): { numberOf(key: string): number; release(key: string): void } {
     const extra = new Map<string, number>();
+    // A trial may take a while: numbers that are given meanwhile are not its own, and must not meet those that it makes up.
+    const last = this.#last;
     return {
       numberOf: (key) => {
-        const known = this.#numbers.get(key) ?? extra.get(key);
+        const kept = this.#numbers.get(key);
+        const known = kept !== undefined && kept <= last ? kept : extra.get(key);
         if (known !== undefined) return known;
-        const number = this.#last + extra.size + 1;
+        const number = last + extra.size + 1;
         extra.set(key, number);
         return number;
       },
