@@ -468,6 +468,7 @@ export class Agent {
       this.#board.set('RF_DETACHED', broken.join(', '));
       void this.#enforcement.retry();
       this.#lookAfter();
+      this.#renewer.checkClock();
     } catch (error) {
       this.#board.set('RF_APPLY_FAILED', `${codeOf(error, 'RF_APPLY')}: ${messageOf(error)}`);
     }

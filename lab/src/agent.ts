@@ -23,6 +23,8 @@ export interface AgentReady {
 /** The agent of a host: configuration, enrolment and process. State directory and pins outlive the process. */
 export class AgentProcess {
   private process: LabProcess | undefined;
+  /** Beside the test's own, from the next start on. */
+  environment: Readonly<Record<string, string>> = {};
   readonly stateDir: string;
   readonly configFile: string;
 
@@ -87,10 +89,12 @@ export class AgentProcess {
   /** Starts it; returns as soon as the process exists. */
   async start(): Promise<void> {
     await rm(this.readyFile, { force: true });
-    this.process = await this.host.daemon('agent', process.execPath, [
-      this.main,
-      ...['--config', this.configFile, '--ready-file', this.readyFile],
-    ]);
+    this.process = await this.host.daemon(
+      'agent',
+      process.execPath,
+      [this.main, ...['--config', this.configFile, '--ready-file', this.readyFile]],
+      { env: { ...process.env, ...this.environment } },
+    );
   }
 
   /** Waits until it says that its last good state (or, without one, its default) is in the kernel. Needs no controller. */
@@ -143,6 +147,14 @@ export class AgentProcess {
   /** kill -9: whatever it was doing, the kernel state is all that is left. */
   async kill(): Promise<void> {
     await this.process?.stop('SIGKILL');
+  }
+
+  /** Runs another command of the agent's to its end. */
+  command(...args: string[]): Promise<string> {
+    const { environment, host } = this;
+    const env = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    const program = [...env, process.execPath, this.main, ...args, '--config', this.configFile];
+    return run('nsenter', [`--net=${host.netns.path}`, 'env', ...program]);
   }
 
   /** Removes all kernel state, as an operator would before taking the agent off the machine. */

@@ -19,6 +19,8 @@ export class ControllerProcess {
   private process: LabProcess | undefined;
   private relay: LabProcess | undefined;
   private client: AdminApi | undefined;
+  /** Beside the test's own, from the next start on; the CLI gets it too. */
+  environment: Readonly<Record<string, string>> = {};
 
   constructor(
     readonly node: LabNode,
@@ -51,11 +53,16 @@ export class ControllerProcess {
     const readyFile = this.node.file('controller-ready.json');
     await rm(readyFile, { force: true });
     await mkdir(this.stateDir, { recursive: true, mode: 0o700 });
-    const started = await this.node.daemon('controller', process.execPath, [
-      join(repository, 'controller', 'dist', 'main.js'),
-      ...['--state-dir', this.stateDir, '--ready-file', readyFile],
-      ...['--listen-sync', '0.0.0.0:7443', '--listen-admin', '127.0.0.1:7444', '--listen-enroll', '0.0.0.0:7445'],
-    ]);
+    const started = await this.node.daemon(
+      'controller',
+      process.execPath,
+      [
+        join(repository, 'controller', 'dist', 'main.js'),
+        ...['--state-dir', this.stateDir, '--ready-file', readyFile],
+        ...['--listen-sync', '0.0.0.0:7443', '--listen-admin', '127.0.0.1:7444', '--listen-enroll', '0.0.0.0:7445'],
+      ],
+      { env: { ...process.env, ...this.environment } },
+    );
     this.process = started;
     const ready = await until(
       'the controller to serve',
@@ -93,7 +100,7 @@ export class ControllerProcess {
     return this.node.netns.exec('env', [
       `RINGFENCE_CONTEXT=${this.contextFile}`,
       'NO_COLOR=1',
-      ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+      ...Object.entries({ ...this.environment, ...env }).map(([name, value]) => `${name}=${value}`),
       process.execPath,
       join(repository, 'cli', 'dist', 'main.js'),
       ...args,

@@ -136,3 +136,18 @@ it('CertificateRenewer goes on asking, at most every ten minutes, with a certifi
   await until(() => state.renewed === 1);
   renewer.stop();
 });
+
+it('CertificateRenewer.checkClock renews at once when the clock was set past the time, and does nothing while it runs on', async () => {
+  const { timers, state, renewer, own, until } = await rig();
+  renewer.checkClock();
+  await timers.advance(HOUR / 2);
+  renewer.checkClock();
+  expect(state.signed).toBe(0);
+  timers.set(renewAtMs(own()) - timers.now() + 1000);
+  renewer.checkClock();
+  await until(() => state.renewed === 1);
+  renewer.checkClock();
+  await settle();
+  expect(state.signed).toBe(1);
+  renewer.stop();
+});

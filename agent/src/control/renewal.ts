@@ -25,12 +25,16 @@ export interface RenewalPorts {
 
 /** How often to look whether the host is enrolled by now. */
 const LOOK_MS = 30_000;
+/** Clocks that are kept in step drift by less. */
+const CLOCK_MOVED_MS = 5_000;
 
 export class CertificateRenewer {
   readonly #ports: RenewalPorts;
   readonly #backoff: Backoff;
   #cancel: (() => void) | undefined;
   #stopped = false;
+  #renewing = false;
+  #clockOffset: number | undefined;
 
   constructor(ports: RenewalPorts) {
     this.#ports = ports;
@@ -44,6 +48,19 @@ export class CertificateRenewer {
   stop(): void {
     this.#stopped = true;
     this.#cancel?.();
+  }
+
+  /**
+   * To be called every second or so: when the wall clock was set, or the machine slept, what was planned by it is planned anew at once.
+   */
+  checkClock(): void {
+    const { timers } = this.#ports;
+    const offset = timers.now() - timers.steady();
+    const moved = this.#clockOffset !== undefined && Math.abs(offset - this.#clockOffset) > CLOCK_MOVED_MS;
+    this.#clockOffset = offset;
+    if (!moved || this.#renewing) return;
+    this.#cancel?.();
+    this.#schedule();
   }
 
   #schedule(): void {
@@ -66,6 +83,7 @@ export class CertificateRenewer {
   }
 
   async #renew(own: Credentials): Promise<void> {
+    this.#renewing = true;
     try {
       const request = await makeRequest(own.hostId);
       const answer = await this.#ports.sign(request.csrDer);
@@ -79,6 +97,8 @@ export class CertificateRenewer {
       const waitMs = this.#backoff.nextMs();
       this.#ports.onFailed(`Cannot renew the certificate of host ${own.hostId}: ${messageOf(error)}`, waitMs);
       if (!this.#stopped) this.#after(waitMs);
+    } finally {
+      this.#renewing = false;
     }
   }
 }

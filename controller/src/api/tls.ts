@@ -71,7 +71,7 @@ export function demandPeer(
   const judge = (call: CallPeer): { code: status; rfCode: string; why: string } | undefined => {
     const peer = peerOf(call);
     if (peer === undefined) {
-      const why = `found no valid client certificate of this controller's authority (SHA-256 ${ours}…), wanted one that \`ringfence enroll\` gives`;
+      const why = `found no valid client certificate of this controller's authority (SHA-256 ${ours}…): none, or one that has expired, is not valid yet, or is of another authority; wanted one that \`ringfence enroll\` gives`;
       return { code: status.UNAUTHENTICATED, rfCode: 'RF_TLS_FOREIGN', why };
     }
     if (peer.role !== role) {

@@ -69,7 +69,10 @@ export class Authority {
     const kept = readPair(stateDir, 'server', 'server');
     const server = kept !== undefined && signedBy(kept, ca) ? kept : await signer.server(now(), SERVER_LIFETIME_MS);
     if (server !== kept) writePair(stateDir, 'server', 'server', server);
-    return new Authority(stateDir, ca, signer, server, now);
+    const authority = new Authority(stateDir, ca, signer, server, now);
+    // It may have ended while nobody was there to renew it.
+    await authority.renewServerIfDue();
+    return authority;
   }
 
   /** The certificate to serve with now. */
@@ -83,9 +86,10 @@ export class Authority {
     return notAfterMs - (notAfterMs - notBeforeMs) / 3;
   }
 
-  /** Makes a new server certificate when it is due. True when it did. */
+  /** Makes a new server certificate when it is due, or not valid yet: the clock was wrong when it was made. True when it did. */
   async renewServerIfDue(): Promise<boolean> {
-    if (this.#now() < this.serverRenewalMs()) return false;
+    const now = this.#now();
+    if (now >= factsOf(this.#server.certificatePem).notBeforeMs && now < this.serverRenewalMs()) return false;
     const server = await this.#signer.server(this.#now(), SERVER_LIFETIME_MS);
     writePair(this.#stateDir, 'server', 'server', server);
     this.#server = server;

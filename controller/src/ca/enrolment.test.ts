@@ -151,3 +151,18 @@ test('operator context names files that exist and a certificate with the operato
   await authority.writeOperatorContext('admin', '127.0.0.1:9');
   expect(readFileSync(context.certFile ?? '', 'utf8')).toBe(certificate);
 });
+
+test('a controller that was away while its server certificate ended starts with a new one', async () => {
+  const before = factsOf(authority.server.certificatePem);
+  nowMs += SERVER_LIFETIME_MS * 1.5;
+  const again = await Authority.open(join(dir, 'state'), now);
+  const { serial, notAfterMs } = factsOf(again.server.certificatePem);
+  expect(serial).not.toBe(before.serial);
+  expect(notAfterMs).toBeGreaterThan(nowMs);
+  expect(again.caPem).toBe(authority.caPem);
+  // A clock that ran ahead and was set right: what was made meanwhile is not valid yet.
+  nowMs -= SERVER_LIFETIME_MS;
+  expect(await again.renewServerIfDue()).toBe(true);
+  expect(factsOf(again.server.certificatePem).notBeforeMs).toBeLessThan(nowMs);
+  expect(await again.renewServerIfDue()).toBe(false);
+});
