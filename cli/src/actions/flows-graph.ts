@@ -26,6 +26,7 @@ export const graphFlows: Action<[], GraphOptions> = async (invocation, options) 
     minCount: whole(options.minCount, '--min-count'),
     minDurationUs: whole(options.minDuration, '--min-duration') * 1_000_000n,
     limit: parseWhole(options.limit, '--limit', 1, 20_000),
+    judge: undefined,
   };
   const connection = await invocation.connect();
   const graph = await connection.call('draw the graph', FlowsService.graph, request);

@@ -107,7 +107,7 @@ const samples: Readonly<Record<string, object>> = {
   'dimension (`dimensions`)': dimensionJson(
     Dimension.fromPartial({ permitted: ['x'], used: [Dimension_ValueCount.fromPartial({})] }),
   ),
-  'flow (`flows`, `type: flow`)': flowJson(Flow.fromPartial({ source: end, destination: end })),
+  'flow (`flows`, `type: flow`)': flowJson(Flow.fromPartial({ source: end, destination: end, views: [{}] })),
   'rule (`rules`)': ruleJson(rule),
   'version (`versions`)': versionJson(PolicyVersion.fromPartial({})),
   'space (`spaces`)': spaceJson(SpaceInfo.fromPartial({})),

@@ -5,7 +5,7 @@ import { renderHeading, renderLine } from '../text/table.js';
 import { clockFromUs } from '../text/time.js';
 import { displayWidth } from '../text/width.js';
 import { flowJson } from '../views/flow.js';
-import { endText, flowColumns, layoutFor, processText, whyText } from './columns.js';
+import { endText, flowColumns, layoutFor, processText, seenText, whyText } from './columns.js';
 import { flowLine } from './line.js';
 
 const clock = clockFromUs(sampleTimeUs);
@@ -23,9 +23,9 @@ function table(room: number): string {
 
 test('a full line says who, where, what, why, mode, version, process and confidence', () => {
   expect(table(Number.POSITIVE_INFINITY)).toMatchInlineSnapshot(`
-    "TIME          VERDICT      SOURCE                              DESTINATION                         SERVICE     WHY                       MODE        SEEN      POLICY  PROCESS          PEER
-    HH:MM:SS.mmm  blocked      client{role=client} 10.0.0.1        db{role=db env=prod} 2001:db8::2    tcp/5432    implicit-deny             enforce     outbound  v7      psql             exact
-    HH:MM:SS.mmm  allowed      client{role=client} 10.0.0.1        db{role=db env=prod} 2001:db8::2    tcp/5432    allow by web-to-db        enforce     outbound  v7      psql             exact
+    "TIME          VERDICT      SOURCE                              DESTINATION                         SERVICE     WHY                       MODE        SEEN       POLICY  PROCESS          PEER
+    HH:MM:SS.mmm  blocked      client{role=client} 10.0.0.1        db{role=db env=prod} 2001:db8::2    tcp/5432    implicit-deny             enforce     outbound   v7      psql             exact
+    HH:MM:SS.mmm  allowed      client{role=client} 10.0.0.1        db{role=db env=prod} 2001:db8::2    tcp/5432    allow by web-to-db        enforce     outbound   v7      psql             exact
     dropped: "
   `);
 });
@@ -59,6 +59,15 @@ test('whyText names the rule, the implicit deny, or the reason', () => {
   expect(whyText(allowedFlow({ ruleId: '', reason: 2 }))).toBe('deny by no 12');
   expect(whyText(allowedFlow({ reason: 8 }))).toBe('readmitted by web-to-db');
   expect(whyText(sampleFlow({ reason: 6 }))).toBe('isolated');
+});
+
+test('a record of both ends says so, which one refused, and that it takes the place of an earlier one', () => {
+  const [near, far] = [{ verdict: 1 }, { verdict: 2 }];
+  const both = sampleFlow({ views: [near, far], replaces: 7n });
+  expect(whyText(both)).toBe('implicit-deny at destination');
+  expect(seenText(both)).toBe('both+');
+  expect(whyText(sampleFlow({ views: [far, far] }))).toBe('implicit-deny');
+  expect(flowJson(both)).toMatchObject({ replaces: 7n, views: [{ verdict: 'allowed' }, { verdict: 'blocked' }] });
 });
 
 test('ends that are not known are marked, and the reporting end gives the process', () => {
@@ -116,5 +125,7 @@ test('flowJson has stable names, words, text addresses and exact numbers', () =>
     packetsBack: 0n,
     attempts: 3,
     tcpFlags: 0,
+    replaces: null,
+    views: [],
   });
 });

@@ -25,9 +25,21 @@ export function endText(end: FlowEnd | undefined): string {
 /** Why the verdict came out as it did: the rule by name, "implicit-deny", or the reason. */
 export function whyText(flow: Flow): string {
   const reason = reasonWords.of(flow.reason);
-  if (flow.rule === 0) return reason;
+  const [source, destination] = flow.views;
+  // Of two ends that decided differently, it was the called one.
+  const where =
+    source !== undefined && destination?.verdict === flow.verdict && source.verdict !== flow.verdict
+      ? ' at destination'
+      : '';
+  if (flow.rule === 0) return reason + where;
   const rule = flow.ruleId || `no ${flow.rule}`;
-  return reason === 'rule-allow' || reason === 'rule-deny' ? `${reason.slice(5)} by ${rule}` : `${reason} by ${rule}`;
+  const short = reason === 'rule-allow' || reason === 'rule-deny' ? reason.slice(5) : reason;
+  return `${short} by ${rule}${where}`;
+}
+
+/** Which ends reported; + when the line takes the place of an earlier one. */
+export function seenText(flow: Flow): string {
+  return (flow.views.length > 1 ? 'both' : directionWords.of(flow.direction)) + (flow.replaces === 0n ? '' : '+');
 }
 
 /** The process at the reporting end; the other end's where only that is known. */
@@ -52,7 +64,7 @@ export const flowColumns: readonly FlowColumn[] = [
   { title: 'SERVICE', width: 10, dropOrder: 0, cell: (f) => serviceText(f.protocol, f.servicePort) },
   { title: 'WHY', width: 24, shrinkTo: 13, dropOrder: 0, cell: whyText },
   { title: 'MODE', width: 10, dropOrder: 2, cell: (f) => modeWords.of(f.mode) },
-  { title: 'SEEN', width: 8, dropOrder: 4, cell: (f) => directionWords.of(f.direction), tone: () => 'dim' },
+  { title: 'SEEN', width: 9, dropOrder: 4, cell: seenText, tone: () => 'dim' },
   { title: 'POLICY', width: 6, dropOrder: 3, cell: (f) => (f.policyVersion === 0 ? '-' : `v${f.policyVersion}`) },
   { title: 'PROCESS', width: 15, shrinkTo: 8, dropOrder: 1, cell: processText },
   { title: 'PEER', width: 7, dropOrder: 5, cell: (f) => confidenceWords.of(f.confidence), tone: () => 'dim' },

@@ -5,8 +5,8 @@ import { clockFromUs } from '../text/time.js';
 import { ipText } from '../views/labels.js';
 import { serviceText } from '../views/protocol.js';
 import { verdictTone } from '../views/verdict.js';
-import { confidenceWords, directionWords, modeWords, verdictWords } from '../views/words.js';
-import { processText, whyText } from './columns.js';
+import { confidenceWords, modeWords, verdictWords } from '../views/words.js';
+import { processText, seenText, whyText } from './columns.js';
 
 /** A flow in one dense line that cuts nothing: `-o compact`. */
 export function flowLine(flow: Flow, style: Style): string {
@@ -21,7 +21,7 @@ export function flowLine(flow: Flow, style: Style): string {
     serviceText(flow.protocol, flow.servicePort),
     sanitize(`process=${processText(flow)}`),
     sanitize(`why=${whyText(flow).replaceAll(' ', '_')}`),
-    `mode=${modeWords.of(flow.mode)}/${directionWords.of(flow.direction)}`,
+    `mode=${modeWords.of(flow.mode)}/${seenText(flow)}`,
     `policy=${flow.policyVersion === 0 ? '-' : `v${flow.policyVersion}`}`,
     `peer=${confidenceWords.of(flow.confidence)}`,
     sanitize(`host=${flow.reporterHostId || '-'}`),

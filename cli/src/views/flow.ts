@@ -1,4 +1,4 @@
-import type { Flow, FlowEnd } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { Flow, FlowEnd, FlowView } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import { isoFromUs } from '../text/time.js';
 import { ipText, labelsJson } from './labels.js';
 import { protocolText, serviceText } from './protocol.js';
@@ -32,6 +32,36 @@ export function flowJson(flow: Flow): object {
     packetsBack: flow.packetsBack,
     attempts: flow.attempts,
     tcpFlags: flow.tcpFlags,
+    replaces: flow.replaces === 0n ? null : flow.replaces,
+    views: flow.views.map(viewJson),
+  };
+}
+
+/** What one of two ends observed. */
+function viewJson(view: FlowView): object {
+  return {
+    direction: directionWords.of(view.direction),
+    reporterHostId: view.reporterHostId,
+    workloadId: view.workloadId || null,
+    localAddress: ipText(view.localIp),
+    localPort: view.localPort,
+    remoteAddress: ipText(view.remoteIp),
+    remotePort: view.remotePort,
+    confidence: confidenceWords.of(view.confidence),
+    process: view.process || null,
+    pid: view.pid || null,
+    verdict: verdictWords.of(view.verdict),
+    reason: reasonWords.of(view.reason),
+    rule: view.rule,
+    ruleId: view.ruleId || null,
+    mode: modeWords.of(view.mode),
+    policyVersion: view.policyVersion,
+    firstSeen: isoFromUs(view.firstSeenUs),
+    lastSeen: isoFromUs(view.lastSeenUs),
+    bytesForward: view.bytesForward,
+    bytesBack: view.bytesBack,
+    packetsForward: view.packetsForward,
+    packetsBack: view.packetsBack,
   };
 }
 

@@ -50,12 +50,30 @@ export function flowPredicate(filter: FlowFilter | undefined, names: FilterNames
   }
   const parts: FlowPredicate[] = [];
   numbers(parts, filter.verdicts, (block) => block.verdict);
-  numbers(parts, filter.reasons, (block) => block.reason);
-  numbers(parts, filter.directions, (block) => block.direction);
+  numbers(
+    parts,
+    filter.reasons,
+    (block) => block.reason,
+    (block) => block.otherReason,
+  );
+  if (filter.directions.length > 0) {
+    const wanted = viewBits(filter.directions);
+    parts.push((block, i) => ((block.views[i] ?? 0) & wanted) !== 0);
+  }
   numbers(parts, filter.protocols, (block) => block.protocol);
-  numbers(parts, filter.modes, (block) => block.mode);
+  numbers(
+    parts,
+    filter.modes,
+    (block) => block.mode,
+    (block) => block.otherMode,
+  );
   numbers(parts, filter.kinds, (block) => block.kind);
-  numbers(parts, ruleNumbers(filter.rules, names), (block) => block.rule);
+  numbers(
+    parts,
+    ruleNumbers(filter.rules, names),
+    (block) => block.rule,
+    (block) => block.otherRule,
+  );
   const { sinceUs, untilUs } = { sinceUs: Number(filter.sinceUs), untilUs: Number(filter.untilUs) };
   if (sinceUs > 0) parts.push((block, i) => (block.lastSeenUs[i] ?? 0) >= sinceUs);
   if (untilUs > 0) parts.push((block, i) => (block.firstSeenUs[i] ?? 0) < untilUs);
@@ -63,8 +81,18 @@ export function flowPredicate(filter: FlowFilter | undefined, names: FilterNames
     const inRange = portPredicate(filter.ports);
     parts.push((block, i) => inRange(block.servicePort[i] ?? 0));
   }
-  strings(parts, hostIds(filter.reporters, names), (block) => block.reporter);
-  strings(parts, filter.processes, (block) => block.process);
+  strings(
+    parts,
+    hostIds(filter.reporters, names),
+    (block) => block.reporter,
+    (block) => block.farReporter,
+  );
+  strings(
+    parts,
+    filter.processes,
+    (block) => block.process,
+    (block) => block.farProcess,
+  );
   const [source, destination, either] = [filter.source, filter.destination, filter.either].map((end) =>
     endPredicate(end, names),
   );
@@ -82,6 +110,18 @@ export function opener(block: FlowBlock, index: number): Side {
 export function other(side: Side): Side {
   return side === 'local' ? 'remote' : 'local';
 }
+
+/** Both ends reported: the record holds a second view. */
+export function ofBothEnds(block: FlowBlock, index: number): boolean {
+  return block.views[index] === BOTH;
+}
+
+/** Bits of FlowBlock.views for these directions. */
+export function viewBits(directions: readonly number[]): number {
+  return directions.reduce((bits, direction) => bits | (1 << (direction - 1)), 0);
+}
+
+const BOTH = viewBits([Direction.DIRECTION_INBOUND, Direction.DIRECTION_OUTBOUND]);
 
 type EndPredicate = (block: FlowBlock, index: number, side: Side) => boolean;
 
@@ -123,12 +163,29 @@ function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): En
     return prefix;
   });
   const inRange = portPredicate(filter.ports);
+  const isAt = (port: number, ip: Uint8Array, i: number) =>
+    (filter.ports.length === 0 || inRange(port)) &&
+    (prefixes.length === 0 ||
+      prefixes.some((prefix) => prefixContains(prefix, mappedAddress(ip.subarray(16 * i, 16 * i + 16)))));
+  const anywhere = filter.ports.length + prefixes.length === 0;
   return (block, i, side) => {
-    if (filter.ports.length > 0 && !inRange((side === 'local' ? block.localPort : block.remotePort)[i] ?? 0))
-      return false;
-    if (prefixes.length > 0) {
-      const ip = mappedAddress((side === 'local' ? block.localIp : block.remoteIp).subarray(16 * i, 16 * i + 16));
-      if (!prefixes.some((prefix) => prefixContains(prefix, ip))) return false;
+    if (!anywhere) {
+      const local = side === 'local';
+      const near = isAt(
+        (local ? block.localPort : block.remotePort)[i] ?? 0,
+        local ? block.localIp : block.remoteIp,
+        i,
+      );
+      // The same end as the other one saw it.
+      const far =
+        !near &&
+        ofBothEnds(block, i) &&
+        isAt(
+          (local ? block.farRemotePort : block.farLocalPort)[i] ?? 0,
+          local ? block.farRemoteIp : block.farLocalIp,
+          i,
+        );
+      if (!near && !far) return false;
     }
     if (matchesInfo === undefined) return true;
     const info = block.ends[(side === 'local' ? block.local : block.remote)[i] ?? 0];
@@ -136,24 +193,35 @@ function endPredicate(filter: FlowEndFilter | undefined, names: FilterNames): En
   };
 }
 
+/** One of the wanted values in the column, or, where both ends reported, in that of the other one. */
 function numbers(
   parts: FlowPredicate[],
   wanted: readonly number[],
   column: (block: FlowBlock) => ArrayLike<number>,
+  others?: (block: FlowBlock) => ArrayLike<number>,
 ): void {
   if (wanted.length === 0) return;
   const set = new Set(wanted);
-  parts.push((block, i) => set.has(column(block)[i] ?? 0));
+  parts.push(
+    (block, i) =>
+      set.has(column(block)[i] ?? 0) ||
+      (others !== undefined && ofBothEnds(block, i) && set.has(others(block)[i] ?? 0)),
+  );
 }
 
 function strings(
   parts: FlowPredicate[],
   wanted: readonly string[] | undefined,
   column: (block: FlowBlock) => ArrayLike<number>,
+  others: (block: FlowBlock) => ArrayLike<number>,
 ): void {
   if (wanted === undefined || wanted.length === 0) return;
   const set = new Set(wanted);
-  parts.push((block, i) => set.has(block.strings[column(block)[i] ?? 0] ?? ''));
+  const text = (block: FlowBlock, refs: ArrayLike<number>, i: number) => block.strings[refs[i] ?? 0] ?? '';
+  parts.push(
+    (block, i) =>
+      set.has(text(block, column(block), i)) || (ofBothEnds(block, i) && set.has(text(block, others(block), i))),
+  );
 }
 
 function portPredicate(ranges: readonly PortRange[]): (port: number) => boolean {

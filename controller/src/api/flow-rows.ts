@@ -1,16 +1,20 @@
 // Records as rows: made only here, for those that a reader gets.
 import { wireAddress } from '@ringfence/proto/address.js';
-import type { Flow, FlowEnd } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { Flow, FlowEnd, FlowView } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import type { FlowBlock } from '../flows/block.js';
 import type { FlowRef } from '../flows/history.js';
+import { trafficOf } from '../flows/traffic.js';
 import { labelsToWire } from './convert.js';
-import { opener, other } from './flow-filter.js';
+import { ofBothEnds, opener, other } from './flow-filter.js';
+
+type RuleId = (number: number) => string;
 
 /** `ruleId` gives the id of a rule by its number. */
-export function flowRow({ block, index }: FlowRef, ruleId: (number: number) => string): Flow {
+export function flowRow({ block, index }: FlowRef, ruleId: RuleId): Flow {
   const from = opener(block, index);
-  const outbound = from === 'local';
   const rule = block.rule[index] ?? 0;
-  const [forward, back] = outbound ? (['Out', 'In'] as const) : (['In', 'Out'] as const);
+  const { bytesForward, bytesBack, packetsForward, packetsBack } = trafficOf(block, index);
   return {
     id: BigInt(block.idAt(index)),
     firstSeenUs: wide(block.firstSeenUs[index]),
@@ -27,21 +31,26 @@ export function flowRow({ block, index }: FlowRef, ruleId: (number: number) => s
     rule,
     ruleId: rule === 0 ? '' : ruleId(rule),
     policyVersion: block.policyVersion[index] ?? 0,
-    bytesForward: wide(block[`bytes${forward}`][index]),
-    bytesBack: wide(block[`bytes${back}`][index]),
-    packetsForward: wide(block[`packets${forward}`][index]),
-    packetsBack: wide(block[`packets${back}`][index]),
+    bytesForward: wide(bytesForward),
+    bytesBack: wide(bytesBack),
+    packetsForward: wide(packetsForward),
+    packetsBack: wide(packetsBack),
     attempts: block.attempts[index] ?? 0,
     tcpFlags: block.tcpFlags[index] ?? 0,
     confidence: block.confidence[index] ?? 0,
     reporterHostId: block.strings[block.reporter[index] ?? 0] ?? '',
+    replaces: wide(block.replaces[index]),
+    views: ofBothEnds(block, index) ? [nearView(block, index, ruleId), farView(block, index, ruleId)] : [],
   };
 }
 
 function endOf({ block, index }: FlowRef, side: 'local' | 'remote'): FlowEnd {
   const local = side === 'local';
+  const far = !local && ofBothEnds(block, index);
   const info = block.ends[(local ? block.local : block.remote)[index] ?? 0];
   const ip = (local ? block.localIp : block.remoteIp).subarray(16 * index, 16 * index + 16);
+  const process = block.strings[(far ? block.farProcess : block.process)[index] ?? 0] ?? '';
+  const pid = (far ? block.farPid : block.pid)[index] ?? 0;
   return {
     workloadId: info?.workloadId ?? '',
     workloadName: info?.workloadName ?? '',
@@ -50,9 +59,76 @@ function endOf({ block, index }: FlowRef, side: 'local' | 'remote'): FlowEnd {
     identity: info?.identity ?? 0,
     ip: Buffer.from(wireAddress(ip)),
     port: (local ? block.localPort : block.remotePort)[index] ?? 0,
-    process: local ? (block.strings[block.process[index] ?? 0] ?? '') : '',
-    pid: local ? (block.pid[index] ?? 0) : 0,
+    process: local || far ? process : '',
+    pid: local || far ? pid : 0,
   };
+}
+
+function nearView(block: FlowBlock, index: number, ruleId: RuleId): FlowView {
+  const at = (column: ArrayLike<number>) => column[index] ?? 0;
+  return {
+    direction: Direction.DIRECTION_OUTBOUND,
+    reporterHostId: block.strings[at(block.reporter)] ?? '',
+    workloadId: block.ends[at(block.local)]?.workloadId ?? '',
+    localIp: address(block.localIp, index),
+    localPort: at(block.localPort),
+    remoteIp: address(block.remoteIp, index),
+    remotePort: at(block.remotePort),
+    confidence: at(block.nearConfidence),
+    process: block.strings[at(block.process)] ?? '',
+    pid: at(block.pid),
+    ...decision(block, index, Direction.DIRECTION_OUTBOUND, ruleId),
+    firstSeenUs: wide(at(block.firstSeenUs)),
+    lastSeenUs: wide(at(block.lastSeenUs)),
+    bytesForward: wide(at(block.bytesOut)),
+    bytesBack: wide(at(block.bytesIn)),
+    packetsForward: wide(at(block.packetsOut)),
+    packetsBack: wide(at(block.packetsIn)),
+  };
+}
+
+function farView(block: FlowBlock, index: number, ruleId: RuleId): FlowView {
+  const at = (column: ArrayLike<number>) => column[index] ?? 0;
+  return {
+    direction: Direction.DIRECTION_INBOUND,
+    reporterHostId: block.strings[at(block.farReporter)] ?? '',
+    workloadId: block.ends[at(block.farEnd)]?.workloadId ?? '',
+    localIp: address(block.farLocalIp, index),
+    localPort: at(block.farLocalPort),
+    remoteIp: address(block.farRemoteIp, index),
+    remotePort: at(block.farRemotePort),
+    confidence: at(block.farConfidence),
+    process: block.strings[at(block.farProcess)] ?? '',
+    pid: at(block.farPid),
+    ...decision(block, index, Direction.DIRECTION_INBOUND, ruleId),
+    firstSeenUs: wide(at(block.farFirstSeenUs)),
+    lastSeenUs: wide(at(block.farLastSeenUs)),
+    bytesForward: wide(at(block.farBytesIn)),
+    bytesBack: wide(at(block.farBytesOut)),
+    packetsForward: wide(at(block.farPacketsIn)),
+    packetsBack: wide(at(block.farPacketsOut)),
+  };
+}
+
+type Decision = Pick<FlowView, 'verdict' | 'reason' | 'mode' | 'rule' | 'ruleId' | 'policyVersion'>;
+
+/** What one of the two ends decided. */
+function decision(block: FlowBlock, index: number, direction: Direction, ruleId: RuleId): Decision {
+  const own = block.decider[index] === direction;
+  const at = (mine: ArrayLike<number>, others: ArrayLike<number>) => (own ? mine : others)[index] ?? 0;
+  const rule = at(block.rule, block.otherRule);
+  return {
+    verdict: at(block.verdict, block.otherVerdict),
+    reason: at(block.reason, block.otherReason),
+    mode: at(block.mode, block.otherMode),
+    rule,
+    ruleId: rule === 0 ? '' : ruleId(rule),
+    policyVersion: at(block.policyVersion, block.otherPolicyVersion),
+  };
+}
+
+function address(bytes: Uint8Array, index: number): Buffer {
+  return Buffer.from(wireAddress(bytes.subarray(16 * index, 16 * index + 16)));
 }
 
 function wide(value: number | undefined): bigint {

@@ -3,7 +3,7 @@ import { mappedAddress, maskAddress, parsePrefix } from '@ringfence/proto/addres
 import type { PortRange } from '@ringfence/proto/gen/ringfence/v1/admin_common.js';
 import type { FlowEndFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import { endInfoPredicate } from '../../api/flow-filter.js';
+import { endInfoPredicate, viewBits } from '../../api/flow-filter.js';
 import type { FlowEndInfo } from '../block.js';
 import type { ResolvedFilter } from './archive.js';
 import { addressHalves } from './columns.js';
@@ -16,6 +16,9 @@ export interface FilterDictionary {
   stringIds(texts: readonly string[]): number[];
 }
 
+/** FlowBlock.views where both ends reported. */
+const BOTH = viewBits([Direction.DIRECTION_INBOUND, Direction.DIRECTION_OUTBOUND]);
+
 /** Columns that a rollup does not keep: a filter on these needs the records. */
 export const RAW_ONLY = /\b(local_ip|remote_ip|local_port|remote_port|kind|first_us|last_us)/;
 
@@ -26,16 +29,23 @@ export function sqlCondition(filter: ResolvedFilter, dictionary: FilterDictionar
   const listed = (column: string, values: readonly number[]) => {
     if (values.length > 0) parts.push(inList(column, values));
   };
+  // Where both ends reported, the other one's view counts as well.
+  const eitherListed = (column: string, others: string, values: readonly number[] | undefined) => {
+    if (values === undefined) return;
+    parts.push(`(${inList(column, values)} OR (views = ${BOTH} AND ${inList(others, values)}))`);
+  };
+  const some = (values: readonly number[]) => (values.length > 0 ? values : undefined);
   listed('verdict', filter.verdicts);
-  listed('reason', filter.reasons);
-  listed('direction', filter.directions);
+  eitherListed('reason', 'other_reason', some(filter.reasons));
+  if (filter.directions.length > 0) parts.push(`(views & ${viewBits(filter.directions)}) != 0`);
   listed('protocol', filter.protocols);
-  listed('mode', filter.modes);
+  eitherListed('mode', 'other_mode', some(filter.modes));
   listed('kind', filter.kinds);
-  listed('rule', filter.rules.map(Number));
+  eitherListed('rule', 'other_rule', some(filter.rules.map(Number)));
   if (filter.ports.length > 0) parts.push(portCondition('service_port', filter.ports));
-  if (filter.reporters.length > 0) parts.push(inList('reporter', dictionary.stringIds(filter.reporters)));
-  if (filter.processes.length > 0) parts.push(inList('process', dictionary.stringIds(filter.processes)));
+  const texts = (wanted: readonly string[]) => (wanted.length > 0 ? dictionary.stringIds(wanted) : undefined);
+  eitherListed('reporter', 'far_reporter', texts(filter.reporters));
+  eitherListed('process', 'far_process', texts(filter.processes));
   const inbound = `direction = ${Direction.DIRECTION_INBOUND}`;
   const source = endConditions(filter.source, dictionary);
   if (source !== undefined) parts.push(`CASE WHEN ${inbound} THEN ${source.remote} ELSE ${source.local} END`);
@@ -66,13 +76,23 @@ function endConditions(
   const masks = filter.addresses.map(prefixMask);
   const condition = (side: 'local' | 'remote') => {
     const parts: string[] = [];
-    if (filter.ports.length > 0) parts.push(portCondition(`${side}_port`, filter.ports));
-    if (masks.length > 0) {
-      const each = masks.map(
-        ({ value: [a, b], mask: [maskA, maskB] }) =>
-          `((${side}_ip_a & ${wide(maskA)}) = ${wide(a)} AND (${side}_ip_b & ${wide(maskB)}) = ${wide(b)})`,
-      );
-      parts.push(`(${each.join(' OR ')})`);
+    const isAt = (port: string, ip: string) => {
+      const conditions: string[] = [];
+      if (filter.ports.length > 0) conditions.push(portCondition(port, filter.ports));
+      if (masks.length > 0) {
+        const each = masks.map(
+          ({ value: [a, b], mask: [maskA, maskB] }) =>
+            `((${ip}_a & ${wide(maskA)}) = ${wide(a)} AND (${ip}_b & ${wide(maskB)}) = ${wide(b)})`,
+        );
+        conditions.push(`(${each.join(' OR ')})`);
+      }
+      return conditions.join(' AND ');
+    };
+    const near = isAt(`${side}_port`, `${side}_ip`);
+    if (near !== '') {
+      // The same end as the other one saw it.
+      const seen = side === 'local' ? 'far_remote' : 'far_local';
+      parts.push(`((${near}) OR (views = ${BOTH} AND ${isAt(`${seen}_port`, `${seen}_ip`)}))`);
     }
     if (ends !== undefined) parts.push(inList(`${side}_end`, ends));
     return parts.length === 0 ? 'true' : `(${parts.join(' AND ')})`;

@@ -43,7 +43,10 @@ export const protobufFileName = "ringfence/v1/admin_flows.proto";
 
 /** Flow records for operators: history and live tail with filters that run in the controller. */
 
-/** Which records. Fields that are set must all hold; within a repeated field one value must. */
+/**
+ * Which records. Fields that are set must all hold; within a repeated field one value must. Where both ends reported, reasons, rules,
+ * modes, reporters, processes, and addresses and ports of ends match by either end's view; verdicts by what happened in the end.
+ */
 export interface FlowFilter {
   /** The end that opened the connection. */
   source:
@@ -71,7 +74,7 @@ export interface FlowFilter {
   rules: string[];
   /** Mode in force at the reporting end. */
   modes: Mode[];
-  /** Which end reported. */
+  /** Which end reported; a record of both ends matches either. */
   directions: Direction[];
   /** Newest event. */
   kinds: EventKind[];

@@ -259,10 +259,68 @@ export interface Flow {
   attempts: number;
   /** TCP flags seen. */
   tcpFlags: number;
-  /** How surely the unreported end is named. */
+  /** How surely the unreported end is named. Where both ends reported: exact without translation, tagged or mapped through one. */
   confidence: Confidence;
-  /** Host that reported it. */
+  /** Host that reported it; where both ends did, the source's. */
   reporterHostId: string;
+  /**
+   * Id of an earlier record of the same connection that this one takes the place of: the other end has reported, or the same one again.
+   * That record counts no longer and is no longer kept. 0: none.
+   */
+  replaces: bigint;
+  /**
+   * What each end observed, the source's first, where both reported. Then the fields above are the source's observation, the counters are
+   * the fuller of the two, and the decision (verdict, reason, mode, rule, policy version) is that of the end that let less through.
+   */
+  views: FlowView[];
+}
+
+/** What one end of a connection observed. */
+export interface FlowView {
+  /** Inbound: the destination's host. */
+  direction: Direction;
+  /** Host that reported. */
+  reporterHostId: string;
+  /** The workload that was reported for; not the flow's destination where a proxy answered for that. */
+  workloadId: string;
+  /** Its address as its host sees it. */
+  localIp: Buffer;
+  /** Its port (ICMP: echo id). */
+  localPort: number;
+  /** The other end's address as this host sees it: translated, where it is. */
+  remoteIp: Buffer;
+  /** The other end's port. */
+  remotePort: number;
+  /** How surely this view by itself names the other end. */
+  confidence: Confidence;
+  /** Process at this end. */
+  process: string;
+  /** Its id. */
+  pid: number;
+  /** What this end decided. */
+  verdict: Verdict;
+  /** Why. */
+  reason: Reason;
+  /** Mode in force here. */
+  mode: Mode;
+  /** Deciding rule's number, 0 for none. */
+  rule: number;
+  /** Deciding rule's id as written by its author. */
+  ruleId: string;
+  /** Policy version that decided. */
+  policyVersion: number;
+  /** First packet by this host's clock, Unix microseconds. */
+  firstSeenUs: bigint;
+  /** Last packet. */
+  lastSeenUs: bigint;
+  /** Bytes from source to destination that this end saw. */
+  bytesForward: bigint;
+  /** Back. */
+  bytesBack: bigint;
+  /** Packets from source to destination. */
+  packetsForward: bigint;
+  /** Back. */
+  packetsBack: bigint;
 }
 
 function createBaseFlowUploadMessage(): FlowUploadMessage {
@@ -1732,6 +1790,8 @@ function createBaseFlow(): Flow {
     tcpFlags: 0,
     confidence: 0,
     reporterHostId: "",
+    replaces: 0n,
+    views: [],
   };
 }
 
@@ -1826,6 +1886,15 @@ export const Flow: MessageFns<Flow> = {
     }
     if (message.reporterHostId !== "") {
       writer.uint32(186).string(message.reporterHostId);
+    }
+    if (message.replaces !== 0n) {
+      if (BigInt.asUintN(64, message.replaces) !== message.replaces) {
+        throw new globalThis.Error("value provided for field message.replaces of type uint64 too large");
+      }
+      writer.uint32(192).uint64(message.replaces);
+    }
+    for (const v of message.views) {
+      FlowView.encode(v!, writer.uint32(202).fork()).join();
     }
     return writer;
   },
@@ -2027,6 +2096,22 @@ export const Flow: MessageFns<Flow> = {
             message.reporterHostId = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.replaces = reader.uint64() as bigint;
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.views.push(FlowView.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2110,6 +2195,12 @@ export const Flow: MessageFns<Flow> = {
     if (message.reporterHostId !== "") {
       obj.reporterHostId = message.reporterHostId;
     }
+    if (message.replaces !== 0n) {
+      obj.replaces = message.replaces.toString();
+    }
+    if (message.views?.length) {
+      obj.views = message.views.map((e) => FlowView.toJSON(e));
+    }
     return obj;
   },
 
@@ -2155,6 +2246,437 @@ export const Flow: MessageFns<Flow> = {
     message.tcpFlags = object.tcpFlags ?? 0;
     message.confidence = object.confidence ?? 0;
     message.reporterHostId = object.reporterHostId ?? "";
+    message.replaces = (object.replaces !== undefined && object.replaces !== null) ? BigInt(object.replaces) : 0n;
+    message.views = object.views?.map((e) => FlowView.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFlowView(): FlowView {
+  return {
+    direction: 0,
+    reporterHostId: "",
+    workloadId: "",
+    localIp: Buffer.alloc(0),
+    localPort: 0,
+    remoteIp: Buffer.alloc(0),
+    remotePort: 0,
+    confidence: 0,
+    process: "",
+    pid: 0,
+    verdict: 0,
+    reason: 0,
+    mode: 0,
+    rule: 0,
+    ruleId: "",
+    policyVersion: 0,
+    firstSeenUs: 0n,
+    lastSeenUs: 0n,
+    bytesForward: 0n,
+    bytesBack: 0n,
+    packetsForward: 0n,
+    packetsBack: 0n,
+  };
+}
+
+export const FlowView: MessageFns<FlowView> = {
+  encode(message: FlowView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.direction !== 0) {
+      writer.uint32(8).int32(message.direction);
+    }
+    if (message.reporterHostId !== "") {
+      writer.uint32(18).string(message.reporterHostId);
+    }
+    if (message.workloadId !== "") {
+      writer.uint32(26).string(message.workloadId);
+    }
+    if (message.localIp.length !== 0) {
+      writer.uint32(34).bytes(message.localIp);
+    }
+    if (message.localPort !== 0) {
+      writer.uint32(40).uint32(message.localPort);
+    }
+    if (message.remoteIp.length !== 0) {
+      writer.uint32(50).bytes(message.remoteIp);
+    }
+    if (message.remotePort !== 0) {
+      writer.uint32(56).uint32(message.remotePort);
+    }
+    if (message.confidence !== 0) {
+      writer.uint32(64).int32(message.confidence);
+    }
+    if (message.process !== "") {
+      writer.uint32(74).string(message.process);
+    }
+    if (message.pid !== 0) {
+      writer.uint32(80).uint32(message.pid);
+    }
+    if (message.verdict !== 0) {
+      writer.uint32(88).int32(message.verdict);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(96).int32(message.reason);
+    }
+    if (message.mode !== 0) {
+      writer.uint32(104).int32(message.mode);
+    }
+    if (message.rule !== 0) {
+      writer.uint32(112).uint32(message.rule);
+    }
+    if (message.ruleId !== "") {
+      writer.uint32(122).string(message.ruleId);
+    }
+    if (message.policyVersion !== 0) {
+      writer.uint32(128).uint32(message.policyVersion);
+    }
+    if (message.firstSeenUs !== 0n) {
+      if (BigInt.asIntN(64, message.firstSeenUs) !== message.firstSeenUs) {
+        throw new globalThis.Error("value provided for field message.firstSeenUs of type int64 too large");
+      }
+      writer.uint32(136).int64(message.firstSeenUs);
+    }
+    if (message.lastSeenUs !== 0n) {
+      if (BigInt.asIntN(64, message.lastSeenUs) !== message.lastSeenUs) {
+        throw new globalThis.Error("value provided for field message.lastSeenUs of type int64 too large");
+      }
+      writer.uint32(144).int64(message.lastSeenUs);
+    }
+    if (message.bytesForward !== 0n) {
+      if (BigInt.asUintN(64, message.bytesForward) !== message.bytesForward) {
+        throw new globalThis.Error("value provided for field message.bytesForward of type uint64 too large");
+      }
+      writer.uint32(152).uint64(message.bytesForward);
+    }
+    if (message.bytesBack !== 0n) {
+      if (BigInt.asUintN(64, message.bytesBack) !== message.bytesBack) {
+        throw new globalThis.Error("value provided for field message.bytesBack of type uint64 too large");
+      }
+      writer.uint32(160).uint64(message.bytesBack);
+    }
+    if (message.packetsForward !== 0n) {
+      if (BigInt.asUintN(64, message.packetsForward) !== message.packetsForward) {
+        throw new globalThis.Error("value provided for field message.packetsForward of type uint64 too large");
+      }
+      writer.uint32(168).uint64(message.packetsForward);
+    }
+    if (message.packetsBack !== 0n) {
+      if (BigInt.asUintN(64, message.packetsBack) !== message.packetsBack) {
+        throw new globalThis.Error("value provided for field message.packetsBack of type uint64 too large");
+      }
+      writer.uint32(176).uint64(message.packetsBack);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FlowView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFlowView();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.direction = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reporterHostId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.workloadId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.localIp = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.localPort = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.remoteIp = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.remotePort = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.confidence = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.process = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.pid = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.verdict = reader.int32() as any;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.mode = reader.int32() as any;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.rule = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.ruleId = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.policyVersion = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.firstSeenUs = reader.int64() as bigint;
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.lastSeenUs = reader.int64() as bigint;
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.bytesForward = reader.uint64() as bigint;
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.bytesBack = reader.uint64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.packetsForward = reader.uint64() as bigint;
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.packetsBack = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: FlowView): unknown {
+    const obj: any = {};
+    if (message.direction !== 0) {
+      obj.direction = directionToJSON(message.direction);
+    }
+    if (message.reporterHostId !== "") {
+      obj.reporterHostId = message.reporterHostId;
+    }
+    if (message.workloadId !== "") {
+      obj.workloadId = message.workloadId;
+    }
+    if (message.localIp.length !== 0) {
+      obj.localIp = base64FromBytes(message.localIp);
+    }
+    if (message.localPort !== 0) {
+      obj.localPort = Math.round(message.localPort);
+    }
+    if (message.remoteIp.length !== 0) {
+      obj.remoteIp = base64FromBytes(message.remoteIp);
+    }
+    if (message.remotePort !== 0) {
+      obj.remotePort = Math.round(message.remotePort);
+    }
+    if (message.confidence !== 0) {
+      obj.confidence = confidenceToJSON(message.confidence);
+    }
+    if (message.process !== "") {
+      obj.process = message.process;
+    }
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.verdict !== 0) {
+      obj.verdict = verdictToJSON(message.verdict);
+    }
+    if (message.reason !== 0) {
+      obj.reason = reasonToJSON(message.reason);
+    }
+    if (message.mode !== 0) {
+      obj.mode = modeToJSON(message.mode);
+    }
+    if (message.rule !== 0) {
+      obj.rule = Math.round(message.rule);
+    }
+    if (message.ruleId !== "") {
+      obj.ruleId = message.ruleId;
+    }
+    if (message.policyVersion !== 0) {
+      obj.policyVersion = Math.round(message.policyVersion);
+    }
+    if (message.firstSeenUs !== 0n) {
+      obj.firstSeenUs = message.firstSeenUs.toString();
+    }
+    if (message.lastSeenUs !== 0n) {
+      obj.lastSeenUs = message.lastSeenUs.toString();
+    }
+    if (message.bytesForward !== 0n) {
+      obj.bytesForward = message.bytesForward.toString();
+    }
+    if (message.bytesBack !== 0n) {
+      obj.bytesBack = message.bytesBack.toString();
+    }
+    if (message.packetsForward !== 0n) {
+      obj.packetsForward = message.packetsForward.toString();
+    }
+    if (message.packetsBack !== 0n) {
+      obj.packetsBack = message.packetsBack.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FlowView>): FlowView {
+    return FlowView.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FlowView>): FlowView {
+    const message = createBaseFlowView();
+    message.direction = object.direction ?? 0;
+    message.reporterHostId = object.reporterHostId ?? "";
+    message.workloadId = object.workloadId ?? "";
+    message.localIp = object.localIp ?? Buffer.alloc(0);
+    message.localPort = object.localPort ?? 0;
+    message.remoteIp = object.remoteIp ?? Buffer.alloc(0);
+    message.remotePort = object.remotePort ?? 0;
+    message.confidence = object.confidence ?? 0;
+    message.process = object.process ?? "";
+    message.pid = object.pid ?? 0;
+    message.verdict = object.verdict ?? 0;
+    message.reason = object.reason ?? 0;
+    message.mode = object.mode ?? 0;
+    message.rule = object.rule ?? 0;
+    message.ruleId = object.ruleId ?? "";
+    message.policyVersion = object.policyVersion ?? 0;
+    message.firstSeenUs = (object.firstSeenUs !== undefined && object.firstSeenUs !== null)
+      ? BigInt(object.firstSeenUs)
+      : 0n;
+    message.lastSeenUs = (object.lastSeenUs !== undefined && object.lastSeenUs !== null)
+      ? BigInt(object.lastSeenUs)
+      : 0n;
+    message.bytesForward = (object.bytesForward !== undefined && object.bytesForward !== null)
+      ? BigInt(object.bytesForward)
+      : 0n;
+    message.bytesBack = (object.bytesBack !== undefined && object.bytesBack !== null) ? BigInt(object.bytesBack) : 0n;
+    message.packetsForward = (object.packetsForward !== undefined && object.packetsForward !== null)
+      ? BigInt(object.packetsForward)
+      : 0n;
+    message.packetsBack = (object.packetsBack !== undefined && object.packetsBack !== null)
+      ? BigInt(object.packetsBack)
+      : 0n;
     return message;
   },
 };

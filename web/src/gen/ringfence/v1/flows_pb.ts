@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/flows.proto.
  */
 export const file_ringfence_v1_flows: GenFile = /*@__PURE__*/
-  fileDesc("ChhyaW5nZmVuY2UvdjEvZmxvd3MucHJvdG8SDHJpbmdmZW5jZS52MSK+AQoRRmxvd1VwbG9hZE1lc3NhZ2USCwoDcnVuGAEgASgMEhAKCHNlcXVlbmNlGAIgASgEEigKBWZsb3dzGAMgASgLMhkucmluZ2ZlbmNlLnYxLkZsb3dDb2x1bW5zEigKBGxvc3MYBCABKAsyGi5yaW5nZmVuY2UudjEuTG9zc0NvdW50ZXJzEjYKDHRyYW5zbGF0aW9ucxgFIAEoCzIgLnJpbmdmZW5jZS52MS5UcmFuc2xhdGlvbkNvbHVtbnMinAMKElRyYW5zbGF0aW9uQ29sdW1ucxINCgVjb3VudBgBIAEoDRIRCglhZGRyZXNzZXMYAiABKAwSDwoHc3RyaW5ncxgDIAMoCRIRCglvcGVuZWRfdXMYBCABKAwSEQoJY2xvc2VkX3VzGAUgASgMEhAKCHByb3RvY29sGAYgASgMEhIKCnNvdXJjZV9yZWYYByABKAwSFwoPZGVzdGluYXRpb25fcmVmGAggASgMEh0KFXRyYW5zbGF0ZWRfc291cmNlX3JlZhgJIAEoDBIiChp0cmFuc2xhdGVkX2Rlc3RpbmF0aW9uX3JlZhgKIAEoDBITCgtzb3VyY2VfcG9ydBgLIAEoDBIYChBkZXN0aW5hdGlvbl9wb3J0GAwgASgMEh4KFnRyYW5zbGF0ZWRfc291cmNlX3BvcnQYDSABKAwSIwobdHJhbnNsYXRlZF9kZXN0aW5hdGlvbl9wb3J0GA4gASgMEhQKDHdvcmtsb2FkX3JlZhgPIAEoDBIPCgdkcm9wcGVkGBAgASgEEhAKCG92ZXJydW5zGBEgASgEIi4KDUZsb3dVcGxvYWRBY2sSCwoDcnVuGAEgASgMEhAKCHNlcXVlbmNlGAIgASgEIrcBCgxMb3NzQ291bnRlcnMSFwoPZXZlbnRzX3Byb2R1Y2VkGAEgASgEEhQKDHJpbmdfZHJvcHBlZBgCIAEoBBIXCg9kZW5pZXNfcHJvZHVjZWQYAyABKAQSGwoTZGVuaWVzX3JpbmdfZHJvcHBlZBgEIAEoBBIVCg1hZ2VudF9kcm9wcGVkGAUgASgEEhUKDXNwb29sX2Ryb3BwZWQYBiABKAQSFAoMcmVjb3Jkc19zZW50GAcgASgEIrYECgtGbG93Q29sdW1ucxINCgVjb3VudBgBIAEoDRIPCgdzdHJpbmdzGAIgAygJEhUKDWZpcnN0X3NlZW5fdXMYAyABKAwSFAoMbGFzdF9zZWVuX3VzGAQgASgMEhAKCGxvY2FsX2lwGAUgASgMEhEKCXJlbW90ZV9pcBgGIAEoDBISCgpsb2NhbF9wb3J0GAcgASgMEhMKC3JlbW90ZV9wb3J0GAggASgMEhAKCHByb3RvY29sGAkgASgMEhEKCWRpcmVjdGlvbhgKIAEoDBIPCgd2ZXJkaWN0GAsgASgMEg4KBnJlYXNvbhgMIAEoDBIMCgRtb2RlGA0gASgMEgwKBGtpbmQYDiABKAwSEQoJdGNwX2ZsYWdzGA8gASgMEhIKCmNvbmZpZGVuY2UYECABKAwSDAoEcnVsZRgRIAEoDBIWCg5wb2xpY3lfdmVyc2lvbhgSIAEoDBIWCg5sb2NhbF9pZGVudGl0eRgTIAEoDBIXCg9yZW1vdGVfaWRlbnRpdHkYFCABKAwSEAoIYnl0ZXNfaW4YFSABKAwSEQoJYnl0ZXNfb3V0GBYgASgMEhIKCnBhY2tldHNfaW4YFyABKAwSEwoLcGFja2V0c19vdXQYGCABKAwSEAoIYXR0ZW1wdHMYGSABKAwSCwoDcGlkGBogASgMEhQKDHdvcmtsb2FkX3JlZhgbIAEoDBITCgtwcm9jZXNzX3JlZhgcIAEoDBIUCgxzZXJ2aWNlX3BvcnQYHSABKAwitQEKB0Zsb3dFbmQSEwoLd29ya2xvYWRfaWQYASABKAkSFQoNd29ya2xvYWRfbmFtZRgCIAEoCRIPCgdob3N0X2lkGAMgASgJEiMKBmxhYmVscxgEIAMoCzITLnJpbmdmZW5jZS52MS5MYWJlbBIQCghpZGVudGl0eRgFIAEoDRIKCgJpcBgGIAEoDBIMCgRwb3J0GAcgASgNEg8KB3Byb2Nlc3MYCCABKAkSCwoDcGlkGAkgASgNIvsECgRGbG93EgoKAmlkGAEgASgEEhUKDWZpcnN0X3NlZW5fdXMYAiABKAMSFAoMbGFzdF9zZWVuX3VzGAMgASgDEiUKBnNvdXJjZRgEIAEoCzIVLnJpbmdmZW5jZS52MS5GbG93RW5kEioKC2Rlc3RpbmF0aW9uGAUgASgLMhUucmluZ2ZlbmNlLnYxLkZsb3dFbmQSEAoIcHJvdG9jb2wYBiABKA0SFAoMc2VydmljZV9wb3J0GAcgASgNEioKCWRpcmVjdGlvbhgIIAEoDjIXLnJpbmdmZW5jZS52MS5EaXJlY3Rpb24SJgoHdmVyZGljdBgJIAEoDjIVLnJpbmdmZW5jZS52MS5WZXJkaWN0EiQKBnJlYXNvbhgKIAEoDjIULnJpbmdmZW5jZS52MS5SZWFzb24SIAoEbW9kZRgLIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEiUKBGtpbmQYDCABKA4yFy5yaW5nZmVuY2UudjEuRXZlbnRLaW5kEgwKBHJ1bGUYDSABKA0SDwoHcnVsZV9pZBgOIAEoCRIWCg5wb2xpY3lfdmVyc2lvbhgPIAEoDRIVCg1ieXRlc19mb3J3YXJkGBAgASgEEhIKCmJ5dGVzX2JhY2sYESABKAQSFwoPcGFja2V0c19mb3J3YXJkGBIgASgEEhQKDHBhY2tldHNfYmFjaxgTIAEoBBIQCghhdHRlbXB0cxgUIAEoDRIRCgl0Y3BfZmxhZ3MYFSABKA0SLAoKY29uZmlkZW5jZRgWIAEoDjIYLnJpbmdmZW5jZS52MS5Db25maWRlbmNlEhgKEHJlcG9ydGVyX2hvc3RfaWQYFyABKAkyWAoKRmxvd1VwbG9hZBJKCgZVcGxvYWQSHy5yaW5nZmVuY2UudjEuRmxvd1VwbG9hZE1lc3NhZ2UaGy5yaW5nZmVuY2UudjEuRmxvd1VwbG9hZEFjaygBMAFiBnByb3RvMw", [file_ringfence_v1_common]);
+  fileDesc("ChhyaW5nZmVuY2UvdjEvZmxvd3MucHJvdG8SDHJpbmdmZW5jZS52MSK+AQoRRmxvd1VwbG9hZE1lc3NhZ2USCwoDcnVuGAEgASgMEhAKCHNlcXVlbmNlGAIgASgEEigKBWZsb3dzGAMgASgLMhkucmluZ2ZlbmNlLnYxLkZsb3dDb2x1bW5zEigKBGxvc3MYBCABKAsyGi5yaW5nZmVuY2UudjEuTG9zc0NvdW50ZXJzEjYKDHRyYW5zbGF0aW9ucxgFIAEoCzIgLnJpbmdmZW5jZS52MS5UcmFuc2xhdGlvbkNvbHVtbnMinAMKElRyYW5zbGF0aW9uQ29sdW1ucxINCgVjb3VudBgBIAEoDRIRCglhZGRyZXNzZXMYAiABKAwSDwoHc3RyaW5ncxgDIAMoCRIRCglvcGVuZWRfdXMYBCABKAwSEQoJY2xvc2VkX3VzGAUgASgMEhAKCHByb3RvY29sGAYgASgMEhIKCnNvdXJjZV9yZWYYByABKAwSFwoPZGVzdGluYXRpb25fcmVmGAggASgMEh0KFXRyYW5zbGF0ZWRfc291cmNlX3JlZhgJIAEoDBIiChp0cmFuc2xhdGVkX2Rlc3RpbmF0aW9uX3JlZhgKIAEoDBITCgtzb3VyY2VfcG9ydBgLIAEoDBIYChBkZXN0aW5hdGlvbl9wb3J0GAwgASgMEh4KFnRyYW5zbGF0ZWRfc291cmNlX3BvcnQYDSABKAwSIwobdHJhbnNsYXRlZF9kZXN0aW5hdGlvbl9wb3J0GA4gASgMEhQKDHdvcmtsb2FkX3JlZhgPIAEoDBIPCgdkcm9wcGVkGBAgASgEEhAKCG92ZXJydW5zGBEgASgEIi4KDUZsb3dVcGxvYWRBY2sSCwoDcnVuGAEgASgMEhAKCHNlcXVlbmNlGAIgASgEIrcBCgxMb3NzQ291bnRlcnMSFwoPZXZlbnRzX3Byb2R1Y2VkGAEgASgEEhQKDHJpbmdfZHJvcHBlZBgCIAEoBBIXCg9kZW5pZXNfcHJvZHVjZWQYAyABKAQSGwoTZGVuaWVzX3JpbmdfZHJvcHBlZBgEIAEoBBIVCg1hZ2VudF9kcm9wcGVkGAUgASgEEhUKDXNwb29sX2Ryb3BwZWQYBiABKAQSFAoMcmVjb3Jkc19zZW50GAcgASgEIrYECgtGbG93Q29sdW1ucxINCgVjb3VudBgBIAEoDRIPCgdzdHJpbmdzGAIgAygJEhUKDWZpcnN0X3NlZW5fdXMYAyABKAwSFAoMbGFzdF9zZWVuX3VzGAQgASgMEhAKCGxvY2FsX2lwGAUgASgMEhEKCXJlbW90ZV9pcBgGIAEoDBISCgpsb2NhbF9wb3J0GAcgASgMEhMKC3JlbW90ZV9wb3J0GAggASgMEhAKCHByb3RvY29sGAkgASgMEhEKCWRpcmVjdGlvbhgKIAEoDBIPCgd2ZXJkaWN0GAsgASgMEg4KBnJlYXNvbhgMIAEoDBIMCgRtb2RlGA0gASgMEgwKBGtpbmQYDiABKAwSEQoJdGNwX2ZsYWdzGA8gASgMEhIKCmNvbmZpZGVuY2UYECABKAwSDAoEcnVsZRgRIAEoDBIWCg5wb2xpY3lfdmVyc2lvbhgSIAEoDBIWCg5sb2NhbF9pZGVudGl0eRgTIAEoDBIXCg9yZW1vdGVfaWRlbnRpdHkYFCABKAwSEAoIYnl0ZXNfaW4YFSABKAwSEQoJYnl0ZXNfb3V0GBYgASgMEhIKCnBhY2tldHNfaW4YFyABKAwSEwoLcGFja2V0c19vdXQYGCABKAwSEAoIYXR0ZW1wdHMYGSABKAwSCwoDcGlkGBogASgMEhQKDHdvcmtsb2FkX3JlZhgbIAEoDBITCgtwcm9jZXNzX3JlZhgcIAEoDBIUCgxzZXJ2aWNlX3BvcnQYHSABKAwitQEKB0Zsb3dFbmQSEwoLd29ya2xvYWRfaWQYASABKAkSFQoNd29ya2xvYWRfbmFtZRgCIAEoCRIPCgdob3N0X2lkGAMgASgJEiMKBmxhYmVscxgEIAMoCzITLnJpbmdmZW5jZS52MS5MYWJlbBIQCghpZGVudGl0eRgFIAEoDRIKCgJpcBgGIAEoDBIMCgRwb3J0GAcgASgNEg8KB3Byb2Nlc3MYCCABKAkSCwoDcGlkGAkgASgNIrQFCgRGbG93EgoKAmlkGAEgASgEEhUKDWZpcnN0X3NlZW5fdXMYAiABKAMSFAoMbGFzdF9zZWVuX3VzGAMgASgDEiUKBnNvdXJjZRgEIAEoCzIVLnJpbmdmZW5jZS52MS5GbG93RW5kEioKC2Rlc3RpbmF0aW9uGAUgASgLMhUucmluZ2ZlbmNlLnYxLkZsb3dFbmQSEAoIcHJvdG9jb2wYBiABKA0SFAoMc2VydmljZV9wb3J0GAcgASgNEioKCWRpcmVjdGlvbhgIIAEoDjIXLnJpbmdmZW5jZS52MS5EaXJlY3Rpb24SJgoHdmVyZGljdBgJIAEoDjIVLnJpbmdmZW5jZS52MS5WZXJkaWN0EiQKBnJlYXNvbhgKIAEoDjIULnJpbmdmZW5jZS52MS5SZWFzb24SIAoEbW9kZRgLIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEiUKBGtpbmQYDCABKA4yFy5yaW5nZmVuY2UudjEuRXZlbnRLaW5kEgwKBHJ1bGUYDSABKA0SDwoHcnVsZV9pZBgOIAEoCRIWCg5wb2xpY3lfdmVyc2lvbhgPIAEoDRIVCg1ieXRlc19mb3J3YXJkGBAgASgEEhIKCmJ5dGVzX2JhY2sYESABKAQSFwoPcGFja2V0c19mb3J3YXJkGBIgASgEEhQKDHBhY2tldHNfYmFjaxgTIAEoBBIQCghhdHRlbXB0cxgUIAEoDRIRCgl0Y3BfZmxhZ3MYFSABKA0SLAoKY29uZmlkZW5jZRgWIAEoDjIYLnJpbmdmZW5jZS52MS5Db25maWRlbmNlEhgKEHJlcG9ydGVyX2hvc3RfaWQYFyABKAkSEAoIcmVwbGFjZXMYGCABKAQSJQoFdmlld3MYGSADKAsyFi5yaW5nZmVuY2UudjEuRmxvd1ZpZXcirQQKCEZsb3dWaWV3EioKCWRpcmVjdGlvbhgBIAEoDjIXLnJpbmdmZW5jZS52MS5EaXJlY3Rpb24SGAoQcmVwb3J0ZXJfaG9zdF9pZBgCIAEoCRITCgt3b3JrbG9hZF9pZBgDIAEoCRIQCghsb2NhbF9pcBgEIAEoDBISCgpsb2NhbF9wb3J0GAUgASgNEhEKCXJlbW90ZV9pcBgGIAEoDBITCgtyZW1vdGVfcG9ydBgHIAEoDRIsCgpjb25maWRlbmNlGAggASgOMhgucmluZ2ZlbmNlLnYxLkNvbmZpZGVuY2USDwoHcHJvY2VzcxgJIAEoCRILCgNwaWQYCiABKA0SJgoHdmVyZGljdBgLIAEoDjIVLnJpbmdmZW5jZS52MS5WZXJkaWN0EiQKBnJlYXNvbhgMIAEoDjIULnJpbmdmZW5jZS52MS5SZWFzb24SIAoEbW9kZRgNIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEgwKBHJ1bGUYDiABKA0SDwoHcnVsZV9pZBgPIAEoCRIWCg5wb2xpY3lfdmVyc2lvbhgQIAEoDRIVCg1maXJzdF9zZWVuX3VzGBEgASgDEhQKDGxhc3Rfc2Vlbl91cxgSIAEoAxIVCg1ieXRlc19mb3J3YXJkGBMgASgEEhIKCmJ5dGVzX2JhY2sYFCABKAQSFwoPcGFja2V0c19mb3J3YXJkGBUgASgEEhQKDHBhY2tldHNfYmFjaxgWIAEoBDJYCgpGbG93VXBsb2FkEkoKBlVwbG9hZBIfLnJpbmdmZW5jZS52MS5GbG93VXBsb2FkTWVzc2FnZRobLnJpbmdmZW5jZS52MS5GbG93VXBsb2FkQWNrKAEwAWIGcHJvdG8z", [file_ringfence_v1_common]);
 
 /**
  * One batch.
@@ -739,18 +739,34 @@ export type Flow = Message<"ringfence.v1.Flow"> & {
   tcpFlags: number;
 
   /**
-   * How surely the unreported end is named.
+   * How surely the unreported end is named. Where both ends reported: exact without translation, tagged or mapped through one.
    *
    * @generated from field: ringfence.v1.Confidence confidence = 22;
    */
   confidence: Confidence;
 
   /**
-   * Host that reported it.
+   * Host that reported it; where both ends did, the source's.
    *
    * @generated from field: string reporter_host_id = 23;
    */
   reporterHostId: string;
+
+  /**
+   * Id of an earlier record of the same connection that this one takes the place of: the other end has reported, or the same one again.
+   * That record counts no longer and is no longer kept. 0: none.
+   *
+   * @generated from field: uint64 replaces = 24;
+   */
+  replaces: bigint;
+
+  /**
+   * What each end observed, the source's first, where both reported. Then the fields above are the source's observation, the counters are
+   * the fuller of the two, and the decision (verdict, reason, mode, rule, policy version) is that of the end that let less through.
+   *
+   * @generated from field: repeated ringfence.v1.FlowView views = 25;
+   */
+  views: FlowView[];
 };
 
 /**
@@ -759,6 +775,174 @@ export type Flow = Message<"ringfence.v1.Flow"> & {
  */
 export const FlowSchema: GenMessage<Flow> = /*@__PURE__*/
   messageDesc(file_ringfence_v1_flows, 6);
+
+/**
+ * What one end of a connection observed.
+ *
+ * @generated from message ringfence.v1.FlowView
+ */
+export type FlowView = Message<"ringfence.v1.FlowView"> & {
+  /**
+   * Inbound: the destination's host.
+   *
+   * @generated from field: ringfence.v1.Direction direction = 1;
+   */
+  direction: Direction;
+
+  /**
+   * Host that reported.
+   *
+   * @generated from field: string reporter_host_id = 2;
+   */
+  reporterHostId: string;
+
+  /**
+   * The workload that was reported for; not the flow's destination where a proxy answered for that.
+   *
+   * @generated from field: string workload_id = 3;
+   */
+  workloadId: string;
+
+  /**
+   * Its address as its host sees it.
+   *
+   * @generated from field: bytes local_ip = 4;
+   */
+  localIp: Uint8Array;
+
+  /**
+   * Its port (ICMP: echo id).
+   *
+   * @generated from field: uint32 local_port = 5;
+   */
+  localPort: number;
+
+  /**
+   * The other end's address as this host sees it: translated, where it is.
+   *
+   * @generated from field: bytes remote_ip = 6;
+   */
+  remoteIp: Uint8Array;
+
+  /**
+   * The other end's port.
+   *
+   * @generated from field: uint32 remote_port = 7;
+   */
+  remotePort: number;
+
+  /**
+   * How surely this view by itself names the other end.
+   *
+   * @generated from field: ringfence.v1.Confidence confidence = 8;
+   */
+  confidence: Confidence;
+
+  /**
+   * Process at this end.
+   *
+   * @generated from field: string process = 9;
+   */
+  process: string;
+
+  /**
+   * Its id.
+   *
+   * @generated from field: uint32 pid = 10;
+   */
+  pid: number;
+
+  /**
+   * What this end decided.
+   *
+   * @generated from field: ringfence.v1.Verdict verdict = 11;
+   */
+  verdict: Verdict;
+
+  /**
+   * Why.
+   *
+   * @generated from field: ringfence.v1.Reason reason = 12;
+   */
+  reason: Reason;
+
+  /**
+   * Mode in force here.
+   *
+   * @generated from field: ringfence.v1.Mode mode = 13;
+   */
+  mode: Mode;
+
+  /**
+   * Deciding rule's number, 0 for none.
+   *
+   * @generated from field: uint32 rule = 14;
+   */
+  rule: number;
+
+  /**
+   * Deciding rule's id as written by its author.
+   *
+   * @generated from field: string rule_id = 15;
+   */
+  ruleId: string;
+
+  /**
+   * Policy version that decided.
+   *
+   * @generated from field: uint32 policy_version = 16;
+   */
+  policyVersion: number;
+
+  /**
+   * First packet by this host's clock, Unix microseconds.
+   *
+   * @generated from field: int64 first_seen_us = 17;
+   */
+  firstSeenUs: bigint;
+
+  /**
+   * Last packet.
+   *
+   * @generated from field: int64 last_seen_us = 18;
+   */
+  lastSeenUs: bigint;
+
+  /**
+   * Bytes from source to destination that this end saw.
+   *
+   * @generated from field: uint64 bytes_forward = 19;
+   */
+  bytesForward: bigint;
+
+  /**
+   * Back.
+   *
+   * @generated from field: uint64 bytes_back = 20;
+   */
+  bytesBack: bigint;
+
+  /**
+   * Packets from source to destination.
+   *
+   * @generated from field: uint64 packets_forward = 21;
+   */
+  packetsForward: bigint;
+
+  /**
+   * Back.
+   *
+   * @generated from field: uint64 packets_back = 22;
+   */
+  packetsBack: bigint;
+};
+
+/**
+ * Describes the message ringfence.v1.FlowView.
+ * Use `create(FlowViewSchema)` to create a new message.
+ */
+export const FlowViewSchema: GenMessage<FlowView> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_flows, 7);
 
 /**
  * From agents. On its own stream, so that flows can never delay policy.
