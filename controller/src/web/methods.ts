@@ -16,9 +16,9 @@ export interface PageMethod {
 const ALLOWED: Readonly<Record<string, ReadonlySet<string>>> = {
   Status: new Set(['Get']),
   Flows: new Set(['Query', 'Follow', 'Graph', 'Timeline']),
-  Workloads: new Set(['List', 'Get', 'SetLabels', 'Watch']),
+  Workloads: new Set(['List', 'Get', 'Match', 'Memberships', 'SetLabels', 'Create', 'Update', 'Delete', 'Watch']),
   Labels: new Set(['ListDimensions', 'ListIdentities']),
-  Hosts: new Set(['List', 'Get', 'CreateToken', 'ListTokens', 'RevokeToken', 'RevokeCertificate', 'Remove']),
+  Hosts: new Set(['List', 'Get', 'Set', 'CreateToken', 'ListTokens', 'RevokeToken', 'RevokeCertificate', 'Remove']),
   Policy: new Set([
     'Apply',
     'Check',
