@@ -17,6 +17,8 @@ export interface ContainerOptions {
   labels?: Record<string, string>;
   /** Published ports, `"80/tcp": 8080`. Only with dockerNat or the userland proxy. */
   publish?: Record<string, number>;
+  /** What it runs, the tool at /rflab; default nothing, it waits. */
+  command?: readonly string[];
   /** Docker network mode; default the bridge. */
   network?: string;
 }
@@ -85,7 +87,7 @@ export class DockerEngine {
     const container = await this.client.createContainer({
       name,
       Image: image,
-      Cmd: ['/bin/sleep', '1000000000'],
+      Cmd: [...(options.command ?? ['/bin/sleep', '1000000000'])],
       Labels: options.labels ?? {},
       ExposedPorts: Object.fromEntries(ports.map(([inside]) => [inside, {}])),
       HostConfig: {

@@ -18,6 +18,8 @@ export interface FleetHostSpec extends Omit<HostOptions, 'behind'> {
   containers?: readonly string[];
   /** Their published ports, as ContainerOptions. */
   publish?: Readonly<Record<string, Record<string, number>>>;
+  /** What they run, as ContainerOptions. */
+  commands?: Readonly<Record<string, readonly string[]>>;
   /** Plain services: cgroup workloads. */
   services?: readonly string[];
   agent?: AgentOverrides;
@@ -172,8 +174,8 @@ async function boot(
   const places = new Map<string, Place>();
   for (const name of spec.services ?? []) places.set(name, await host.service(name));
   for (const name of spec.containers ?? []) {
-    const publish = spec.publish?.[name];
-    places.set(name, await host.container(name, publish && { publish }));
+    const [publish, command] = [spec.publish?.[name], spec.commands?.[name]];
+    places.set(name, await host.container(name, { ...(publish && { publish }), ...(command && { command }) }));
   }
   const agent = await AgentProcess.configure(host, controller, spec.services ?? [], spec.agent);
   return { host, agent, places };
