@@ -1,18 +1,16 @@
-// What a cell of the NAT matrix is, how it is exchanged, and how its records are compared.
-import { parseAddress, wireAddress } from '@ringfence/proto/address.js';
+// What a cell of the NAT matrix is, how it is exchanged, and how the one record of its connection is compared.
 import {
   Confidence,
   confidenceToJSON,
   Direction,
-  directionToJSON,
   Reason,
-  Verdict,
+  type Verdict,
   verdictToJSON,
 } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Fleet } from '../src/fleet.js';
 import type { Place } from '../src/place.js';
-import { until } from '../src/until.js';
+import { oneFlow, sawIt, viewOf } from './one-flow.js';
 
 export const OUT = Direction.DIRECTION_OUTBOUND;
 export const IN = Direction.DIRECTION_INBOUND;
@@ -31,7 +29,7 @@ export interface SeenBy {
   readonly direction: Direction;
   readonly allowed: boolean;
   readonly confidence: Confidence;
-  /** The other end's name in the record, when it is not the cell's; empty: one of several, none of which was allowed. */
+  /** The other end's name in a record that this end alone reports; empty: one of several, none of which was allowed. */
   readonly names?: string;
   /** The source's address and port as the record has them must be so. */
   readonly source?: (ip: string, port: number) => boolean;
@@ -175,7 +173,6 @@ export function pingsOf(row: PingRow): Cell[] {
 const PROTOCOL = { tcp: 6, udp: 17 } as const;
 /** Agents tell wall time from a sampled distance to their own clock. */
 const CLOCK_US = 15_000;
-const NO_ADDRESS = new Uint8Array(16);
 
 /** How a cell's exchange ended, and when. */
 export interface Exchange {
@@ -193,17 +190,6 @@ export async function exchange(fleet: Fleet, cell: Cell): Promise<Exchange> {
   return { ok, beginUs, endUs: Date.now() * 1000 };
 }
 
-/** What is wrong with a cell, one line each. */
-export async function problemsOf(fleet: Fleet, cell: Cell, exchanged: Exchange): Promise<string[]> {
-  const { ok } = exchanged;
-  const problems = ok === cell.allowed ? [] : [`exchange ${ok ? 'went through' : 'failed'}`];
-  for (const seen of cell.records) {
-    const found = await recordProblem(fleet, cell, seen, exchanged);
-    if (found !== undefined) problems.push(found);
-  }
-  return problems;
-}
-
 async function placeOf(fleet: Fleet, name: string): Promise<Place> {
   const member = fleet.members.get(name);
   return member === undefined ? fleet.place(name) : member.host.self();
@@ -213,54 +199,77 @@ function protocolOf({ protocol, family }: Cell): number {
   return protocol === 'ping' ? (family === 'v4' ? 1 : 58) : PROTOCOL[protocol];
 }
 
-/** Waits for the record; what is wrong about it. */
-async function recordProblem(fleet: Fleet, cell: Cell, seen: SeenBy, exchanged: Exchange): Promise<string | undefined> {
-  const { direction, confidence } = seen;
-  const own = direction === OUT ? cell.from : cell.to;
-  const wanted = {
-    source: direction === OUT ? cell.from : (seen.names ?? cell.from),
-    destination: direction === OUT ? (seen.names ?? cell.to) : cell.to,
-    servicePort: cell.servicePort,
-    verdict: verdictToJSON(seen.allowed ? Verdict.VERDICT_ALLOWED : Verdict.VERDICT_BLOCKED),
-    confidence: confidenceToJSON(confidence),
-  };
-  const observed = Buffer.from(wireAddress(parseAddress(cell.observed) ?? NO_ADDRESS));
-  let last: Flow[] = [];
-  try {
-    await until(
-      `the ${directionToJSON(direction)} record of ${cell.name}`,
-      async () => {
-        const flows = await fleet.api.flows();
-        last = flows.filter(
-          (flow) =>
-            flow.protocol === protocolOf(cell) &&
-            flow.direction === direction &&
-            flow.reason !== Reason.REASON_LOOPBACK &&
-            Number(flow.firstSeenUs) >= exchanged.beginUs - CLOCK_US &&
-            Number(flow.firstSeenUs) <= exchanged.endUs + CLOCK_US &&
-            flow.servicePort === cell.servicePort &&
-            (direction === IN || observed.equals(flow.destination?.ip ?? NO_ADDRESS)) &&
-            (direction === OUT ? flow.source : flow.destination)?.workloadName === own,
-        );
-        return last.length > 0;
-      },
-      { timeoutMs: 6000, intervalMs: 100 },
-    );
-  } catch {
-    return `no ${directionToJSON(direction)} record of ${own}`;
+/** The rows of a cell's connection: of its time, protocol and port, with one of its ends. */
+function rowsOf(flows: readonly Flow[], cell: Cell, { beginUs, endUs }: Exchange): Flow[] {
+  return flows.filter(
+    (flow) =>
+      flow.protocol === protocolOf(cell) &&
+      flow.servicePort === cell.servicePort &&
+      flow.reason !== Reason.REASON_LOOPBACK &&
+      Number(flow.firstSeenUs) >= beginUs - CLOCK_US &&
+      Number(flow.firstSeenUs) <= endUs + CLOCK_US &&
+      (flow.source?.workloadName === cell.from || flow.destination?.workloadName === cell.to),
+  );
+}
+
+/** What is wrong with a cell, one line each: the exchange, that its connection is one record, its ends, and what each of them saw. */
+export function problemsOf(flows: readonly Flow[], cell: Cell, exchanged: Exchange): string[] {
+  const problems = exchanged.ok === cell.allowed ? [] : [`exchange ${exchanged.ok ? 'went through' : 'failed'}`];
+  const rows = rowsOf(flows, cell, exchanged);
+  const [row] = rows;
+  if (row === undefined || rows.length !== 1) {
+    const all = rows.map((each) => JSON.stringify(told(each))).join(' and ');
+    return [...problems, `found ${rows.length} records, wanted 1${all === '' ? '' : `: ${all}`}`];
   }
-  last.sort((a, b) => Number(a.firstSeenUs) - Number(b.firstSeenUs));
-  const [flow] = last;
-  const found = {
-    source: flow?.source?.workloadName,
-    destination: flow?.destination?.workloadName,
-    servicePort: flow?.servicePort,
-    verdict: verdictToJSON(flow?.verdict ?? Verdict.UNRECOGNIZED),
-    confidence: confidenceToJSON(flow?.confidence ?? Confidence.UNRECOGNIZED),
-  };
+  const [found, wanted] = [told(row), expected(cell)];
   if (JSON.stringify(found) !== JSON.stringify(wanted))
-    return `found ${JSON.stringify(found)}, wanted ${JSON.stringify(wanted)}`;
-  const from = [...(flow?.source?.ip ?? [])].join('.');
-  const port = flow?.source?.port ?? 0;
-  return seen.source === undefined || seen.source(from, port) ? undefined : `found source ${from}:${port}`;
+    problems.push(`found  ${JSON.stringify(found)}`, `wanted ${JSON.stringify(wanted)}`);
+  const far = row.views.find(({ direction }) => direction === IN);
+  const source = cell.records.find((seen) => seen.source !== undefined)?.source;
+  const from = [...(far?.remoteIp ?? [])].join('.');
+  if (source !== undefined && !source(from, far?.remotePort ?? 0))
+    problems.push(`found source ${from}:${far?.remotePort}`);
+  return problems;
+}
+
+/** A record in the words that cells are compared in. */
+function told(row: Flow): object {
+  const view = (seen: { direction: Direction; verdict: Verdict; confidence: Confidence }) =>
+    [
+      seen.direction === IN ? 'in' : 'out',
+      word(verdictToJSON(seen.verdict)),
+      word(confidenceToJSON(seen.confidence)),
+    ].join(' ');
+  return {
+    source: row.source?.workloadName,
+    destination: row.destination?.workloadName,
+    verdict: word(verdictToJSON(row.verdict)),
+    confidence: word(confidenceToJSON(row.confidence)),
+    views: row.views.length === 0 ? [view(row)] : row.views.map(view),
+  };
+}
+
+function expected(cell: Cell): object {
+  const verdict = (allowed: boolean) => (allowed ? 'allowed' : 'blocked');
+  const [near, far] = [OUT, IN].map((direction) => cell.records.find((seen) => seen.direction === direction));
+  const both = near !== undefined && far !== undefined;
+  return {
+    source: cell.from,
+    destination: both ? cell.to : (near?.names ?? cell.to),
+    verdict: verdict(cell.allowed),
+    confidence: word(confidenceToJSON(both ? together(near.confidence, far.confidence) : (near?.confidence ?? EXACT))),
+    views: cell.records.map((seen) =>
+      [seen.direction === IN ? 'in' : 'out', verdict(seen.allowed), word(confidenceToJSON(seen.confidence))].join(' '),
+    ),
+  };
+}
+
+/** How surely both observations together name both ends: through a translation not exactly, but without a doubt. */
+function together(near: Confidence, far: Confidence): Confidence {
+  if (far === TAGGED) return TAGGED;
+  return near === EXACT && far === EXACT ? EXACT : MAPPED;
+}
+
+function word(name: string): string {
+  return name.slice(name.indexOf('_') + 1).toLowerCase();
 }

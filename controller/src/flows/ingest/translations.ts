@@ -76,7 +76,6 @@ export class Translations implements StitchPorts {
       const source = this.trueSource(this.#tupleOf(arrivals, hostId, i));
       if (source === undefined) continue;
       arrivals.tell(i, source.end, source.ip, source.port);
-      arrivals.confidence[i] = Confidence.CONFIDENCE_MAPPED;
     }
   }
 

@@ -44,7 +44,8 @@ function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
   block.servicePort[at] = c.servicePort[slot] as number;
   block.kind[at] = c.kind[slot] as number;
   block.tcpFlags[at] = c.tcpFlags[slot] as number;
-  block.confidence[at] = c.confidence[slot] as number;
+  // Of a source that its host told of, the agent that was called knows nothing.
+  block.confidence[at] = c.told[slot] !== 0 ? Confidence.CONFIDENCE_MAPPED : (c.confidence[slot] as number);
   decide(v, slot, block, at);
   block.process[at] = block.stringRef(v.processes[slot] ?? '');
   block.reporter[at] = block.stringRef(v.reporters[slot] ?? '');

@@ -67,7 +67,6 @@ export class Settling {
     c.told[slot] = 1;
     c.toldPort[slot] = source.port;
     new Uint8Array(c.toldIp.buffer, 16 * slot, 16).set(source.ip);
-    c.confidence[slot] = Confidence.CONFIDENCE_MAPPED;
     remotes[slot] = source.end;
     return true;
   }

@@ -30,6 +30,8 @@ import type { Views } from './views.js';
 
 /** First packets of one side's reports differ by no more: an agent that starts anew reads its clocks anew. */
 const SAME_START_US = 10_000;
+/** How far sides are named that may be another's. */
+const OPEN: ReadonlySet<number> = new Set([Confidence.CONFIDENCE_SHARED, Confidence.CONFIDENCE_UNKNOWN]);
 const FINAL: ReadonlySet<number> = new Set([EventKind.EVENT_KIND_END, EventKind.EVENT_KIND_DENY]);
 
 export class Stitcher {
@@ -335,8 +337,8 @@ export class Stitcher {
       this.#change(entry);
     }
     if (this.#pairUp(entry, FAR, nowMs, true) || told) return;
-    const confidence = this.#views.c.confidence[2 * entry + FAR];
-    const open = confidence === Confidence.CONFIDENCE_SHARED || confidence === Confidence.CONFIDENCE_UNKNOWN;
+    const { confidence, told: named } = this.#views.c;
+    const open = named[2 * entry + FAR] === 0 && OPEN.has(confidence[2 * entry + FAR] as number);
     // What was refused here is nowhere else on record: it stays, with a source that is not known.
     if (!open || this.#views.c.verdict[2 * entry + FAR] !== Verdict.VERDICT_ALLOWED) return;
     const near = this.#settling.favourite(entry);

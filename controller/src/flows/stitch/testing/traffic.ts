@@ -176,7 +176,7 @@ export class Traffic {
     block.toldPort[at] = path.near.localPort;
     block.toldIp.set(path.near.localIp, 16 * at);
     block.remote[at] = block.endRef(hidden && !tells ? this.#nameless(from) : other.end);
-    if (mapped || tells) block.confidence[at] = Confidence.CONFIDENCE_MAPPED;
+    if (mapped) block.confidence[at] = Confidence.CONFIDENCE_MAPPED;
     else block.confidence[at] = hidden ? Confidence.CONFIDENCE_SHARED : Confidence.CONFIDENCE_EXACT;
   }
 
