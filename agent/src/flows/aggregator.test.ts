@@ -197,9 +197,13 @@ describe('FlowAggregator', () => {
       { localPort: 1, identity: 0 },
       { localPort: 2, flags: EVENT_FLAG.SHARED },
       { localPort: 3, flags: EVENT_FLAG.MAPPED },
+      // Policy was not asked, or refused everybody: nobody is named, but that the address is shared is known.
+      { localPort: 4, identity: 0, flags: EVENT_FLAG.SHARED },
+      { localPort: 5, identity: 0, flags: EVENT_FLAG.SHARED, kind: KIND.deny, verdict: 2, reason: 3 },
     );
     aggregator.flush(2e9);
-    expect(take().map((r) => r.confidence)).toEqual([0, 4, 3]);
+    const confidence = Object.fromEntries(take().map((r) => [r.localPort, r.confidence]));
+    expect(confidence).toEqual({ 1: 0, 2: 4, 3: 3, 4: 4, 5: 4 });
   });
 
   it('leaves an endpoint nobody knows unnamed rather than guessed', () => {

@@ -51,9 +51,14 @@ function columns() {
   made.confidence.fill(Confidence.CONFIDENCE_MAPPED, 1000, 2000);
   made.confidence.fill(Confidence.CONFIDENCE_SHARED, 2000);
   made.reason.fill(Reason.REASON_IMPLICIT_DENY, 2500);
+  made.reason.fill(Reason.REASON_REVOKED, 2600);
+  made.reason.fill(Reason.REASON_RULE_DENY, 2700);
+  made.reason.fill(Reason.REASON_CONSTRAINT_UNMET, 2800);
+  made.reason.fill(Reason.REASON_READMITTED, 2900);
   return made;
 }
 
+// Of a shared address one identity is named for whom a connection was let through, and nobody when it was refused.
 test('every record gets the ends that the resolver gives for it alone; each is asked for once while nothing changes', () => {
   const resolver = new Resolver();
   const namer = new BatchEndNamer(resolver);
@@ -63,7 +68,7 @@ test('every record gets the ends that the resolver gives for it alone; each is a
     rows.forEach((row, i) => {
       const mapped = i >= 1000 && i < 2000 ? { protocol: row.protocol, port: row.remotePort } : undefined;
       const ip = batch.remoteIp.subarray(16 * i, 16 * i + 16);
-      const identity = i >= 2500 ? 0 : row.remoteIdentity;
+      const identity = i >= 2500 && i < 2900 ? 0 : row.remoteIdentity;
       const asked = resolver.asked;
       expect(ends[remote[i] ?? -1]).toEqual(resolver.remote(ip, identity, hostId, mapped));
       resolver.asked = asked;

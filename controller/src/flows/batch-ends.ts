@@ -24,6 +24,9 @@ const KEY_WORDS = 7;
 const SLOTS = 4 * REMEMBERED;
 const MAPPED = 0x1_00_0000;
 
+/** Reasons for which a connection from a shared address is let through for the sake of one identity behind it. */
+const ALLOWED_FOR_ONE: ReadonlySet<number> = new Set([Reason.REASON_RULE_ALLOW, Reason.REASON_READMITTED]);
+
 export class BatchEndNamer {
   readonly #resolver: EndResolver;
   readonly #hosts = new Map<string, number>();
@@ -91,8 +94,8 @@ export class BatchEndNamer {
     const remote = new Uint32Array(columns.count);
     for (let i = 0; i < columns.count; i += 1) {
       for (let word = 0; word < 4; word += 1) key[1 + word] = words[4 * i + word] as number;
-      // Nobody behind a shared address was allowed, so nobody decided: the first of them is no more likely than the others.
-      const undecided = confidence[i] === Confidence.CONFIDENCE_SHARED && reason[i] === Reason.REASON_IMPLICIT_DENY;
+      // Behind a shared address one is named for whom it was allowed. Who was refused may be any of them, whatever the reason.
+      const undecided = confidence[i] === Confidence.CONFIDENCE_SHARED && !ALLOWED_FOR_ONE.has(reason[i] as number);
       key[5] = undecided ? 0 : (identities[i] as number);
       const port = (remotePort[2 * i] as number) | ((remotePort[2 * i + 1] as number) << 8);
       key[6] = confidence[i] === Confidence.CONFIDENCE_MAPPED ? MAPPED | ((protocol[i] as number) << 16) | port : 0;
