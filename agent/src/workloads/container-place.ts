@@ -3,7 +3,7 @@
 // namespace's), no program is run.
 import { join, relative } from 'node:path';
 import { cgroupAt, cgroupOfProcess } from './cgroup-tree.js';
-import type { ContainerPlace } from './docker-container.js';
+import type { ContainerPlace } from './container-workload.js';
 
 /** The kernel's answers, from the native addon. */
 export interface InterfaceReader {

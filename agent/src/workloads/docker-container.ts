@@ -1,62 +1,32 @@
-// One inspected container to a workload.
-
+// One inspected container of Docker's as every runtime describes one.
 import { parseAddress, wireAddress } from '@ringfence/proto/address.js';
-import { LocalWorkload as InventoryEntry, type PublishedPort } from '@ringfence/proto/gen/ringfence/v1/agent.js';
-import { Address, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { PublishedPort } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { Address } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { ContainerInspectInfo } from 'dockerode';
-import type { LocalCgroup, LocalInterface } from '../desired/local.js';
+import type { ContainerFacts } from './container-runtime.js';
 import type { DockerNetwork } from './docker-networks.js';
-import { boundedMetadata, type FoundWorkload } from './found-workload.js';
-import { findPairingKey, type PairingKeyPlaces, withoutKey } from './pairing-key.js';
 
-/** What the host side says about a container's process. */
-export interface ContainerPlace {
-  /** Host ends of its veth pairs. */
-  readonly interfaces: readonly LocalInterface[];
-  readonly cgroup: LocalCgroup | undefined;
-  /** cgroup path relative to the agent's cgroup root; '' when outside or unknown. */
-  readonly cgroupPath: string;
-}
-
-/**
- * A running or paused container. One that shares the host's network is a cgroup workload: it is decided at its cgroup, and has no
- * addresses of its own. undefined for one that shares another container's network: it is that container to the network.
- */
-export function containerWorkload(
+/** networks: by id and by name. */
+export function containerFacts(
   info: ContainerInspectInfo,
   networks: ReadonlyMap<string, DockerNetwork>,
-  place: ContainerPlace,
-  source: string,
-  keys: PairingKeyPlaces,
-): FoundWorkload | undefined {
-  const mode = info.HostConfig.NetworkMode ?? '';
-  if (mode.startsWith('container:')) return undefined;
-  const onHost = mode === 'host';
-  if (onHost && place.cgroup === undefined) return undefined;
-  const localId = `container:${info.Id}`;
-  const kind = onHost ? WorkloadKind.WORKLOAD_KIND_CGROUP : WorkloadKind.WORKLOAD_KIND_CONTAINER;
+): ContainerFacts {
   return {
-    inventory: InventoryEntry.create({
-      localId,
-      kind,
-      name: info.Name.replace(/^\//, ''),
-      source,
-      image: info.Config.Image,
-      addresses: onHost ? [] : addressesOf(info, networks),
-      published: publishedPorts(info),
-      metadata: boundedMetadata(withoutKey(info.Config.Labels ?? {}, keys)),
-      cgroupPath: place.cgroupPath,
-      pairingKey: findPairingKey(info, keys),
-    }),
-    local: {
-      localId,
-      kind,
-      interfaces: onHost ? [] : place.interfaces,
-      cgroup: place.cgroup,
-      addresses: [],
-      netns: onHost ? undefined : `/proc/${info.State.Pid}/ns/net`,
-    },
+    id: info.Id,
+    name: info.Name.replace(/^\//, ''),
+    image: info.Config.Image,
+    pid: info.State.Pid,
+    labels: info.Config.Labels ?? {},
+    env: info.Config.Env ?? [],
+    network: networkOf(info.HostConfig.NetworkMode ?? ''),
+    addresses: addressesOf(info, networks),
+    published: publishedPorts(info),
   };
+}
+
+function networkOf(mode: string): ContainerFacts['network'] {
+  if (mode.startsWith('container:')) return 'shared';
+  return mode === 'host' ? 'host' : 'own';
 }
 
 function addressesOf(info: ContainerInspectInfo, networks: ReadonlyMap<string, DockerNetwork>): Address[] {
@@ -87,7 +57,7 @@ function publishedPorts(info: ContainerInspectInfo): PublishedPort[] {
       const address = parseAddress(binding.HostIp);
       ports.push({
         protocol,
-        hostAddress: address && Address.create({ ip: Buffer.from(wireAddress(address)) }),
+        hostAddress: address && Address.create({ ip: Buffer.from(wireAddress(address)), space: '' }),
         hostPort: Number(binding.HostPort),
         port: Number(port),
       });

@@ -4,9 +4,10 @@ import type { AgentConfig } from '../config.js';
 import type { Timers } from '../timers.js';
 import { CgroupSource, configuredCgroups, systemdUnits } from './cgroup-source.js';
 import { type InterfaceReader, PlaceFinder } from './container-place.js';
-import { DockerSource } from './docker-source.js';
+import { DockerRuntime } from './docker-runtime.js';
 import type { WorkloadSource } from './found-workload.js';
 import { HostSource } from './host-source.js';
+import { RuntimeSource } from './runtime-source.js';
 
 export interface Sources {
   readonly all: readonly WorkloadSource[];
@@ -18,7 +19,7 @@ export interface Sources {
 
 const CGROUP_POLL_MS = 2_000;
 const ADDRESS_POLL_MS = 5_000;
-const DOCKER_POLL_MS = 30_000;
+const RUNTIME_POLL_MS = 30_000;
 
 /** mount: the cgroup2 mount; cgroupRoot: the agent's root in it. */
 export function openSources(
@@ -44,24 +45,31 @@ export function openSources(
   });
   const engines = config.dockerSockets.map(
     (socketPath) =>
-      new DockerSource({
+      new DockerRuntime({
         socketPath,
-        places: new PlaceFinder(interfaces, cgroups.mount, cgroups.cgroupRoot),
-        pollMs: DOCKER_POLL_MS,
-        pairingKeys: config.pairing,
         timers,
-        random: Math.random,
         // A new network brings a bridge, whose address is the host's in that network's space.
         onNetworks: () => {
           if (config.host.enabled) host.look();
         },
       }),
   );
+  const containers = engines.map(
+    (runtime) =>
+      new RuntimeSource({
+        runtime,
+        places: new PlaceFinder(interfaces, cgroups.mount, cgroups.cgroupRoot),
+        pollMs: RUNTIME_POLL_MS,
+        pairingKeys: config.pairing,
+        timers,
+        random: Math.random,
+      }),
+  );
   const cgroup = (name: 'config' | 'systemd', wanted: ConstructorParameters<typeof CgroupSource>[0]['wanted']) =>
     new CgroupSource({ name, root: cgroups.cgroupRoot, wanted, pollMs: CGROUP_POLL_MS, timers });
   const all: WorkloadSource[] = [];
   if (config.cgroups.length > 0) all.push(cgroup('config', configuredCgroups(config.cgroups)));
-  all.push(...engines);
+  all.push(...containers);
   if (config.systemd) all.push(cgroup('systemd', systemdUnits(cgroups.cgroupRoot)));
   if (config.host.enabled) all.push(host);
   return {

@@ -1,7 +1,7 @@
 // Where a container carries its pairing key: a label, an environment variable, or a file inside it. The key goes to the controller and
 // nowhere else: not into metadata, not into the state on disk, not into a log.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
-import type { ContainerInspectInfo } from 'dockerode';
+import type { ContainerFacts } from './container-runtime.js';
 import type { FoundWorkload } from './found-workload.js';
 
 export interface PairingKeyPlaces {
@@ -13,13 +13,16 @@ export interface PairingKeyPlaces {
 const KEY_MAX = 256;
 
 /** The key as found, the first of label, variable and file; '' when there is none. Not checked: the controller says what is wrong. */
-export function findPairingKey(info: ContainerInspectInfo, places: PairingKeyPlaces): string {
-  const label = info.Config.Labels?.[places.label];
+export function findPairingKey(
+  { labels, env, pid }: Pick<ContainerFacts, 'labels' | 'env' | 'pid'>,
+  places: PairingKeyPlaces,
+): string {
+  const label = labels[places.label];
   if (label) return label.slice(0, KEY_MAX);
   const prefix = `${places.keyEnv}=`;
-  const variable = places.keyEnv && info.Config.Env?.find((entry) => entry.startsWith(prefix));
+  const variable = places.keyEnv && env.find((entry) => entry.startsWith(prefix));
   if (variable) return variable.slice(prefix.length, prefix.length + KEY_MAX);
-  return places.keyFile === undefined ? '' : readInside(info.State.Pid, places.keyFile);
+  return places.keyFile === undefined ? '' : readInside(pid, places.keyFile);
 }
 
 /** Labels without the key. */

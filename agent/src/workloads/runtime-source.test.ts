@@ -7,8 +7,10 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 import { FakeEngine } from '../testing/fake-engine.js';
 import { systemTimers } from '../timers.js';
 import { PlaceFinder } from './container-place.js';
-import { DockerSource } from './docker-source.js';
+import type { ContainerFacts, ContainerRuntime, RuntimeEvents } from './container-runtime.js';
+import { DockerRuntime } from './docker-runtime.js';
 import type { FoundWorkload } from './found-workload.js';
+import { RuntimeSource } from './runtime-source.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'rfag-docker-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -19,14 +21,16 @@ const netnsByPid = new Map<number, number>();
 const interfaces: { index: number; name: string; peerIndex: number; peerNetnsId: number }[] = [];
 
 let engine: FakeEngine;
-let source: DockerSource;
+let source: RuntimeSource;
+let runtime: DockerRuntime;
 let found: readonly FoundWorkload[] | undefined;
 let sockets = 0;
 
 function watch(socketPath: string): void {
   const reader = { listInterfaces: () => interfaces, netnsIdOfProcess: (p: number) => netnsByPid.get(p) };
-  source = new DockerSource({
-    socketPath,
+  runtime = new DockerRuntime({ socketPath, timers: systemTimers });
+  source = new RuntimeSource({
+    runtime,
     places: new PlaceFinder(reader, '/sys/fs/cgroup', '/sys/fs/cgroup'),
     pollMs: 60_000,
     pairingKeys: { label: 'ringfence.pairing-key' },
@@ -56,7 +60,7 @@ afterEach(async () => {
   await engine.close();
 });
 
-describe('DockerSource', () => {
+describe('RuntimeSource of Docker', () => {
   it('finds a container with its addresses, ports, metadata, and the host end of its veth', async () => {
     netnsByPid.set(pid, 4);
     interfaces.push(
@@ -92,8 +96,8 @@ describe('DockerSource', () => {
     expect(addresses('web')).toEqual(['172.17.0.2 local:bridge', 'fd00::2']);
     expect(web?.local).toMatchObject({ interfaces: [{ name: 'veth1', ifindex: 9 }], netns: `/proc/${pid}/ns/net` });
     expect(source.problem).toBeUndefined();
-    expect(source.spaceOf('docker0', 4)).toBe('local:bridge');
-    expect(source.spaceOf('eth0', 4)).toBeUndefined();
+    expect(runtime.spaceOf('docker0', 4)).toBe('local:bridge');
+    expect(runtime.spaceOf('eth0', 4)).toBeUndefined();
   });
 
   it('knows routed networks, several networks, host network and shared network', async () => {
@@ -162,5 +166,90 @@ describe('DockerSource', () => {
     await engine.close();
     engine = await FakeEngine.listen(late);
     await seen(() => expect(names()).toEqual([]));
+  });
+});
+
+/** A runtime of another make: what RuntimeSource needs of one, and nothing else. */
+class OtherRuntime implements ContainerRuntime {
+  readonly name = 'other:here';
+  readonly title = 'Other at here';
+  readonly version = '1';
+  containers: ContainerFacts[] = [];
+  readonly forgotten: string[] = [];
+  away = false;
+  events: RuntimeEvents | undefined;
+
+  async watch(events: RuntimeEvents) {
+    if (this.away) throw new Error('nobody is there');
+    this.events = events;
+    return { close: () => {} };
+  }
+  async list() {
+    return this.containers;
+  }
+  forget(ids: ReadonlySet<string>): void {
+    this.forgotten.push(...ids);
+  }
+  spaceOf() {
+    return undefined;
+  }
+}
+
+describe('RuntimeSource of any runtime', () => {
+  const facts = (id: string, more: Partial<ContainerFacts> = {}): ContainerFacts => ({
+    ...{ id, name: id, image: 'image', pid, labels: {}, env: [], network: 'own', addresses: [], published: [] },
+    ...more,
+  });
+  let other: OtherRuntime;
+
+  function follow(): void {
+    other = new OtherRuntime();
+    const reader = { listInterfaces: () => [], netnsIdOfProcess: () => undefined };
+    source = new RuntimeSource({
+      runtime: other,
+      places: new PlaceFinder(reader, '/sys/fs/cgroup', '/sys/fs/cgroup'),
+      pollMs: 60_000,
+      pairingKeys: { label: 'key', keyEnv: 'KEY' },
+      timers: systemTimers,
+      random: () => 0,
+    });
+    other.containers = [facts('a', { labels: { key: 'k1', team: 'x' } }), facts('s', { network: 'shared' })];
+    source.start((now) => {
+      found = now;
+    });
+  }
+
+  it('makes workloads of what it tells, with the key apart, and follows its events', async () => {
+    follow();
+    await seen(() => expect(names()).toEqual(['a']));
+    expect(found?.[0]?.inventory).toMatchObject({
+      ...{ localId: 'container:a', source: 'other:here', pairingKey: 'k1', metadata: { team: 'x' } },
+    });
+    other.containers = [facts('b', { env: ['KEY=k2'] })];
+    other.events?.onChange();
+    await seen(() => expect(found?.map(({ inventory }) => inventory.pairingKey)).toEqual(['k2']));
+  });
+
+  it('looks again at the containers that it is asked about: what the runtime remembers of them is forgotten', async () => {
+    follow();
+    await seen(() => expect(names()).toEqual(['a']));
+    other.containers = [facts('a', { labels: { key: 'put-right' } })];
+    await source.lookAgain(new Set(['container:a', 'cgroup:x']));
+    expect(other.forgotten).toEqual(['a']);
+    expect(found?.[0]?.inventory.pairingKey).toBe('put-right');
+  });
+
+  it('whose events end: what was known stands, it says so, and is watched again', async () => {
+    follow();
+    await seen(() => expect(names()).toEqual(['a']));
+    const before = other.events;
+    before?.onEnd(new Error('gone'));
+    expect(source.problem).toMatch(/Cannot watch Other at here: gone/);
+    expect(names()).toEqual(['a']);
+    await seen(() => expect(other.events).not.toBe(before));
+    await seen(() => expect(source.problem).toBeUndefined());
+    // What the former connection still tells is not listened to.
+    before?.onEnd(new Error('late'));
+    expect(source.problem).toBeUndefined();
   });
 });
