@@ -1,14 +1,27 @@
 // Random policies and packets: evaluate.ts and the programs must say the same: verdict, reason, rule and mode. Every world goes
-// through two policies: the second revisits what the first left open, half by packets and half by the sweep.
+// through two policies: the second revisits what the first left open, half by packets and half by the sweep. Half of the SYNs that come
+// in carry tags, genuine and false ones.
 import type { CompilerWorkload } from '@ringfence/controller/compile/types.js';
 import type { Decision } from '@ringfence/controller/policy/evaluate.js';
 import { randomPolicy, randomTuple, randomWorkload } from '@ringfence/controller/policy/testing/generate.js';
 import { ruleNumbers } from '@ringfence/controller/policy/testing/numbers.js';
 import { type Random, random } from '@ringfence/controller/policy/testing/random.js';
+import { formatAddress } from '@ringfence/proto/address.js';
 import { Direction, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FlowEvent, FlowFlag } from '../ts/index.js';
+import {
+  EventFlag,
+  type FlowEvent,
+  FlowFlag,
+  PEER,
+  PEER_KEY,
+  PeerFlag,
+  type TagClaim,
+  tagOption,
+} from '../ts/index.js';
 import { DROP, PASS, REDIRECT, TestKernel } from './kernel.js';
+import * as p from './packets.js';
+import { clearTags, keyOf, SLOT, setKey, setTags } from './tag-bed.js';
 import {
   type Connection,
   connection,
@@ -22,12 +35,16 @@ import {
 
 const SEED = Number(process.env.RINGFENCE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const CASES = Number(process.env.RINGFENCE_CASES ?? 10_000);
+/** Of the genuine tags. */
+const EPOCH = 5;
 const WAYS = [Direction.DIRECTION_INBOUND, Direction.DIRECTION_OUTBOUND] as const;
 
 interface Case {
   readonly subject: CompilerWorkload;
   readonly connection: Connection;
   readonly endpoint: number;
+  /** Its SYN carries a valid tag of this identity; who is behind the address is another question. */
+  readonly tag?: number | undefined;
 }
 
 let kernel: TestKernel;
@@ -46,6 +63,9 @@ describe('programs', () => {
     let checked = 0;
     while (checked < CASES) {
       kernel.clearFlows();
+      clearTags(kernel);
+      setTags(kernel);
+      setKey(kernel, EPOCH);
       const numbers = ruleNumbers();
       const workloads = Array.from({ length: 6 + r.below(10) }, (_, i) => subjectsHere(randomWorkload(r, i), r));
       const nats = randomNats(r, workloads);
@@ -56,11 +76,14 @@ describe('programs', () => {
       for (const it of cases) {
         world.enter(it.subject);
         const decision = expectation(world, it);
+        const told = isTold(world, it);
+        if (told) seen('tagged');
         const { retval } = run(it.connection.way, it.connection.opening);
         check(it, decision, 'opening', retval, decision.verdict !== Verdict.VERDICT_BLOCKED);
         expected.set(keyText({ ...it.connection.key, endpoint: it.endpoint }), { decision, it });
         if (retval === PASS) {
-          passed.push(it);
+          // Where the tag told nothing at the opening, the flow knows of none later either.
+          passed.push(told ? it : { ...it, tag: undefined });
           const back = it.connection.way === WAYS[0] ? WAYS[1] : WAYS[0];
           if (it.connection.answer) check(it, decision, 'answer', run(back, it.connection.answer).retval, true);
         }
@@ -72,6 +95,9 @@ describe('programs', () => {
         if (!decision || !it) throw new Error(`seed ${SEED}: event for no case: ${show(event)}`);
         expected.delete(keyText(event));
         compare(it, decision, event);
+        const told = (event.flags & EventFlag.TAGGED) !== 0;
+        if (told !== isTold(world, it) || (told && event.peerIdentity !== it.tag))
+          throw new Error(`seed ${SEED}: tagged or not: ${show({ event, it })}`);
       }
       if (expected.size > 0) throw new Error(`seed ${SEED}: no event for ${show([...expected.values()][0])}`);
       revisit(world, passed, () => world.provision(randomPolicy(r, 12, numbers)), seen);
@@ -92,6 +118,7 @@ describe('programs', () => {
     ]) {
       expect([kind, (outcomes.get(kind) ?? 0) > 0]).toEqual([kind, true]);
     }
+    expect(outcomes.get('tagged')).toBeGreaterThan(50);
     expect(kernel.failures()).toEqual({});
   });
 });
@@ -118,6 +145,8 @@ function randomNats(r: Random, workloads: readonly CompilerWorkload[]): Nats {
 
 function draw(r: Random, world: World, workloads: readonly CompilerWorkload[], nats: Nats): Case[] {
   const remotes = workloads.flatMap((workload) => workload.addresses.map((at) => at.address));
+  // Few workloads share an address by chance: half of what comes in is made to come from one that is shared.
+  const shared = remotes.filter((remote) => world.identitiesBehind(remote).length > 1);
   const cases: Case[] = [];
   const keys = new Set<string>();
   let client = 20_000;
@@ -128,17 +157,60 @@ function draw(r: Random, world: World, workloads: readonly CompilerWorkload[], n
       const nat = nats.length > 0 && r.chance(0.3) ? r.pick(nats) : undefined;
       const way = WAYS[r.below(2)] ?? WAYS[0];
       const inbound = way === Direction.DIRECTION_INBOUND;
-      const plain = randomTuple(r, remotes);
+      const any = randomTuple(r, remotes);
+      const plain =
+        inbound && shared.length > 0 && r.chance(0.5) ? { ...any, protocol: p.TCP, remote: r.pick(shared) } : any;
       const at = nat && { protocol: nat.protocol, remote: nat.address, port: inbound ? plain.port : nat.port };
-      const drawn = connection(at ?? plain, way, nat && inbound ? nat.port : client++);
+      const asked = connection(at ?? plain, way, nat && inbound ? nat.port : client++);
+      const { drawn, tag } = tagged(r, world, asked, client * 32 + i);
       const text = keyText({ ...drawn.key, endpoint });
       // Protocols without ports have one flow per peer: the first asks, the others would hit it.
       if (keys.has(text)) continue;
       keys.add(text);
-      cases.push({ subject, connection: drawn, endpoint });
+      cases.push({ subject, connection: drawn, endpoint, tag });
     }
   }
   return cases;
+}
+
+/** Gives half of the SYNs that come in a tag: of somebody behind the address, of somebody else, or a false one. */
+function tagged(
+  r: Random,
+  world: World,
+  drawn: Connection,
+  isn: number,
+): { readonly drawn: Connection; readonly tag: number | undefined } {
+  const { key, tuple, way } = drawn;
+  const inbound = way === Direction.DIRECTION_INBOUND && tuple.protocol === p.TCP;
+  if (!inbound || r.chance(0.5)) return { drawn, tag: undefined };
+  const there = world.identitiesBehind(tuple.remote);
+  const identity = r.chance(0.8) && there.length > 0 ? (there[r.below(there.length)] ?? 1) : 1 + r.below(40);
+  const good = r.chance(0.7);
+  // False ones: another time, another number, another port, or another key.
+  const wrong = good ? -1 : r.below(4);
+  const claim: TagClaim = {
+    identity,
+    isn: wrong === 0 ? isn + 1 : isn,
+    epoch: EPOCH,
+    slot: wrong === 1 ? SLOT + 4 : SLOT,
+    bound: { kind: 'address', address: key.local, port: wrong === 2 ? tuple.port ^ 1 : tuple.port },
+  };
+  const options = tagOption(keyOf(wrong === 3 ? EPOCH + 1 : EPOCH), claim);
+  const [src, dst] = [formatAddress(key.remote), formatAddress(key.local)];
+  const opening = p.tcp(src, dst, { sport: key.remotePort, dport: tuple.port, flags: p.SYN, seq: isn, options });
+  return { drawn: { ...drawn, opening }, tag: good ? identity : undefined };
+}
+
+/**
+ * The tag names one of several behind the address: the record says so. Hosts are told of addresses that their rules may speak of; to
+ * others everybody is unknown, and a tag changes nothing.
+ */
+function isTold(world: World, { subject, tag, connection: { tuple } }: Case): boolean {
+  const there = world.identitiesBehind(tuple.remote);
+  if (tag === undefined || there.length < 2 || !there.includes(tag)) return false;
+  const key = PEER_KEY.encode({ space: world.enter(subject).space, addr: tuple.remote });
+  const peer = kernel.map('rf_peers').lookup(key);
+  return peer !== undefined && (PEER.decode(peer).flags & PeerFlag.SHARED) !== 0;
 }
 
 /** Generation change: what is open is decided again in its original direction. */
@@ -175,8 +247,8 @@ function settled(it: Case, decision: Decision): void {
     throw new Error(`seed ${SEED}: cut or not: ${show({ it, flow, decision })}`);
 }
 
-function expectation(world: World, { subject, connection: asked }: Case): Decision {
-  const decision = world.evaluate(subject, asked.tuple, asked.way);
+function expectation(world: World, { subject, connection: asked, tag }: Case): Decision {
+  const decision = world.evaluate(subject, asked.tuple, asked.way, tag);
   if (decision.reason === Reason.REASON_IMPLICIT_DENY && isIcmpError(asked.tuple)) {
     return { ...decision, reason: Reason.REASON_ICMP_UNRELATED };
   }

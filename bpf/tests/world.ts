@@ -9,6 +9,7 @@ import { createCompiler } from '@ringfence/controller/compile/graph.js';
 import type { Compiler, CompilerWorkload } from '@ringfence/controller/compile/types.js';
 import { type Decision, evaluate, type Tuple } from '@ringfence/controller/policy/evaluate.js';
 import type { Policy } from '@ringfence/controller/policy/model.js';
+import { candidatesByTag } from '@ringfence/controller/policy/tagged.js';
 import { identityNumbers } from '@ringfence/controller/policy/testing/numbers.js';
 import { behind } from '@ringfence/controller/topology/testing/behind.js';
 import { Topology } from '@ringfence/controller/topology/view.js';
@@ -83,6 +84,7 @@ export class World {
       nats: (this.#options.nats ?? []).map((nat) => ({ ...nat, identity: this.#compiler.identityOf(nat.workload) })),
       removedNats: [],
       failsafes: this.#options.failsafes ?? [],
+      unpaired: undefined,
     });
     if (applied.kind !== 'complete') throw new Error(JSON.stringify(applied));
     const locals: LocalWorkload[] = this.subjects.map((subject, i) => ({
@@ -120,8 +122,17 @@ export class World {
     return current;
   }
 
-  /** What policy means. Outbound a destination mapping names the peer and the port that policy is asked about. */
-  evaluate(subject: CompilerWorkload, tuple: Tuple, way: Way): Decision {
+  /** Identities behind a remote address, ascending. */
+  identitiesBehind(remote: Uint8Array): number[] {
+    const peers = behind(this.#topology, this.#workloads, HOST, remote);
+    return [...new Set(peers.map(({ id }) => this.#compiler.identityOf(id)))].sort((a, b) => a - b);
+  }
+
+  /**
+   * What policy means. Outbound a destination mapping names the peer and the port that policy is asked about. tagged: the identity that
+   * a valid tag names.
+   */
+  evaluate(subject: CompilerWorkload, tuple: Tuple, way: Way, tagged?: number): Decision {
     const outbound = way === Direction.DIRECTION_OUTBOUND;
     const nat = this.#options.nats?.find(
       (each) =>
@@ -134,7 +145,9 @@ export class World {
     const peers = behind(this.#topology, this.#workloads, HOST, tuple.remote).sort(
       (a, b) => this.#compiler.identityOf(a.id) - this.#compiler.identityOf(b.id),
     );
-    return evaluate(this.#policy, subject, peers, tuple, way, NOW_MS);
+    const candidates =
+      tagged === undefined ? peers : candidatesByTag(peers, ({ id }) => this.#compiler.identityOf(id) === tagged);
+    return evaluate(this.#policy, subject, candidates, tuple, way, NOW_MS);
   }
 }
 

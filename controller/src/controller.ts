@@ -45,7 +45,7 @@ import { addReflectionAndHealth } from './api/reflection.js';
 import { RuleNames } from './api/rule-names.js';
 import { spacesService } from './api/spaces-service.js';
 import { statusService } from './api/status-service.js';
-import { standingTagMode, tagsService } from './api/tags-service.js';
+import { carriesTags, standingTagMode, tagsService } from './api/tags-service.js';
 import { demandPeer, ServingCertificate, serverCredentials } from './api/tls.js';
 import { WorkloadView } from './api/workload-view.js';
 import { workloadsService } from './api/workloads-service.js';
@@ -430,6 +430,7 @@ async function start(
       now,
       log,
       hostsAttached,
+      tagged: (from, to) => carriesTags(tags.mode, hosts, from, to),
       store,
       archive: flowArchive,
     }),

@@ -11,6 +11,7 @@ import type {
 import { Direction, Mode, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { effectiveMode, evaluate, listContains, type Mismatch, mismatch, type Tuple } from '../policy/evaluate.js';
 import type { PolicyWorkload, Rule } from '../policy/model.js';
+import { candidatesByTag } from '../policy/tagged.js';
 import type { Distributor } from '../session/distributor.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
 import type { WorkloadRecord } from '../store/records.js';
@@ -32,6 +33,8 @@ export interface ExplainOptions {
   readonly hosts: HostRuntimes;
   readonly dimensions: () => KnownDimensions;
   readonly now: () => number;
+  /** True when SYNs from one host to the other carry tags that are read. */
+  readonly tagged: (fromHostId: string, toHostId: string) => boolean;
 }
 
 /** One end as found. */
@@ -46,6 +49,7 @@ interface End {
 /** An address that is in no list: stands for an end without one. */
 const NO_ADDRESS = new Uint8Array(16);
 const RULES_SHOWN_MAX = 500;
+const TCP = 6;
 
 /** Throws ApiError on an end that cannot be found or a request that is none. */
 export function explain(options: ExplainOptions, request: ExplainRequest): ExplainResponse {
@@ -145,6 +149,25 @@ function pickAddress(end: End, other: Uint8Array | undefined): End {
   return { ...end, address: fitting ?? own[0] };
 }
 
+/** Those that the caller's tag leaves, where there is one. */
+function byTag(
+  { distributor, tagged }: ExplainOptions,
+  candidates: readonly PolicyWorkload[],
+  { record }: End,
+  hostId: string,
+  request: ExplainRequest,
+  direction: Direction,
+): readonly PolicyWorkload[] {
+  const carries =
+    direction === Direction.DIRECTION_INBOUND &&
+    request.protocol === TCP &&
+    record !== undefined &&
+    record.hostId !== '';
+  if (!carries || candidates.length < 2 || !tagged(record.hostId, hostId)) return candidates;
+  const identity = distributor.identityOf(record.id);
+  return candidatesByTag(candidates, ({ id }) => identity !== 0 && distributor.identityOf(id) === identity);
+}
+
 function decisionAt(
   options: ExplainOptions,
   read: ReadPolicy & { readonly version?: number },
@@ -159,8 +182,11 @@ function decisionAt(
   if (subject === undefined || (own.record?.hostId ?? '') === '')
     if (!hypothetical || subject === undefined) return undefined;
   const hostId = own.record?.hostId ?? '';
-  const { candidates, remote } = candidatesOf(options, own, other, hostId, request, direction, notes);
-  if (candidates.length > 1) {
+  const { candidates: seen, remote } = candidatesOf(options, own, other, hostId, request, direction, notes);
+  const candidates = byTag(options, seen, other, hostId, request, direction);
+  if (candidates.length < seen.length) {
+    notes.push(`${seen.length} workloads share the source address: the tag in the SYN says which of them calls.`);
+  } else if (candidates.length > 1) {
     notes.push(
       `${candidates.length} workloads share the ${direction === Direction.DIRECTION_INBOUND ? 'source' : 'destination'} address: allowed when one of them is.`,
     );

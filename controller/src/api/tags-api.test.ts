@@ -1,5 +1,8 @@
 // In-band tags over gRPC: who is told keys, when, and that nobody else is.
+import { parseAddress } from '@ringfence/proto/address.js';
+import { ExplainRequest } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { AgentStatus, TagMode, UnenrollOutcome } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { Verdict, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, expect, test } from 'vitest';
 import { call } from '../testing/admin-client.js';
 import { Harness } from '../testing/harness.js';
@@ -94,4 +97,42 @@ test('what became of tags, is told by host; keys are neither told nor logged', a
       expect(text).not.toContain([...key].join(','));
     }
   }
+});
+
+test('explain, knows that a tag tells two behind one address apart', async () => {
+  rf = await Harness.start();
+  const at = (text: string) => [{ ip: Buffer.from(parseAddress(text) ?? []), space: '' }];
+  const service = (name: string, text: string) => ({
+    localId: `cgroup:${name}`,
+    name,
+    kind: WorkloadKind.WORKLOAD_KIND_CGROUP,
+    addresses: at(text),
+  });
+  const a = await rf.agent('a', CAPABLE);
+  a.sendInventory([service('good', '192.0.2.1'), service('bad', '192.0.2.1')]);
+  const b = await rf.agent('b', CAPABLE);
+  b.sendInventory([service('web', '192.0.2.2')]);
+  await a.until(() => a.assignments.size === 2, 'assignments');
+  await b.until(() => b.assignments.size === 1, 'assignments');
+  for (const [id, role] of [
+    ['a/cgroup:good', 'good'],
+    ['a/cgroup:bad', 'bad'],
+    ['b/cgroup:web', 'web'],
+  ] as const)
+    await rf.setLabels(id, { role });
+  await rf.applyPolicy(
+    'modes:\n  - id: all\n    match: role=web\n    mode: enforce\nrules:\n  - id: r\n    service: tcp/80\n    providedBy: role=web\n    usedBy: role=good\n',
+  );
+  const explain = async (source: string, protocol: number) => {
+    const end = (value: string) => ({ end: { $case: 'workload', value } }) as const;
+    const request = ExplainRequest.fromPartial({ source: end(source), destination: end('web'), protocol, port: 80 });
+    const { inbound, notes } = await call(rf.admin.policy, rf.admin.policy.explain, request);
+    return [Verdict[inbound?.verdict ?? 0]?.slice(8), notes.filter((note) => note.includes('share'))];
+  };
+  const byTag = ['2 workloads share the source address: the tag in the SYN says which of them calls.'];
+  const shared = ['2 workloads share the source address: allowed when one of them is.'];
+  expect(await explain('good', 6)).toEqual(['ALLOWED', byTag]);
+  expect(await explain('bad', 6)).toEqual(['BLOCKED', byTag]);
+  await call(rf.admin.tags, rf.admin.tags.setTagMode, { mode: OFF });
+  expect(await explain('bad', 6)).toEqual(['ALLOWED', shared]);
 });

@@ -32,6 +32,12 @@ export function standingTagMode(store: StateStore, configured: TagModeName): Tag
   return TAG_MODES[store.get('tagging', TAGGING_KEY)?.mode ?? configured];
 }
 
+/** Whether SYNs from one host to the other carry tags that are read there: for explain. Hosts that are away count as they last were. */
+export function carriesTags(mode: TagMode, hosts: HostRuntimes, fromHostId: string, toHostId: string): boolean {
+  const has = (hostId: string, feature: string) => hosts.get(hostId)?.facts?.features.includes(feature) === true;
+  return mode !== TagMode.TAG_MODE_OFF && has(fromHostId, WRITE_FEATURE) && has(toHostId, TAGS_FEATURE);
+}
+
 export function tagsService({ store, desk, hosts, log }: TagsOptions): TagsServer {
   const state = (): TagsState => {
     const { epoch, nextFromMs } = desk.standing;
