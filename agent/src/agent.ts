@@ -26,7 +26,7 @@ import { adminFailsafes, controllerFailsafes } from './control/failsafes.js';
 import { bootId, hostFacts } from './control/host-facts.js';
 import { LastGoodFile } from './control/last-good.js';
 import { forgetIdentity } from './control/leave.js';
-import type { LeaveOutcome } from './control/left-mark.js';
+import { type LeaveOutcome, markLeft } from './control/left-mark.js';
 import { PolicyKeeper } from './control/policy-keeper.js';
 import { Reconnector } from './control/reconnect.js';
 import { CertificateRenewer, signOverChannel } from './control/renewal.js';
@@ -288,6 +288,7 @@ export class Agent {
     this.#keeper.stop();
     if (this.#config.keepOnExit && !this.#detachOnExit) this.#datapath.close();
     else this.#datapath.detachAll();
+    if (this.#detachOnExit) forgetIdentity(this.#config.stateDir, 'remove', timers.now());
     this.#lock.release();
   }
 
@@ -354,7 +355,8 @@ export class Agent {
   async #leave(outcome: LeaveOutcome): Promise<void> {
     this.#log.warn({ outcome }, 'the controller removed this host from its fleet');
     if (outcome === 'remove') {
-      // What is on disk goes at the very end: stopping writes once more.
+      // What is on disk goes at the very end: stopping writes once more. The mark has the next start finish what a crash interrupts.
+      markLeft(this.#config.stateDir, outcome, timers.now());
       this.#detachOnExit = true;
       this.#onLeft();
       return;

@@ -66,7 +66,8 @@ async function main(argv: readonly string[]): Promise<number> {
 async function run(config: AgentConfig, readyFile: string | undefined): Promise<number> {
   const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
   if (leftWith(config.stateDir) === 'remove') {
-    log.info({ code: 'RF_LEFT' }, 'this host left its fleet and enforces nothing; next: ringfence enroll');
+    const done = await unenroll(config, 'remove', { listInterfaces, netnsIdOfProcess });
+    log.info({ code: 'RF_LEFT', done }, 'this host left its fleet and enforces nothing; next: ringfence enroll');
     return 0;
   }
   // Before anything is begun: a signal in the middle of the boot waits for its end and then stops in order.

@@ -391,6 +391,19 @@ class Stream {
     this.#owner.enter(this, hello);
     const state = await distributor.attach(this.hostId);
     if (hello.epoch === epoch && revision > revisions.last) await revisions.raise(revision);
+    // What the machine is and can do is on record before anything is sent to it.
+    const facts = factsRecord(hello.facts);
+    const name = cut(hello.facts?.hostname ?? '');
+    await store.update((tx) => {
+      const record = tx.get('host', this.hostId);
+      if (record !== undefined)
+        tx.set('host', this.hostId, {
+          ...record,
+          facts,
+          name: name === '' ? record.name : name,
+          unpaired: hello.isolateUnpaired ? 'isolate' : 'visibility',
+        });
+    });
     if (!this.#open) return;
     this.#state = state;
     this.#noteSets(state.keys('set'));
@@ -407,18 +420,6 @@ class Stream {
       { hostId: this.hostId, address: this.peer.address, resumed, agent: hello.facts?.agentVersion },
       'agent connected',
     );
-    const facts = factsRecord(hello.facts);
-    const name = cut(hello.facts?.hostname ?? '');
-    await store.update((tx) => {
-      const record = tx.get('host', this.hostId);
-      if (record !== undefined)
-        tx.set('host', this.hostId, {
-          ...record,
-          facts,
-          name: name === '' ? record.name : name,
-          unpaired: hello.isolateUnpaired ? 'isolate' : 'visibility',
-        });
-    });
     this.#checkCapacity(host);
   }
 
