@@ -193,6 +193,12 @@ describe('replays', () => {
     expect(tagCounts(kernel)).toEqual({ VALID: 1, REPLAYED: 2 });
   });
 
+  it('a tag whose SYN never arrived, is good once for whoever shows it first from an address it is behind', async () => {
+    expect(await told(receive({ options, sport: 5000, from: FAMILIES.v4.other }))).toBe(AS_ALLOWED);
+    expect(await told(receive({ options, sport: 5000 }))).toBe(AS_SHARED);
+    expect(tagCounts(kernel)).toEqual({ VALID: 1, REPLAYED: 1 });
+  });
+
   it('a retransmitted SYN of a refused connection, is refused again', async () => {
     const denied = genuine(claim('v4'));
     expect(await told(receive({ options: denied, sport: 5000 }))).toBe(AS_FORBIDDEN);

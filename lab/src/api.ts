@@ -20,7 +20,9 @@ import {
   SpacesClient,
 } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { StatusClient, type SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { TagsClient, type TagsState } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
 import { type Workload, WorkloadsClient } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import type { TagMode } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 
 interface ContextFile {
@@ -52,6 +54,7 @@ export class AdminApi {
   private readonly flowClient: FlowsClient;
   private readonly statusClient: StatusClient;
   private readonly spaceClient: SpacesClient;
+  private readonly tagClient: TagsClient;
 
   /** `target` as gRPC wants it; `contextFile` is the controller's operator/context.json. */
   constructor(target: string, contextFile: string) {
@@ -72,10 +75,24 @@ export class AdminApi {
     this.flowClient = new FlowsClient(target, tls, options);
     this.spaceClient = new SpacesClient(target, tls, options);
     this.statusClient = new StatusClient(target, tls, options);
+    this.tagClient = new TagsClient(target, tls, options);
   }
 
   status(): Promise<SystemStatus> {
     return call((done) => this.statusClient.get({}, done));
+  }
+
+  /** The switch of in-band tags, their epochs, and what hosts reported of them. */
+  tags(): Promise<TagsState> {
+    return call((done) => this.tagClient.getTags({}, done));
+  }
+
+  setTagMode(mode: TagMode): Promise<TagsState> {
+    return call((done) => this.tagClient.setTagMode({ mode }, done));
+  }
+
+  rotateTagKeys(): Promise<TagsState> {
+    return call((done) => this.tagClient.rotateTagKeys({}, done));
   }
 
   createToken(hostId: string): Promise<CreateTokenResponse> {
@@ -163,6 +180,7 @@ export class AdminApi {
       this.flowClient,
       this.spaceClient,
       this.statusClient,
+      this.tagClient,
     ])
       client.close();
   }

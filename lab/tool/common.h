@@ -38,6 +38,7 @@ struct options {
 	double seconds;
 	bool udp;
 	const char *mode;
+	const char *packet;
 };
 
 /* Parses "HOST PORT --name value ..." into o; ends the process with status 2 and a message on what it does not know. */
@@ -67,6 +68,9 @@ int cmd_load(int argc, char **argv);
 int cmd_traffic(int argc, char **argv);
 int cmd_answer(int argc, char **argv);
 int cmd_relay(int argc, char **argv);
+int cmd_capture(int argc, char **argv);
+int cmd_inject(int argc, char **argv);
+int cmd_fastopen(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
 #endif

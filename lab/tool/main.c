@@ -123,6 +123,8 @@ void options_parse(struct options *o, int argc, char **argv)
 			o->seconds = strtod(value, NULL);
 		else if (!strcmp(name, "--mode"))
 			o->mode = value;
+		else if (!strcmp(name, "--packet"))
+			o->packet = value;
 		else {
 			fprintf(stderr, "rflab: unknown option %s\n", name);
 			exit(2);
@@ -149,6 +151,9 @@ static const struct {
 	 "--ip4 A --ip6 B [--count N] [--seed N] [--first-port N] [--interval-us N] [-]KIND:PORT...   random "
 	 "connections"},
 	{"answer", cmd_answer, "[tcp:PORT|udp:PORT]...   the other end of traffic"},
+	{"capture", cmd_capture, "ADDRESS PORT [--timeout-ms N]   the first SYN to there that passes"},
+	{"inject", cmd_inject, "SOURCE PORT --packet HEX [--timeout-ms N]   a caught packet again, from there"},
+	{"fastopen", cmd_fastopen, "HOST PORT   two connections with TCP Fast Open"},
 	{"relay", cmd_relay, "SOCKET HOST PORT   unix socket in, TCP out"},
 	{"run", cmd_run,
 	 "[--cgroup DIR] [--cpu N] [--realtime] [--netns FILE] [--enter PID] [--private-mounts] -- COMMAND..."},
