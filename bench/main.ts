@@ -6,6 +6,7 @@ const BENCHMARKS: readonly (readonly [name: string, program: string, ...options:
   ['datapath', 'datapath'],
   ['compile', 'compile'],
   ['flows', 'flows'],
+  ['stitch', 'stitch'],
 ];
 /** Parts of a benchmark by a name of their own. */
 const PARTS: typeof BENCHMARKS = [

@@ -10,13 +10,19 @@ import {
   FlowUploadService,
 } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 
+/** More than what tells two connections with the same ports apart. */
+const BATCH_APART_US = 100_000;
+
 const same = (message: Buffer) => message;
 
 export class EncodedUpload {
   readonly #client: Client;
   readonly #stream: ClientDuplexStream<Buffer, FlowUploadAck>;
   /** Run and records; the number follows, since fields of a message may stand in any order. */
-  readonly #head: Uint8Array;
+  readonly #head: Buffer;
+  /** Where the times of the records stand in it. */
+  readonly #times: readonly number[];
+  readonly #count: number;
   #acked = 0;
   #ended: Error | undefined;
   #wake = () => {};
@@ -24,13 +30,16 @@ export class EncodedUpload {
   constructor(own: AgentCredentials, flows: FlowColumns) {
     const tls = credentials.createSsl(Buffer.from(own.caPem), Buffer.from(own.keyPem), Buffer.from(own.certificatePem));
     this.#client = new Client(own.syncAddress, tls, { 'grpc.ssl_target_name_override': 'ringfence-controller' });
-    this.#head = FlowUploadMessage.encode({
+    const head = FlowUploadMessage.encode({
       run: randomBytes(16),
       sequence: 0n,
       flows,
       loss: undefined,
       translations: undefined,
     }).finish();
+    this.#head = Buffer.from(head);
+    this.#count = flows.count;
+    this.#times = [flows.firstSeenUs, flows.lastSeenUs].map((column) => this.#head.indexOf(column));
     this.#stream = this.#client.makeBidiStreamRequest(FlowUploadService.upload.path, same, FlowUploadAck.decode);
     this.#stream.on('data', ({ sequence }: FlowUploadAck) => {
       this.#acked = Number(sequence);
@@ -54,11 +63,24 @@ export class EncodedUpload {
         loss: undefined,
         translations: undefined,
       }).finish();
-      this.#stream.write(Buffer.concat([this.#head, number]));
+      const message = Buffer.concat([this.#head, number]);
+      this.#move(message, sequence * BATCH_APART_US);
+      this.#stream.write(message);
       if (sequence >= window) await this.#untilAcked(sequence - window + 1);
     }
     await this.#untilAcked(sequence);
     return this.#acked;
+  }
+
+  /** Each batch tells of connections of its own: the same ones a little later. */
+  #move(message: Buffer, byUs: number): void {
+    for (const column of this.#times) {
+      for (let at = column; at < column + 8 * this.#count; at += 8) {
+        const us = message.readUInt32LE(at) + message.readUInt32LE(at + 4) * 0x1_0000_0000 + byUs;
+        message.writeUInt32LE(us % 0x1_0000_0000, at);
+        message.writeUInt32LE(Math.floor(us / 0x1_0000_0000), at + 4);
+      }
+    }
   }
 
   close(): void {

@@ -28,10 +28,17 @@ export class MemoryHistory implements FlowHistory {
   #dropped = 0;
   /** Of the records in blocks. */
   #retired = 0;
+  /** In blocks that are gone. */
+  #left = 0;
 
   constructor(recordsMax: number, firstId = 1) {
     this.#nextId = firstId;
     this.#blocksMax = Math.max(2, Math.ceil(recordsMax / BLOCK_RECORDS));
+  }
+
+  /** Rows written so far, those that another one has taken the place of included. */
+  get writtenTotal(): number {
+    return this.#blocks.reduce((sum, { count }) => sum + count, 0) + this.#left;
   }
 
   writable(): FlowBlock {
@@ -75,5 +82,6 @@ export class MemoryHistory implements FlowHistory {
     const retired = block.retired.reduce((sum, each) => sum + each, 0);
     this.#retired -= retired;
     this.#dropped += block.count - retired;
+    this.#left += block.count;
   }
 }

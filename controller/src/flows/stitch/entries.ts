@@ -70,6 +70,19 @@ export class Entries {
     return this.#capacity;
   }
 
+  /** Bytes of the columns that there is memory for; chains and references beside. */
+  get bytes(): number {
+    const columns = [
+      ...Object.values(this.views.c),
+      this.flags,
+      this.protocol,
+      this.rowId,
+      this.touchedMs,
+      this.createdMs,
+    ];
+    return columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   has(entry: number, flag: number): boolean {
     return ((this.flags[entry] as number) & flag) !== 0;
   }

@@ -33,7 +33,12 @@ export function pairHash({ views, protocol }: Entries, entry: number, side: Side
   let port = c.localPort[slot] as number;
   if (side === FAR && c.told[slot] !== 0) port = c.toldPort[slot] as number;
   else if (side === FAR && !hasEchoId(kind)) port = c.remotePort[slot] as number;
-  return mix(mix(mix(0x7f4a7c15, host(called)), port), kind);
+  return commonHash(host(called), port, kind);
+}
+
+/** The same of its parts. */
+export function commonHash(calledHost: number, port: number, protocol: number): number {
+  return mix(mix(mix(0x7f4a7c15, calledHost), port), protocol);
 }
 
 /** Host that is called, protocol and service; -1: nobody there will report. */

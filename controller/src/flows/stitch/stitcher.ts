@@ -12,8 +12,8 @@
 import { Confidence, Direction, EventKind, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { ClockOffsets } from './clocks.js';
 import { Entries, Flag } from './entries.js';
-import { Fit } from './fit.js';
-import { offerHash, pairHash, recordHash } from './keys.js';
+import { Fit, sameAddress } from './fit.js';
+import { commonHash, offerHash, pairHash, recordHash } from './keys.js';
 import { Matcher } from './matcher.js';
 import { Settling } from './settling.js';
 import {
@@ -30,6 +30,8 @@ import type { Views } from './views.js';
 
 /** First packets of one side's reports differ by no more: an agent that starts anew reads its clocks anew. */
 const SAME_START_US = 10_000;
+/** Between what leaves and the first answer to it. */
+const ALIAS_US = 2_000_000;
 /** How far sides are named that may be another's. */
 const OPEN: ReadonlySet<number> = new Set([Confidence.CONFIDENCE_SHARED, Confidence.CONFIDENCE_UNKNOWN]);
 const FINAL: ReadonlySet<number> = new Set([EventKind.EVENT_KIND_END, EventKind.EVENT_KIND_DENY]);
@@ -168,6 +170,11 @@ export class Stitcher {
       this.#add(slot, side, records, i, nowMs);
       return;
     }
+    const alias = side === NEAR ? this.#aliasOf(records, i, localIp, remoteIp) : -1;
+    if (alias >= 0) {
+      this.#addAlias(alias, records, i, localIp, remoteIp, nowMs);
+      return;
+    }
     const entry = this.#fresh(side, records, i, localIp, remoteIp, nowMs);
     if (sibling >= 0 && this.#follow(entry, sibling, side, nowMs)) return;
     if (this.#pairUp(entry, side, nowMs)) return;
@@ -199,6 +206,62 @@ export class Stitcher {
     const cut = records.reason[i] === Reason.REASON_REVOKED;
     const apartUs = Math.abs((c.firstSeenUs[slot] as number) - (records.firstSeenUs[i] as number));
     return denied || cut || apartUs <= SAME_START_US;
+  }
+
+  /**
+   * A host's own process that calls a port which its host translates is seen twice by its agent: as it leaves, translated, and as answers
+   * come, with the address that the process called. The entry whose near side is the other one of the two, -1 for none.
+   */
+  #aliasOf(records: Observations, i: number, localIp: Uint32Array, remoteIp: Uint32Array): number {
+    const entries = this.#entries;
+    const { c, ends, remotes, reporters } = this.#views;
+    const remote = records.ends[records.remote[i] as number];
+    if (remote === undefined || remote.workloadId === '') return -1;
+    const protocol = records.protocol[i] as number;
+    const mapped = records.confidence[i] === Confidence.CONFIDENCE_MAPPED;
+    const hash = commonHash(this.#host(remote.hostId), records.localPort[i] as number, protocol);
+    for (let entry = entries.pair.first(hash); entry >= 0; entry = entries.pair.after(entry, hash)) {
+      const slot = 2 * entry + NEAR;
+      if (!entries.hasSide(entry, NEAR) || entries.protocol[entry] !== protocol) continue;
+      if ((c.confidence[slot] === Confidence.CONFIDENCE_MAPPED) === mapped) continue;
+      const same =
+        c.localPort[slot] === records.localPort[i] &&
+        c.servicePort[slot] === records.servicePort[i] &&
+        remotes[slot]?.workloadId === remote.workloadId &&
+        ends[slot]?.workloadId === records.ends[records.local[i] as number]?.workloadId &&
+        reporters[slot] === hostOf(records, i) &&
+        sameAddress(c.localIp, slot, localIp, i) &&
+        !sameAddress(c.remoteIp, slot, remoteIp, i) &&
+        Math.abs((c.firstSeenUs[slot] as number) - (records.firstSeenUs[i] as number)) <= ALIAS_US;
+      if (same) return entry;
+    }
+    return -1;
+  }
+
+  /** What was observed by the translated address stands in the slot; the other one adds to it. */
+  #addAlias(
+    entry: number,
+    records: Observations,
+    i: number,
+    localIp: Uint32Array,
+    remoteIp: Uint32Array,
+    nowMs: number,
+  ): void {
+    const slot = 2 * entry + NEAR;
+    const { own } = this.#entries;
+    if (this.#views.knows(slot, records, i, true)) {
+      this.counters.duplicates += 1;
+      return;
+    }
+    if (this.#views.c.confidence[slot] === Confidence.CONFIDENCE_MAPPED) {
+      this.#views.takeOver(slot, records, i, localIp, remoteIp);
+      own.remove(slot);
+      own.add(slot, recordHash(NEAR, this.#host(hostOf(records, i)), records, i, localIp, remoteIp));
+    } else this.#views.addAlias(slot, records, i);
+    if (FINAL.has(records.kind[i] as number)) this.#entries.set(entry, Flag.ended << NEAR);
+    if (!this.#entries.hasSide(entry, FAR) && this.#pairUp(entry, NEAR, nowMs)) return;
+    this.#change(entry);
+    this.#touch(entry, nowMs);
   }
 
   /**

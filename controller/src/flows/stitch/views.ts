@@ -12,6 +12,8 @@ const WORDS = ['rule', 'policyVersion', 'pid', 'attempts'] as const;
 const SHORTS = ['localPort', 'remotePort', 'servicePort', 'toldPort'] as const;
 const BYTES = ['verdict', 'reason', 'mode', 'kind', 'tcpFlags', 'confidence', 'told'] as const;
 
+const SUMS = ['bytesIn', 'bytesOut', 'packetsIn', 'packetsOut'] as const;
+
 type Columns = { [K in (typeof DOUBLES)[number]]: Float64Array } & { [K in (typeof WORDS)[number]]: Uint32Array } & {
   [K in (typeof SHORTS)[number]]: Uint16Array;
 } & { [K in (typeof BYTES)[number]]: Uint8Array } & {
@@ -89,6 +91,40 @@ export class Views {
     if (kind === EventKind.EVENT_KIND_END) c.kind[slot] = kind;
   }
 
+  /** The record is what stands in the slot from now on; what stood there adds to it. */
+  takeOver(slot: number, from: Observations, i: number, localIp: Uint32Array, remoteIp: Uint32Array): void {
+    const { c } = this;
+    const sums = SUMS.map((name) => c[name][slot] as number);
+    const [rowFromUs, lastSeenUs] = [c.rowFromUs[slot] as number, c.lastSeenUs[slot] as number];
+    const [process, pid] = [this.processes[slot] ?? '', c.pid[slot] as number];
+    const stamp = c.stamps[STAMPS * slot] as number;
+    this.take(slot, from, i, localIp, remoteIp);
+    SUMS.forEach((name, place) => {
+      c[name][slot] = (c[name][slot] as number) + (sums[place] ?? 0);
+    });
+    c.rowFromUs[slot] = Math.min(c.rowFromUs[slot] as number, rowFromUs);
+    c.lastSeenUs[slot] = Math.max(c.lastSeenUs[slot] as number, lastSeenUs);
+    if (this.processes[slot] === '') this.processes[slot] = process;
+    if (c.pid[slot] === 0) c.pid[slot] = pid;
+    this.#remember(slot, -stamp);
+  }
+
+  /** Adds what the same side saw of the same connection under another address. */
+  addAlias(slot: number, from: Observations, i: number): void {
+    const { c } = this;
+    c.bytesIn[slot] = (c.bytesIn[slot] as number) + (from.bytesIn[i] as number);
+    c.bytesOut[slot] = (c.bytesOut[slot] as number) + (from.bytesOut[i] as number);
+    c.packetsIn[slot] = (c.packetsIn[slot] as number) + (from.packetsIn[i] as number);
+    c.packetsOut[slot] = (c.packetsOut[slot] as number) + (from.packetsOut[i] as number);
+    c.tcpFlags[slot] = (c.tcpFlags[slot] as number) | (from.tcpFlags[i] as number);
+    c.rowFromUs[slot] = Math.min(c.rowFromUs[slot] as number, from.firstSeenUs[i] as number);
+    c.lastSeenUs[slot] = Math.max(c.lastSeenUs[slot] as number, from.lastSeenUs[i] as number);
+    const process = from.strings[from.process[i] as number] ?? '';
+    if (this.processes[slot] === '') this.processes[slot] = process;
+    if (c.pid[slot] === 0) c.pid[slot] = from.pid[i] as number;
+    this.#remember(slot, -stampOf(from, i));
+  }
+
   /** A new row begins where the former ended. */
   beginRow(slot: number): void {
     const { c } = this;
@@ -120,8 +156,8 @@ export class Views {
   }
 
   /** Whether a record was taken into this slot before. */
-  knows(slot: number, from: Observations, i: number): boolean {
-    const stamp = stampOf(from, i);
+  knows(slot: number, from: Observations, i: number, alias = false): boolean {
+    const stamp = alias ? -stampOf(from, i) : stampOf(from, i);
     for (let s = 0; s < STAMPS; s += 1) if (this.c.stamps[STAMPS * slot + s] === stamp) return true;
     return false;
   }

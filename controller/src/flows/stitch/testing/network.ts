@@ -1,7 +1,7 @@
 // A made-up fleet for the stitcher's tests and its benchmark: hosts with containers behind masquerade and published ports, hosts
 // behind gateways, plain hosts; who sees whom under which address; source ports as a kernel translates them.
 import type { Random } from '../../../policy/testing/random.js';
-import type { FlowEndInfo } from '../../block.js';
+import { type FlowEndInfo, UNKNOWN_END } from '../../block.js';
 
 export interface FakeWorkload {
   readonly end: FlowEndInfo;
@@ -88,6 +88,14 @@ export class FakeNetwork {
     return same(ip, workload.host.gateway ?? workload.host.ip);
   };
   readonly #byId = new Map<string, FakeWorkload>();
+
+  endOf(workloadId: string): FlowEndInfo {
+    return this.#byId.get(workloadId)?.end ?? UNKNOWN_END;
+  }
+
+  identityOf(workloadId: string): number {
+    return this.endOf(workloadId).identity;
+  }
 
   /** The way from one workload to another's service. `untilUs`: how long translations of it are kept. */
   path(from: FakeWorkload, to: FakeWorkload, port: number, atUs: number, untilUs: number): Path {
