@@ -32,7 +32,7 @@ import { Reconnector } from './control/reconnect.js';
 import { CertificateRenewer, signOverChannel } from './control/renewal.js';
 import { runSyncConnection } from './control/sync-connection.js';
 import type { SyncSession } from './control/sync-session.js';
-import { TAG_FILE_FORMAT, TagKeeper } from './control/tag-keeper.js';
+import { TAG_FILE, TAG_FILE_FORMAT, TagKeeper } from './control/tag-keeper.js';
 import { Datapath } from './datapath/datapath.js';
 import { openedInstructions } from './desired/instructions.js';
 import type { LocalCgroup } from './desired/local.js';
@@ -171,7 +171,7 @@ export class Agent {
     });
     this.#tags = new TagKeeper({
       apply: (tables) => this.#datapath.setTags(tables),
-      file: new StateFile(join(config.stateDir, 'tags.cbor'), TAG_FILE_FORMAT),
+      file: new StateFile(join(config.stateDir, TAG_FILE), TAG_FILE_FORMAT),
       bootMs: () => uptime() * 1000,
       nowMs: timers.now,
       onProblem: (problem) => this.#board.set('RF_TAGS', problem),
@@ -361,6 +361,7 @@ export class Agent {
       this.#onLeft();
       return;
     }
+    this.#tags.forget();
     const { inForce } = this.#keeper;
     const left = await this.#keeper.leave(outcome === 'open' ? openedInstructions(inForce) : inForce);
     if (left.kind === 'refused') this.#board.set('RF_APPLY_FAILED', `${left.code}: ${left.message}`);

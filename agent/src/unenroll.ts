@@ -10,6 +10,7 @@ import { type LastGood, LastGoodFile } from './control/last-good.js';
 import { forgetIdentity } from './control/leave.js';
 import type { LeaveOutcome } from './control/left-mark.js';
 import { Datapath } from './datapath/datapath.js';
+import { clearTagPins } from './datapath/tag-maps.js';
 import { openedInstructions } from './desired/instructions.js';
 import { Renderer } from './desired/renderer.js';
 import { AgentError } from './errors.js';
@@ -33,6 +34,7 @@ export async function unenroll(config: AgentConfig, outcome: LeaveOutcome, kerne
   try {
     const pinned = existsSync(join(config.pinPath, `v${ABI_VERSION}`));
     forgetIdentity(config.stateDir, outcome, Date.now());
+    if (pinned && outcome !== 'remove') clearTagPins(join(config.pinPath, `v${ABI_VERSION}`, 'maps'));
     if (outcome === 'keep')
       return `left the fleet; ${pinned ? 'the last good policy stays in force' : 'nothing is in the kernel'}`;
     const { cgroupRoot = findCgroupMount().path, pinPath } = config;

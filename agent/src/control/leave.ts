@@ -9,6 +9,7 @@ import { UnenrollOutcome } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { syncDirectory } from '../store/atomic-file.js';
 import { CREDENTIAL_FILES } from './credentials.js';
 import { type LeaveOutcome, markLeft } from './left-mark.js';
+import { TAG_FILE } from './tag-keeper.js';
 
 /** What the controller asks for; what this version does not know is the careful one. */
 export function outcomeFromWire(wire: UnenrollOutcome): LeaveOutcome {
@@ -22,7 +23,7 @@ export function outcomeFromWire(wire: UnenrollOutcome): LeaveOutcome {
  */
 export function forgetIdentity(stateDir: string, outcome: LeaveOutcome, nowMs: number): void {
   markLeft(stateDir, outcome, nowMs);
-  const gone = [...CREDENTIAL_FILES, ...(outcome === 'remove' ? ['state.cbor', 'spool'] : [])];
+  const gone = [...CREDENTIAL_FILES, TAG_FILE, ...(outcome === 'remove' ? ['state.cbor', 'spool'] : [])];
   for (const name of gone) rmSync(join(stateDir, name), { recursive: true, force: true });
   syncDirectory(stateDir);
 }

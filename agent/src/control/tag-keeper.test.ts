@@ -141,6 +141,14 @@ describe('TagKeeper', () => {
     expect(JSON.stringify(problems)).not.toContain('123456789');
   });
 
+  it('leaving the fleet, takes the keys out of the kernel', () => {
+    const { keeper, applied, problems } = bed();
+    keeper.take(message());
+    keeper.forget();
+    expect(applied.at(-1)).toEqual({ tags: undefined, keys: [], writes: false });
+    expect(problems).toEqual([undefined, undefined]);
+  });
+
   it('a kernel that refuses, is a problem until it does not', () => {
     const { keeper, problems, refuse, writes } = bed();
     refuse();

@@ -8,6 +8,8 @@ import { type TagSettings, type TagTables, tagSettingsFromWire, tagTables } from
 import { codeOf, messageOf } from '../errors.js';
 import type { StateFile } from '../store/state-file.js';
 
+/** In the state directory. */
+export const TAG_FILE = 'tags.cbor';
 /** Raised when the layout below changes. */
 export const TAG_FILE_FORMAT = 1;
 /** A distance of the clocks that differs less from the one on disk is not worth a write. */
@@ -57,6 +59,17 @@ export class TagKeeper {
       const fleetMs = Number(message.nowMs);
       this.#apply(settings, fleetMs);
       this.#keep({ settings, skewMs: fleetMs - this.#ports.nowMs() });
+      this.#ports.onProblem(undefined);
+    } catch (error) {
+      this.#ports.onProblem(`${messageOf(error)} (${codeOf(error, 'no code')})`);
+    }
+  }
+
+  /** The host leaves its fleet: the kernel forgets the keys. The file is deleted with the other secrets. */
+  forget(): void {
+    this.#kept = undefined;
+    try {
+      this.#ports.apply(tagTables(undefined, 0, 0));
       this.#ports.onProblem(undefined);
     } catch (error) {
       this.#ports.onProblem(`${messageOf(error)} (${codeOf(error, 'no code')})`);

@@ -1,6 +1,8 @@
 // The kernel's tables of tags: a few entries, each replaced as a whole, so they need no flush. Not part of a policy revision.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { TAG_KEY, TAG_KEYS, TAGS, TagCount } from '@ringfence/bpf';
-import { type BpfMap, possibleCpus } from '@ringfence/native';
+import { BpfMap, possibleCpus } from '@ringfence/native';
 import { bytesOf, packU32 } from '../desired/pack.js';
 import type { TagTables } from '../desired/tags.js';
 
@@ -11,6 +13,15 @@ export function writeTagTables(tags: BpfMap, keys: BpfMap, tables: TagTables): v
   for (const key of tables.keys) keys.update(number(key.epoch % TAG_KEYS), TAG_KEY.encode(key));
   if (tables.tags !== undefined) tags.update(number(0), TAGS.encode(tables.tags));
   for (let slot = 0; slot < TAG_KEYS; slot += 1) if (!wanted.has(slot)) keys.delete(number(slot));
+}
+
+/** Takes keys and switch out of the maps pinned in a directory, without loading anything. What writes tags then writes none. */
+export function clearTagPins(directory: string): void {
+  // Maps of a build that knew no tags.
+  if (!existsSync(join(directory, 'rf_tags')) || !existsSync(join(directory, 'rf_tag_keys'))) return;
+  using tags = BpfMap.fromPin(join(directory, 'rf_tags'));
+  using keys = BpfMap.fromPin(join(directory, 'rf_tag_keys'));
+  writeTagTables(tags, keys, { tags: undefined, keys: [], writes: false });
 }
 
 const number = (value: number): Uint8Array => bytesOf(packU32(value));
