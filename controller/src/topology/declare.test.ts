@@ -144,6 +144,38 @@ describe('declareSpaces refuses', () => {
       'RF_SPACE_ORPHAN',
       '10.0.1.1',
     ],
+    ['NAT64 by its name', '[{ name: a, source: [{ nat64: {} }] }]', 'RF_SPACE_NAT64', 'an entry nat64'],
+    [
+      'IPv6 one to one with IPv4',
+      '[{ name: a, source: [{ oneToOne: { inside: "fd00::/96", outside: 10.0.0.0/8 } }] }]',
+      'RF_SPACE_NAT64',
+      'fd00::/96 translated to 10.0.0.0',
+    ],
+    [
+      'IPv6 behind a pool of IPv4',
+      '[{ name: a, source: [{ pool: [198.51.100.1], inside: "fd00::/64" }] }]',
+      'RF_SPACE_NAT64',
+      'fd00::/64 translated to 198.51.100.1',
+    ],
+    [
+      'a mapping from one family to the other',
+      '[{ name: a, destination: [{ address: 198.51.100.1, port: 80, to: "fd00::1" }] }]',
+      'RF_SPACE_NAT64',
+      '198.51.100.1 leading to fd00::1',
+    ],
+    ['the NAT64 prefix', '[{ name: a, networks: ["64:ff9b::/96"] }]', 'RF_SPACE_NAT64', '64:ff9b::/96'],
+    [
+      'parts of a space that overlap',
+      '[{ name: a, source: [{ address: 198.51.100.1, inside: 10.0.0.0/8 }, { address: 198.51.100.1, inside: 10.1.0.0/16 }] }]',
+      'RF_SPACE_OVERLAP',
+      '10.1.0.0/16',
+    ],
+    [
+      'a part that is in no network',
+      '[{ name: a, networks: [10.0.0.0/8], source: [{ address: 198.51.100.1, inside: 172.16.0.0/16 }] }]',
+      'RF_SPACE_ORPHAN',
+      '172.16.0.0/16',
+    ],
     ['an address that is none', '[{ name: a, source: [{ address: 10.0.0 }] }]', 'RF_SPACES_SHAPE', 'spaces.0.source'],
     ['a misspelt member', '[{ name: a, hostz: [] }]', 'RF_SPACES_SHAPE', 'hostz'],
   ])('%s', (_what, spaces, code, message) => {

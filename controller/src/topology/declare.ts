@@ -13,9 +13,10 @@ import { z } from 'zod';
 import type { Path } from '../policy/end-shape.js';
 import type { Place } from '../policy/yaml-source.js';
 import { readYaml } from '../policy/yaml-source.js';
+import { nat64Needs } from './nat64.js';
 import { type DestinationMapping, LOCAL, type SourceTranslation, type Space, SpaceTree, WORLD } from './spaces.js';
 
-/** What is wrong, and where. Codes: RF_SPACES_YAML, RF_SPACES_SHAPE, RF_SPACE_NAME, _PARENT, _CYCLE, _HOST, _OVERLAP, _ORPHAN. */
+/** What is wrong, and where. Codes: RF_SPACES_YAML, RF_SPACES_SHAPE, RF_SPACE_NAME, _PARENT, _CYCLE, _HOST, _OVERLAP, _ORPHAN, _NAT64. */
 export interface SpaceProblem {
   readonly code: string;
   readonly message: string;
@@ -48,6 +49,8 @@ const port = z.number().int().min(1).max(65_535);
 const source = z.union([
   z.strictObject({ address, inside: prefix.optional() }),
   z.strictObject({ pool: z.array(address).min(1).max(256), inside: prefix.optional() }),
+  // Known by name, and refused by name.
+  z.strictObject({ nat64: z.unknown() }),
   z.strictObject({ oneToOne: z.strictObject({ inside: prefix, outside: prefix }) }),
   z.strictObject({ ports: z.strictObject({ inside: prefix, outside: address, low: port, high: port }) }),
 ]);
@@ -158,6 +161,13 @@ function checkTree(spaces: readonly Shape[], report: Report): void {
       seen.push(up.name);
     }
     checkSpace(space, at, report);
+    for (const { found, path } of nat64Needs(space)) {
+      report(
+        'RF_SPACE_NAT64',
+        `Cannot translate space ${space.name}: found ${found}, wanted one family on both sides (NAT64 is not supported)`,
+        ['spaces', at, ...path],
+      );
+    }
   });
   checkOutside(spaces, report);
 }
@@ -196,7 +206,7 @@ function checkSpace(space: Shape, at: number, report: Report): void {
   });
   const narrowed: AddressPrefix[] = [];
   space.source.forEach((entry, index) => {
-    if ('oneToOne' in entry || 'ports' in entry || entry.inside === undefined) return;
+    if ('oneToOne' in entry || 'ports' in entry || 'nat64' in entry || entry.inside === undefined) return;
     const { inside } = entry;
     const path = ['spaces', at, 'source', index, 'inside'];
     if (!within(inside)) {
@@ -305,7 +315,8 @@ function spaceOf({ name, parent, hosts, gateway, networks, source: sources, dest
     hosts,
     ...(gateway !== undefined && { gateway }),
     networks,
-    sources: sources.map((entry): SourceTranslation => {
+    sources: sources.flatMap((entry): SourceTranslation | [] => {
+      if ('nat64' in entry) return [];
       if ('oneToOne' in entry) return { kind: 'one-to-one', ...entry.oneToOne };
       if ('ports' in entry) return { kind: 'ports', ...entry.ports };
       const { inside } = entry;
