@@ -94,6 +94,11 @@ export const groups: readonly Group[] = [
     load: async () => (await import('./space.js')).define,
   },
   {
+    name: 'tag',
+    summary: 'in-band tags: who calls from behind an address that several share',
+    load: async () => (await import('./tag.js')).define,
+  },
+  {
     name: 'enroll',
     summary: 'give the agent of this machine its certificate',
     load: async () => (await import('./enroll.js')).define,

@@ -22,6 +22,7 @@ import {
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpaceInfo, SpacePathResponse } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { HostTags, TagsState } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
 import { Workload, WorkloadMemberships } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
@@ -44,6 +45,7 @@ import {
 } from '../views/policy.js';
 import { pathJson, spaceJson } from '../views/space.js';
 import { statusJson } from '../views/status.js';
+import { tagsJson } from '../views/tag.js';
 import { workloadJson } from '../views/workload.js';
 
 const label = { dimension: 'dimension', value: 'value' };
@@ -111,6 +113,7 @@ const samples: Readonly<Record<string, object>> = {
   'rule (`rules`)': ruleJson(rule),
   'version (`versions`)': versionJson(PolicyVersion.fromPartial({})),
   'space (`spaces`)': spaceJson(SpaceInfo.fromPartial({})),
+  '`tag`': tagsJson(TagsState.fromPartial({ hosts: [HostTags.fromPartial({})] })),
   'path of `space path`': pathJson(SpacePathResponse.fromPartial({ hops: [{}], services: [{}] })),
   'problem (`problems`)': problemJson(Problem.fromPartial({})),
   'rollout (`rollout`)': rolloutJson(PolicyRollout.fromPartial({})) ?? {},

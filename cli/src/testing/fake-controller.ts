@@ -12,6 +12,7 @@ import { type LabelsServer, LabelsService } from '@ringfence/proto/gen/ringfence
 import { type NatMappingsServer, NatMappingsService } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
 import { type PolicyServer, PolicyService } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { type StatusServer, StatusService } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { type TagsServer, TagsService } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
 import { type WorkloadsServer, WorkloadsService } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import type { Pair } from './certificates.js';
 
@@ -24,6 +25,7 @@ export interface Handlers {
   policy?: Partial<PolicyServer>;
   flows?: Partial<FlowsServer>;
   nat?: Partial<NatMappingsServer>;
+  tags?: Partial<TagsServer>;
 }
 
 /** An admin API over real mutual TLS on a loopback port. */
@@ -49,6 +51,7 @@ export async function startFakeController(
   add(grpc, PolicyService, handlers.policy);
   add(grpc, FlowsService, handlers.flows);
   add(grpc, NatMappingsService, handlers.nat);
+  add(grpc, TagsService, handlers.tags);
   const pair = { private_key: Buffer.from(server.key), cert_chain: Buffer.from(server.cert) };
   const credentials = ServerCredentials.createSsl(Buffer.from(ca), [pair], true);
   const bound = await new Promise<number>((resolve, reject) => {

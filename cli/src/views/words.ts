@@ -1,5 +1,5 @@
 import { PolicyVersionState } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
-import { UnenrollOutcome, Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { TagMode, UnenrollOutcome, Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import {
   Confidence,
   Direction,
@@ -43,6 +43,7 @@ export const reasonWords = wordsOf(Reason, 'REASON_');
 export const modeWords = wordsOf(Mode, 'MODE_');
 export const directionWords = wordsOf(Direction, 'DIRECTION_');
 export const eventKindWords = wordsOf(EventKind, 'EVENT_KIND_');
+export const tagModeWords = wordsOf(TagMode, 'TAG_MODE_');
 export const confidenceWords = wordsOf(Confidence, 'CONFIDENCE_');
 export const versionStateWords = wordsOf(PolicyVersionState, 'POLICY_VERSION_STATE_');
 export const workloadKindWords = wordsOf(WorkloadKind, 'WORKLOAD_KIND_');
