@@ -134,7 +134,6 @@ export function cells(fleet: Fleet): Cell[] {
       address: '172.17.0.1',
       ...mapped,
       in: EXACT,
-      seenAs: 'beta',
     },
     {
       name: 'published port, proxy on',
@@ -143,7 +142,6 @@ export function cells(fleet: Fleet): Cell[] {
       address: v6('beta'),
       ...mapped,
       in: EXACT,
-      seenAs: 'beta',
       family: 'v6',
     },
     { name: 'gateway SNAT', from: 'gamma', to: 'a-web', address: v4('alpha'), ...mapped, machine: true },

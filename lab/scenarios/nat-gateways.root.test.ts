@@ -1,8 +1,9 @@
 // Issue 5: what hosts see by themselves of address translation. Two networks of one and the same range stand behind two Linux gateways that run
 // the agent in gateway role, with containers of one and the same range behind their hosts; a third host masquerades routed containers by an
 // nftables rule of its own, which nobody declared. No source translation is told to the controller but by conntrack.
+import { parseAddress, wireAddress } from '@ringfence/proto/address.js';
 import type { PolicyFile } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
-import { Direction, Mode, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { Confidence, Direction, Mode, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Fleet, type FleetHostSpec } from '../src/fleet.js';
@@ -63,7 +64,7 @@ describe('translations that hosts see by themselves', () => {
       const flows = await fleet.api.flows();
       return flows.find(
         (flow) =>
-          flow.direction === Direction.DIRECTION_INBOUND &&
+          (flow.views.length > 0 || flow.direction === Direction.DIRECTION_INBOUND) &&
           flow.destination?.workloadName === 's-web' &&
           flow.servicePort === servicePort &&
           wanted(flow),
@@ -91,18 +92,35 @@ describe('translations that hosts see by themselves', () => {
     await until('the allowed client to get through', () => udp('z1-client', 53));
     expect(await udp('z2-client', 53)).toBe(false);
     const { ip4 } = fleet.member('gw2').host.addresses;
-    const refused = await inbound(
-      53,
-      ({ verdict, source }) => verdict === Verdict.VERDICT_BLOCKED && [...(source?.ip ?? [])].join('.') === ip4,
-    );
-    expect(refused.source?.workloadName).not.toBe('z1-client');
+    const refused = await inbound(53, (flow) => flow.verdict === Verdict.VERDICT_BLOCKED && seenFrom(flow) === ip4);
+    // Both networks have the same addresses; each gateway's conntrack tells whose connection it was.
+    expect([refused.source?.workloadName, refused.confidence]).toEqual(['z2-client', Confidence.CONFIDENCE_MAPPED]);
+  });
+
+  it('names a machine without an agent behind a gateway by what the gateway saw', async () => {
+    // Nobody but the gateway knows: at the server it is one of those behind the gateway's address.
+    const printer = await fleet.lab.addNode('printer', { behind: fleet.member('gw1').host });
+    const address = parseAddress(printer.addresses.ip4) ?? new Uint8Array(16);
+    await fleet.api.pushUnmanaged([
+      { id: 'printer', addresses: [wireAddress(address)], space: 'site1', labels: { role: 'client' } },
+    ]);
+    await fleet.converged();
+    const place = await printer.place('printer', 'system');
+    await until('the printer to get through', async () => (await place.probe('udp', web, 53, 800)).ok);
+    const flow = await inbound(53, ({ source }) => source?.workloadName === 'printer');
+    expect(flow).toMatchObject({
+      confidence: Confidence.CONFIDENCE_MAPPED,
+      views: [],
+      destination: { workloadName: 's-web' },
+    });
+    expect(seenFrom(flow)).toBe(fleet.member('gw1').host.addresses.ip4);
   });
 
   it("finds the host's own masquerade rule by its connections, and lets the hidden container in under the host's address", async () => {
     // The first connection may be refused: nobody knows yet that the address stands for the container too.
     await until('the hidden container to get through', () => udp('o-client', 54));
     const flow = await inbound(54, ({ verdict }) => verdict === Verdict.VERDICT_ALLOWED);
-    expect([...(flow.source?.ip ?? [])].join('.')).toBe(fleet.member('own').host.addresses.ip4);
+    expect(seenFrom(flow)).toBe(fleet.member('own').host.addresses.ip4);
     expect(flow.source?.workloadName).toBe('o-client');
   });
 
@@ -127,3 +145,9 @@ describe('translations that hosts see by themselves', () => {
       expect([actualMode?.inbound, actualMode?.outbound]).toEqual([Mode.MODE_VISIBILITY, Mode.MODE_VISIBILITY]);
   });
 });
+
+/** The source's address as the server's host saw it. */
+function seenFrom({ views, source }: Flow): string {
+  const far = views.find(({ direction }) => direction === Direction.DIRECTION_INBOUND);
+  return [...(far?.remoteIp ?? source?.ip ?? [])].join('.');
+}

@@ -1,16 +1,16 @@
 // What a cell of the NAT matrix is, how it is exchanged, and how the one record of its connection is compared.
+import { formatAddress, mappedAddress } from '@ringfence/proto/address.js';
 import {
   Confidence,
   confidenceToJSON,
   Direction,
   Reason,
-  type Verdict,
+  Verdict,
   verdictToJSON,
 } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Fleet } from '../src/fleet.js';
 import type { Place } from '../src/place.js';
-import { oneFlow, sawIt, viewOf } from './one-flow.js';
 
 export const OUT = Direction.DIRECTION_OUTBOUND;
 export const IN = Direction.DIRECTION_INBOUND;
@@ -49,6 +49,8 @@ export interface Cell {
   readonly servicePort: number;
   readonly allowed: boolean;
   readonly records: readonly SeenBy[];
+  /** The translator gives other ports and tells nobody: the two views cannot be brought together. */
+  readonly apart?: boolean;
 }
 
 /** What is between the two ends, and how each sees the other when it is allowed. */
@@ -66,8 +68,8 @@ export interface Row {
   readonly out: Confidence;
   /** Of UDP; TCP from a shared address carries a tag. */
   readonly in: Confidence;
-  /** The source as the server names it where no tag does; default the source. */
-  readonly seenAs?: string;
+  /** As Cell. */
+  readonly apart?: boolean;
   /** No SYN to there carries a tag. */
   readonly untagged?: boolean;
   /** Machines have other ports. Default: as clients. */
@@ -90,15 +92,22 @@ function pair(row: Row, protocol: 'tcp' | 'udp', family: Family): Cell[] {
   const good = row.machine ? machine : client;
   const outside = (port: number) => (row.published ? 8000 + port + (row.outside ?? 0) : port);
   const observed = row.observed ?? row.address;
-  const cell = { observed, from: row.from, to: row.to, protocol, family, address: row.address };
+  const cell = {
+    observed,
+    from: row.from,
+    to: row.to,
+    protocol,
+    family,
+    address: row.address,
+    ...(row.apart && { apart: true }),
+  };
   const title = (what: string) => `${row.name}, ${protocol} ${family}, ${what}`;
   const watched = MACHINES.has(row.from);
-  // Behind a shared address the SYN says who it is; without one the record names the first by whom it was allowed, or nobody.
+  // Behind a shared address the SYN says who it is.
   const tagged = protocol === 'tcp' && row.in === SHARED && !row.untagged;
   const inbound = {
     direction: IN,
     confidence: tagged ? TAGGED : row.in,
-    ...(row.seenAs && !tagged && { names: row.seenAs }),
     ...(row.source && { source: row.source }),
   };
   return [
@@ -122,7 +131,7 @@ function pair(row: Row, protocol: 'tcp' | 'udp', family: Family): Cell[] {
       records: watched
         ? [
             { direction: OUT, allowed: true, confidence: row.out },
-            { ...inbound, allowed: false, ...(row.in === SHARED && !tagged && { names: '' }) },
+            { ...inbound, allowed: false },
           ]
         : [{ direction: OUT, allowed: false, confidence: row.out, ...(row.out === SHARED && { names: '' }) }],
     },
@@ -155,7 +164,6 @@ export function pingsOf(row: PingRow): Cell[] {
     direction: IN,
     allowed: true,
     confidence: row.in,
-    ...(row.seenAs && { names: row.seenAs }),
   };
   const refused = { direction: OUT, allowed: false, confidence: row.out, ...(row.out === SHARED && { names: '' }) };
   return [
@@ -206,68 +214,103 @@ function rowsOf(flows: readonly Flow[], cell: Cell, { beginUs, endUs }: Exchange
       flow.protocol === protocolOf(cell) &&
       flow.servicePort === cell.servicePort &&
       flow.reason !== Reason.REASON_LOOPBACK &&
+      // What was still open when the gateway was replaced is cut then: its source's address is nobody's any more.
+      flow.reason !== Reason.REASON_REVOKED &&
+      !isEcho(flow, cell) &&
       Number(flow.firstSeenUs) >= beginUs - CLOCK_US &&
       Number(flow.firstSeenUs) <= endUs + CLOCK_US &&
-      (flow.source?.workloadName === cell.from || flow.destination?.workloadName === cell.to),
+      // Cells follow each other closely: others' records are told by their names, those that name nobody may be of this one.
+      [cell.from, ''].includes(flow.source?.workloadName ?? '') &&
+      [cell.to, ''].includes(flow.destination?.workloadName ?? ''),
   );
+}
+
+/** A host sees what it sends after translation and what it is answered before it: its agent tells both. */
+function isEcho(flow: Flow, cell: Cell): boolean {
+  if (cell.observed === cell.address || flow.views.length > 0) return false;
+  return flow.confidence === MAPPED && text(flow.destination?.ip) === cell.address;
 }
 
 /** What is wrong with a cell, one line each: the exchange, that its connection is one record, its ends, and what each of them saw. */
 export function problemsOf(flows: readonly Flow[], cell: Cell, exchanged: Exchange): string[] {
   const problems = exchanged.ok === cell.allowed ? [] : [`exchange ${exchanged.ok ? 'went through' : 'failed'}`];
   const rows = rowsOf(flows, cell, exchanged);
+  const found = rows.map((row) => JSON.stringify(told(row))).sort();
+  const wanted = expected(cell, rows)
+    .map((each) => JSON.stringify(each))
+    .sort();
+  if (found.join() !== wanted.join())
+    problems.push(
+      ...rows.map((row) => `found  ${JSON.stringify(told(row))} ${ends(row)}`),
+      ...wanted.map((each) => `wanted ${each}`),
+    );
   const [row] = rows;
-  if (row === undefined || rows.length !== 1) {
-    const all = rows.map((each) => JSON.stringify(told(each))).join(' and ');
-    return [...problems, `found ${rows.length} records, wanted 1${all === '' ? '' : `: ${all}`}`];
-  }
-  const [found, wanted] = [told(row), expected(cell)];
-  if (JSON.stringify(found) !== JSON.stringify(wanted))
-    problems.push(`found  ${JSON.stringify(found)}`, `wanted ${JSON.stringify(wanted)}`);
-  const far = row.views.find(({ direction }) => direction === IN);
+  const far = row?.views.find(({ direction }) => direction === IN) ?? undefined;
   const source = cell.records.find((seen) => seen.source !== undefined)?.source;
-  const from = [...(far?.remoteIp ?? [])].join('.');
-  if (source !== undefined && !source(from, far?.remotePort ?? 0))
-    problems.push(`found source ${from}:${far?.remotePort}`);
+  if (source !== undefined && far !== undefined && !source(text(far.remoteIp), far.remotePort))
+    problems.push(`found source ${text(far.remoteIp)}:${far.remotePort}`);
   return problems;
+}
+
+/** Addresses and ports of a record, and of each view of it. */
+function ends({ source, destination, views }: Flow): string {
+  const seen = views.map(
+    ({ localIp, localPort, remoteIp, remotePort }) =>
+      `${text(localIp)}:${localPort} with ${text(remoteIp)}:${remotePort}`,
+  );
+  return [`${text(source?.ip)}:${source?.port} to ${text(destination?.ip)}:${destination?.port}`, ...seen].join(', ');
+}
+
+function text(ip: Uint8Array | undefined): string {
+  return formatAddress(mappedAddress(ip ?? new Uint8Array(4)));
 }
 
 /** A record in the words that cells are compared in. */
 function told(row: Flow): object {
-  const view = (seen: { direction: Direction; verdict: Verdict; confidence: Confidence }) =>
-    [
-      seen.direction === IN ? 'in' : 'out',
-      word(verdictToJSON(seen.verdict)),
-      word(confidenceToJSON(seen.confidence)),
-    ].join(' ');
+  const views = row.views.length === 0 ? [row] : row.views;
   return {
     source: row.source?.workloadName,
     destination: row.destination?.workloadName,
     verdict: word(verdictToJSON(row.verdict)),
     confidence: word(confidenceToJSON(row.confidence)),
-    views: row.views.length === 0 ? [view(row)] : row.views.map(view),
+    views: views.map(({ direction, verdict, confidence }) => viewText(direction, verdict, confidence)),
   };
 }
 
-function expected(cell: Cell): object {
-  const verdict = (allowed: boolean) => (allowed ? 'allowed' : 'blocked');
+function viewText(direction: Direction, verdict: Verdict, confidence: Confidence): string {
+  // What the translating host told may come after the record: alone it says shared then, and is named when the two come together.
+  const known = direction === IN && confidence === MAPPED ? SHARED : confidence;
+  return [direction === IN ? 'in' : 'out', word(verdictToJSON(verdict)), word(confidenceToJSON(known))].join(' ');
+}
+
+/** The records of a cell: one, but where nothing can bring the two views together. */
+function expected(cell: Cell, rows: readonly Flow[]): object[] {
+  const { ALLOWED, BLOCKED } = { ALLOWED: Verdict.VERDICT_ALLOWED, BLOCKED: Verdict.VERDICT_BLOCKED };
+  const verdict = (allowed: boolean) => (allowed ? ALLOWED : BLOCKED);
+  const views = cell.records.map((seen) => viewText(seen.direction, verdict(seen.allowed), seen.confidence));
   const [near, far] = [OUT, IN].map((direction) => cell.records.find((seen) => seen.direction === direction));
-  const both = near !== undefined && far !== undefined;
-  return {
+  const record = {
     source: cell.from,
-    destination: both ? cell.to : (near?.names ?? cell.to),
-    verdict: verdict(cell.allowed),
-    confidence: word(confidenceToJSON(both ? together(near.confidence, far.confidence) : (near?.confidence ?? EXACT))),
-    views: cell.records.map((seen) =>
-      [seen.direction === IN ? 'in' : 'out', verdict(seen.allowed), word(confidenceToJSON(seen.confidence))].join(' '),
-    ),
+    destination: cell.to,
+    verdict: word(verdictToJSON(verdict(cell.allowed))),
+    confidence: word(confidenceToJSON(near?.confidence ?? EXACT)),
+    views,
   };
+  if (near === undefined || far === undefined) return [{ ...record, destination: near?.names ?? cell.to }];
+  if (cell.apart) {
+    // The inbound one is given up in favour of the other, unless a tag says whose it is.
+    const [out, inbound] = views;
+    const told = { ...record, confidence: word(confidenceToJSON(far.confidence)), views: [inbound] };
+    return [{ ...record, views: [out] }, ...(far.confidence === TAGGED ? [told] : [])];
+  }
+  return [{ ...record, confidence: word(confidenceToJSON(together(rows[0], far.confidence))) }];
 }
 
-/** How surely both observations together name both ends: through a translation not exactly, but without a doubt. */
-function together(near: Confidence, far: Confidence): Confidence {
-  if (far === TAGGED) return TAGGED;
-  return near === EXACT && far === EXACT ? EXACT : MAPPED;
+/** How surely both observations together name both ends: exactly without translation, through one without a doubt. */
+function together(row: Flow | undefined, far: Confidence): Confidence {
+  const [out, inbound] = [OUT, IN].map((direction) => row?.views.find((view) => view.direction === direction));
+  const same = text(out?.localIp) === text(inbound?.remoteIp) && text(out?.remoteIp) === text(inbound?.localIp);
+  return same ? EXACT : far === TAGGED ? TAGGED : MAPPED;
 }
 
 function word(name: string): string {

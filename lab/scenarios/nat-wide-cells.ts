@@ -70,7 +70,7 @@ export async function wideCells(fleet: Fleet): Promise<Cell[]> {
         address: await inNetwork(fleet, 'alpha', 'a-two', 'back'),
         ...plain,
       },
-      { name: 'second network + container SNAT', from: 'a-back', ...beta, ...mapped, seenAs: 'a-client' },
+      { name: 'second network + container SNAT', from: 'a-back', ...beta, ...mapped },
       {
         name: 'container on two networks, inwards',
         from: 'a-client',
@@ -78,8 +78,8 @@ export async function wideCells(fleet: Fleet): Promise<Cell[]> {
         address: await inNetwork(fleet, 'alpha', 'a-two', 'bridge'),
         ...plain,
       },
-      { name: 'container on two networks, outwards', from: 'a-two', ...beta, ...mapped, seenAs: 'a-client' },
-      { name: 'host-network container, outwards', from: 'a-hostnet', ...beta, ...mapped, seenAs: 'a-client' },
+      { name: 'container on two networks, outwards', from: 'a-two', ...beta, ...mapped },
+      { name: 'host-network container, outwards', from: 'a-hostnet', ...beta, ...mapped },
       {
         name: 'host-network container, inwards',
         from: 'a-client',
@@ -161,6 +161,7 @@ export function blockCells(fleet: Fleet): Cell[] {
     name: 'SNAT port block + container',
     from: 'g-client',
     ...web,
+    apart: true,
     source: (ip, port) => ip === BLOCK.address && port >= BLOCK.low && port <= BLOCK.high,
   });
 }

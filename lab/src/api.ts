@@ -35,6 +35,8 @@ interface ContextFile {
 export interface UnmanagedSpec {
   id: string;
   addresses: Uint8Array[];
+  /** Default: the routed world. */
+  space?: string;
   labels: Record<string, string>;
 }
 
@@ -128,7 +130,7 @@ export class AdminApi {
       workloads: workloads.map((w) => ({
         id: w.id,
         name: w.id,
-        addresses: w.addresses.map((ip) => ({ ip: Buffer.from(ip), space: '' })),
+        addresses: w.addresses.map((ip) => ({ ip: Buffer.from(ip), space: w.space ?? '' })),
         labels: Object.entries(w.labels).map(([dimension, value]) => ({ dimension, value })),
         metadata: {},
       })),

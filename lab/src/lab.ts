@@ -52,8 +52,8 @@ export class Lab {
   }
 
   /** A machine without container runtime or agent. */
-  async addNode(name: string): Promise<LabNode> {
-    const node = await LabNode.create(await this.seat(name));
+  async addNode(name: string, standing: Standing = {}): Promise<LabNode> {
+    const node = await LabNode.create(await this.seat(name, standing));
     this.nodes.push(node);
     return node;
   }

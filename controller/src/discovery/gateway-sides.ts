@@ -34,7 +34,10 @@ export function gatewaySides(
       const owner = inner.find((each) =>
         store.get('workload', `${each}/${HOST_ITSELF}`)?.addresses.some(({ ip }) => ip === hex),
       );
-      return distributor.topology.behind(owner ?? hostId, hex);
+      if (owner !== undefined) return distributor.topology.behind(owner, hex);
+      // Without an agent of its own: what the hosts beside it know the address as.
+      const neighbours = inner.map((each) => distributor.topology.behind(each, hex)).find((ids) => ids.length > 0);
+      return neighbours ?? distributor.topology.behind(hostId, hex);
     },
     inside: (gatewayId, hostId) => {
       const spaces = spacesOf(gatewayId);

@@ -37,7 +37,10 @@ export function nat64Needs(space: Families): Nat64Need[] {
     if (isWellKnown(network)) need(`the NAT64 prefix ${formatPrefix(network)}`, 'networks', at);
   });
   space.source.forEach((entry, at) => {
-    if ('nat64' in entry) return need('an entry nat64', 'source', at, 'nat64');
+    if ('nat64' in entry) {
+      need('an entry nat64', 'source', at, 'nat64');
+      return;
+    }
     const { from, to, key } = sidesOf(entry);
     const other = from === undefined ? undefined : to.find((each) => isIpv4(each) !== isIpv4(from.address));
     if (from !== undefined && other !== undefined)
