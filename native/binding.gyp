@@ -24,6 +24,7 @@
         "src/netns.cc",
         "src/object.cc",
         "src/pin.cc",
+        "src/privilege.cc",
         "src/probe.cc",
         "src/program.cc",
         "src/ring.cc",

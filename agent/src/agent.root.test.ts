@@ -1,6 +1,6 @@
 // The agent's process against a real kernel and a scripted controller over mutual TLS.
 
-import { existsSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import type { Update } from '@ringfence/proto/gen/ringfence/v1/agent.js';
@@ -91,6 +91,16 @@ describe('the agent process', () => {
         inForce: true,
       }),
     );
+  });
+
+  it('has given up every capability that it does not need, in every thread, and cannot get more', () => {
+    const threads = readdirSync(`/proc/${rig.pid}/task`);
+    expect(threads.length).toBeGreaterThan(3);
+    for (const thread of threads) {
+      const status = readFileSync(`/proc/${rig.pid}/task/${thread}/status`, 'utf8');
+      expect(status).toMatch(/CapPrm:\s+000000c000001000\nCapEff:\s+000000c000001000\nCapBnd:\s+000000c000001000/);
+      expect(status).toMatch(/NoNewPrivs:\s+1/);
+    }
   });
 
   it('names the workload, the process and the rule in the flow records, allowed and denied', async () => {

@@ -132,6 +132,8 @@ export const configSchema = z.strictObject({
       utmpFile: absolutePath.default('/run/utmp'),
     })
     .prefault({}),
+  /** Started as root, the agent gives up every capability that it does not need, for itself and whatever it runs. */
+  dropCapabilities: z.boolean().default(true),
   /** SIGTERM leaves the kernel state enforcing. */
   keepOnExit: z.boolean().default(true),
   flows: z

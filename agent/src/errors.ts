@@ -7,6 +7,7 @@
 //   RF_STATE_CORRUPT    the last good state on disk cannot be trusted
 //   RF_STATE_VERSION    it was written by another format version
 //   RF_SPOOL            the flow spool cannot be read or written
+//   RF_CAPABILITIES     capabilities that the agent does not need could not be given up
 //   RF_LOCKED           another agent owns this pin path
 //   RF_STREAM           the controller's stream broke its protocol
 //   RF_DOCKER           a Docker socket did not answer

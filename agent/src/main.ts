@@ -11,6 +11,7 @@ import { hostFacts } from './control/host-facts.js';
 import { LEAVE_OUTCOMES, leftWith } from './control/left-mark.js';
 import { detach } from './detach.js';
 import { AgentError, messageOf } from './errors.js';
+import { boundPrivileges } from './privileges.js';
 import { writeFileAtomic } from './store/atomic-file.js';
 import { unenroll } from './unenroll.js';
 
@@ -64,6 +65,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function run(config: AgentConfig, readyFile: string | undefined): Promise<number> {
+  boundPrivileges(config);
   const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
   if (leftWith(config.stateDir) === 'remove') {
     const done = await unenroll(config, 'remove', { listInterfaces, netnsIdOfProcess });

@@ -267,10 +267,22 @@ describe('pairing', () => {
     expect(await decided('c-anew')).toMatchObject({ id: after.id, labels: { role: 'web' } });
     const { keys } = await cli<{ keys: { id: string; uses: number }[] }>('key', 'list', '--all');
     expect(keys.find(({ id }) => id === key.id)?.uses).toBe(2);
+    // Its peer's kernel knows it, and no longer does when it is gone.
+    const peers = async () => {
+      const { tables } = await cli<{ tables: { table: string; entries: number }[] }>('host', 'show', 'beta');
+      return tables.find(({ table }) => table === 'rf_peers')?.entries ?? 0;
+    };
+    // The newest report may lag behind what was acknowledged, so the most that is ever told counts.
+    let most = await peers();
     await alpha.host.docker.remove('c-anew');
     await until('it to be gone', async () => {
       const { workloads } = await cli<{ workloads: Shown[] }>('workload', 'list', 'c-anew');
       return workloads.every(({ present }) => !present);
+    });
+    await until('its two addresses to leave the peer’s kernel', async () => {
+      const now = await peers();
+      most = Math.max(most, now);
+      return now <= most - 2;
     });
   });
 

@@ -12,6 +12,7 @@
 #include "link.h"
 #include "map.h"
 #include "object.h"
+#include "privilege.h"
 #include "probe.h"
 #include "program.h"
 #include "ring.h"
@@ -83,6 +84,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	Export<Unpin>(env, exports, "unpin");
 	Export<ReadClocks>(env, exports, "readClocks");
 	Export<EffectiveCapabilities>(env, exports, "effectiveCapabilities");
+
+	Export<ExecBounded>(env, exports, "execBounded");
 
 	Export<DestroySocket>(env, exports, "destroySocket");
 

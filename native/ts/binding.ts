@@ -195,6 +195,9 @@ export interface Binding {
   readClocks(): { monotonicNs: bigint; realtimeNs: bigint; boottimeNs: bigint };
   effectiveCapabilities(): bigint;
 
+  /** src/privilege.cc */
+  execBounded(keepLow: number, keepHigh: number, path: string, argv: string[], environment: string[]): never;
+
   /** src/sock_diag.cc */
   destroySocket(
     protocol: number,

@@ -31,6 +31,7 @@ export type { BatchResult, MapDump, MapInfo, MapSpec } from './map.js';
 export { BpfMap } from './map.js';
 export type { ObjectMap, ObjectProgram, ObjectVariable, VariableValue } from './object.js';
 export { BpfObject } from './object.js';
+export { execBounded } from './privilege.js';
 export type { ProgramInfo, SkbContext, TestRunOptions, TestRunResult } from './program.js';
 export { BpfProgram, readSkbContext, skbContext } from './program.js';
 export type { RingBatch, RingLaneCounters, RingOptions } from './ring.js';

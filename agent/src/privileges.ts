@@ -1,0 +1,39 @@
+// The agent runs as uid 0 and needs little of what that brings. Before anything is opened it replaces itself by itself without the rest.
+import { effectiveCapabilities, ensureBpffs, execBounded } from '@ringfence/native';
+import type { AgentConfig } from './config.js';
+import { AgentError } from './errors.js';
+
+/** Set in the process that has given up what it does not need. */
+const MARK = 'RINGFENCE_BOUNDED';
+
+/** What this configuration needs. native/DESIGN.md says which call needs what. */
+export function neededCapabilities(config: AgentConfig): Set<string> {
+  const needed = new Set(['CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON']);
+  // A container's revoked sockets are closed from inside its network namespace, and a key in a file is read through its root.
+  if (config.dockerSockets.length > 0) for (const name of ['CAP_SYS_ADMIN', 'CAP_SYS_PTRACE']) needed.add(name);
+  if (config.dockerSockets.length > 0 && config.pairing.keyFile !== undefined) needed.add('CAP_DAC_READ_SEARCH');
+  const port = Number(config.metrics?.listen.split(':').at(-1) ?? Number.NaN);
+  if (port < 1024) needed.add('CAP_NET_BIND_SERVICE');
+  return needed;
+}
+
+/**
+ * Returns in a process that has no capability beyond those needed, or, started by another user than root, the ones that it was given. Else
+ * it does not return: this process begins anew without them. Throws RF_CAPABILITIES when that did not help.
+ */
+export function boundPrivileges(config: AgentConfig): void {
+  if (!config.dropCapabilities || process.getuid?.() !== 0) return;
+  const needed = neededCapabilities(config);
+  const beyond = [...effectiveCapabilities()].filter((name) => !needed.has(name)).sort();
+  if (beyond.length === 0) return;
+  if (process.env[MARK] !== undefined) {
+    throw new AgentError(
+      'RF_CAPABILITIES',
+      `Cannot give up capabilities: found ${beyond.join(', ')} still there, wanted none beyond ${[...needed].join(', ')}`,
+    );
+  }
+  // Mounting takes a capability that is not kept.
+  ensureBpffs(config.pinPath);
+  const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  execBounded(needed, process.execPath, argv, { ...process.env, [MARK]: '1' });
+}
