@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AdminClient, call } from '@ringfence/controller/testing/admin-client.js';
 
-const MAIN = join(repository(fileURLToPath(import.meta.url)), 'controller', 'dist', 'main.js');
+const MAIN = join(repository(), 'controller', 'dist', 'main.js');
 const START_MS = 30_000;
 
 interface Ready {
@@ -74,7 +74,7 @@ export class RunningController {
 }
 
 /** The folder that holds everything, from sources as from what was built. */
-function repository(from: string): string {
+export function repository(from = fileURLToPath(import.meta.url)): string {
   const folder = dirname(from);
   return existsSync(join(folder, 'package-lock.json')) ? folder : repository(folder);
 }

@@ -57,7 +57,7 @@ export interface Fleet {
   close(): void;
 }
 
-const WORKLOADS_PER_HOST = 50;
+const WORKLOADS_PER_HOST = 100;
 const BATCH = 4000;
 
 /** Makes `size` workloads and about `connections` records spread over the last `overMs`. */

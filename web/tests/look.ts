@@ -24,6 +24,8 @@ try {
     ['map-all', '/?all=1', 'light'],
     ['map-table', '/?as=table', 'light'],
     ['map-draft', '/?view=draft&enforced=1', 'dark'],
+    ['workloads', '/workloads', 'light'],
+    ['workload', '/workloads?q=app%3Dpayments&sel=host-01%2Fcontainer%3Apayments-db-1', 'dark'],
     ['audit', '/audit', 'light'],
   ];
   for (const [name, place, scheme, then] of shots) {

@@ -46,8 +46,9 @@ void main() {
   vec2 along = way / whole;
   vec2 side = vec2(-along.y, along.x);
   v_half = max(a_width / u_sizeRatio, 1.2) * 0.5;
-  v_head = clamp(v_half * 3.6, 6.0, 22.0);
-  float reach = max(v_half, v_head * 0.5) + 2.0;
+  v_head = clamp(v_half * 3.6, 3.0, 22.0);
+  // As narrow as can be: what is drawn empty costs as much.
+  float reach = max(v_half, v_head * 0.5) + 1.0;
   float from = min(a_startRadius / u_sizeRatio, whole * 0.5);
   float to = max(whole - a_endRadius / u_sizeRatio - 1.5, from);
   float at = mix(from, to, a_corner.x);

@@ -8,7 +8,8 @@ import type { EndInit, FilterInit } from './filter-text.js';
 import { EMPTY_MAP, foldGraph, joinMaps, type Labels, type MapData, type MapNode, withBefore } from './model.js';
 import { groupKeyOf, labelsOfKey, type MapView, OUTSIDE, timesOf } from './view.js';
 
-const EDGES_MAX = 10_000;
+/** Edges of one answer: more than this cannot be told apart, and cannot be drawn while one waits. */
+const EDGES_MAX = 4000;
 const STEPS = 96;
 const VERDICTS = { allowed: Verdict.ALLOWED, would: Verdict.WOULD_BLOCK, blocked: Verdict.BLOCKED };
 
