@@ -32,6 +32,18 @@ describe('pathText', () => {
     ]);
   });
 
+  it('says under which other addresses the source was seen', () => {
+    const path = SpacePathResponse.fromPartial({
+      sourceId: 'a/container:1',
+      destinationId: 'b/host',
+      hops: [{ space: '', address: '10.201.1.2' }],
+      alsoSeenAs: ['192.0.2.10'],
+      sourceConfidence: Confidence.CONFIDENCE_EXACT,
+      reachable: true,
+    });
+    expect(pathText(path)).toContainEqual(['', 'it was seen to leave as 192.0.2.10 too']);
+  });
+
   it('says that there is no path', () => {
     expect(pathText(SpacePathResponse.fromPartial({ sourceId: 'a', destinationId: 'b' })).at(-1)).toEqual([
       '',

@@ -14,6 +14,8 @@ export function spaceJson(space: SpaceInfo): object {
     name: space.name,
     parent: space.parent,
     declared: space.declared,
+    origin: space.origin,
+    gateway: space.gateway,
     hosts: space.hosts,
     networks: space.networks,
     sources: space.sources,
@@ -26,7 +28,7 @@ export function spaceJson(space: SpaceInfo): object {
 export const spaceColumns: readonly Column<SpaceInfo>[] = [
   { title: 'SPACE', cell: (s) => spaceName(s.name), tone: () => 'strong' },
   { title: 'INSIDE', cell: (s) => (s.name === '' ? '' : spaceName(s.parent)) },
-  { title: 'KNOWN BY', cell: (s) => (s.declared ? 'declaration' : 'agent') },
+  { title: 'KNOWN BY', cell: (s) => s.origin },
   { title: 'WORKLOADS', cell: (s) => String(s.workloads), align: 'right' },
   { title: 'LEAVES AS', cell: (s) => s.sources.join('; ') || (s.name === '' ? '' : 'itself'), shrinkTo: 16 },
   { title: 'MAPPINGS', cell: (s) => String(s.destinations.length), align: 'right' },
@@ -52,6 +54,7 @@ export function pathJson(path: SpacePathResponse): object {
     hops: path.hops.map(({ space, address, by }) => ({ space, address, by })),
     sourceConfidence: confidenceText(path.sourceConfidence),
     sharedWith: path.sharedWith,
+    alsoSeenAs: path.alsoSeenAs,
     destinationAddress: path.destinationAddress,
     destinationConfidence: confidenceText(path.destinationConfidence),
     services: path.services.map(({ protocol, address, port, workloadPort }) => ({
@@ -74,6 +77,7 @@ export function pathText(path: SpacePathResponse): [string, string][] {
     const shared = path.sharedWith.length === 0 ? '' : ` with ${path.sharedWith.join(', ')}`;
     lines.push(['', `▼ the destination's host sees this address: ${confidenceText(path.sourceConfidence)}${shared}`]);
   }
+  for (const address of path.alsoSeenAs) lines.push(['', `it was seen to leave as ${address} too`]);
   if (path.destinationAddress !== '') {
     lines.push(['calls', `${path.destinationAddress}   ${confidenceText(path.destinationConfidence)}`]);
   }

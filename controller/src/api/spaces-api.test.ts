@@ -1,4 +1,5 @@
 import { addressHex, parseAddress } from '@ringfence/proto/address.js';
+import type { AgentMessage } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { ExplainRequest } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { Confidence, Verdict, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -105,6 +106,49 @@ test('a published port reaches every host, and moves behind a gateway when one i
   // Bindings follow: the client is behind its host, under the one address that host-a sees.
   const seen = [...a.bindings.values()].map(({ address: bytes, shared }) => [addressHex(bytes), shared.length]);
   expect(seen).toEqual([[addressHex(parseAddress('192.0.2.20') ?? new Uint8Array(16)), 2]]);
+});
+
+test('the path draws every kind of translation: masquerade, pool, one to one, port block, a gateway that was seen, and what else was', async () => {
+  const { a, b } = await docker();
+  const drawn = async (source: string) => {
+    expect(await apply(`spaces:\n  - { name: office, hosts: [host-b], ${source} }\n`)).toMatchObject({
+      accepted: true,
+    });
+    const { hops, alsoSeenAs } = await path('client', 'web');
+    return [...hops.map(({ address: text, by }) => `${text} ${by}`.trim()), ...alsoSeenAs];
+  };
+  const inside = ['172.17.0.2', '192.0.2.20 masquerade of host host-b'];
+  expect(await drawn('source: [{ pool: [198.51.100.1, 198.51.100.2] }]')).toEqual([
+    ...inside,
+    '198.51.100.1 source translation of space office',
+  ]);
+  expect(await drawn('source: [{ oneToOne: { inside: 192.0.2.0/24, outside: 203.0.113.0/24 } }]')).toEqual([
+    ...inside,
+    '203.0.113.20 one to one of space office',
+  ]);
+  expect(
+    await drawn('source: [{ ports: { inside: 192.0.2.20/32, outside: 198.51.100.9, low: 1024, high: 2047 } }]'),
+  ).toEqual([...inside, '198.51.100.9 port block of space office']);
+  expect(await drawn('source: [{ address: 198.51.100.7, inside: 192.0.2.0/24 }, { address: 198.51.100.8 }]')).toEqual([
+    ...inside,
+    '198.51.100.7 source translation of space office',
+  ]);
+  expect(await drawn('gateway: host-a')).toEqual([...inside, '192.0.2.20 routed of space office']);
+  // The gateway tells what it was seen to do, and the client's host another address of the client.
+  const pair = (from: string, to: string) => ({ inside: address(from).ip, outside: address(to).ip });
+  const told = (gateway: boolean, ...translations: ReturnType<typeof pair>[]): AgentMessage => ({
+    body: { $case: 'translations', value: { gateway, leftOut: 0, translations } },
+  });
+  a.send(told(true, pair('192.0.2.20', '198.51.100.77')));
+  b.send(told(false, pair('172.17.0.2', '192.0.2.99')));
+  await expect.poll(async () => (await path('client', 'web')).alsoSeenAs.length).toBeGreaterThan(0);
+  expect(await drawn('gateway: host-a ')).toEqual([
+    ...inside,
+    '198.51.100.77 source translation of space office, as seen at gateway host-a',
+    '192.0.2.99',
+  ]);
+  const { spaces } = await call(rf.admin.spaces, rf.admin.spaces.list, { name: 'office' });
+  expect(spaces).toMatchObject([{ origin: 'declaration', gateway: 'host-a', sources: ['behind 198.51.100.77'] }]);
 });
 
 test('a file with a mistake changes nothing and says where; a restart keeps what was accepted', async () => {

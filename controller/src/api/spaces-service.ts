@@ -1,10 +1,10 @@
 // The Spaces service: declared spaces in, what they and the agents' findings amount to out.
 import { addressFromHex, formatAddress, formatPrefix, isIpv4 } from '@ringfence/proto/address.js';
-import type {
-  SpaceHop,
+import {
+  type SpaceHop,
   SpaceInfo,
-  SpacePathResponse,
-  SpacesServer,
+  type SpacePathResponse,
+  type SpacesServer,
 } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { Confidence, type Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Logger } from 'pino';
@@ -27,6 +27,8 @@ export interface SpacesOptions {
   readonly log: Logger;
 }
 
+const DECLARATION = 'declaration';
+const AGENT = 'agent';
 const CONTENT_MAX = 8_000_000;
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 6: 'tcp', 17: 'udp', 132: 'sctp', 136: 'udplite' };
 
@@ -91,14 +93,16 @@ function treeOf({ store }: SpacesOptions): SpaceTree {
 function listSpaces(options: SpacesOptions): SpaceInfo[] {
   const tree = treeOf(options);
   const spaces = new Map<string, SpaceInfo>();
-  const blank = (name: string, parent: string, declared: boolean): SpaceInfo => {
-    const made = { name, parent, declared, hosts: [], networks: [], sources: [], destinations: [], workloads: 0 };
+  const blank = (name: string, parent: string, origin: string): SpaceInfo => {
+    const made = SpaceInfo.create({ name, parent, declared: origin === DECLARATION, origin });
     spaces.set(name, made);
     return made;
   };
-  const world = blank(WORLD, '', true);
+  const world = blank(WORLD, '', DECLARATION);
   for (const space of tree.all()) {
-    const info = blank(space.name, space.parent, originOf(options.store.table('spaces'), space.name) === '');
+    const connector = originOf(options.store.table('spaces'), space.name);
+    const info = blank(space.name, space.parent, connector === '' ? DECLARATION : `connector:${connector}`);
+    info.gateway = space.gateway ?? '';
     info.hosts = [...space.hosts].sort();
     info.networks = space.networks.map(formatPrefix);
     info.sources = space.sources.map(sourceText);
@@ -121,7 +125,7 @@ function listSpaces(options: SpacesOptions): SpaceInfo[] {
         world.hosts.push(record.hostId);
     }
     for (const name of seen) {
-      const space = spaces.get(name) ?? blank(name, '', false);
+      const space = spaces.get(name) ?? blank(name, '', AGENT);
       space.workloads += 1;
       if (!name.startsWith(LOCAL)) continue;
       for (const { protocol, port, toPort, scope, hex } of options.distributor.topology.servicesOf(record.id)) {
@@ -140,16 +144,13 @@ function localName(space: string, hostId: string): string {
 
 function localSpace(options: SpacesOptions, tree: SpaceTree, space: string, hostId: string): SpaceInfo {
   const outside = hostAddresses(options, hostId);
-  return {
+  return SpaceInfo.create({
     name: localName(space, hostId),
     parent: tree.ofHost(hostId),
-    declared: false,
+    origin: AGENT,
     hosts: [hostId],
-    networks: [],
     sources: outside.length === 0 ? [] : [`behind ${outside.join(', ')}`],
-    destinations: [],
-    workloads: 0,
-  };
+  });
 }
 
 function hostAddresses({ store }: SpacesOptions, hostId: string): string[] {
@@ -183,6 +184,7 @@ function nowhere(from: WorkloadRecord, to: WorkloadRecord): SpacePathResponse {
     destinationConfidence: Confidence.CONFIDENCE_UNKNOWN,
     services: [],
     reachable: false,
+    alsoSeenAs: [],
   };
 }
 
@@ -210,7 +212,11 @@ function pathOf(options: SpacesOptions, from: WorkloadRecord, to: WorkloadRecord
   // What the destination's host sees.
   const far = to.hostId === '' ? [WORLD] : topology.scopes(to.hostId);
   const start = from.addresses.find(({ ip }) => fits(ip));
-  if (start !== undefined) path.hops = climb(options, tree, from, start, far);
+  if (start !== undefined) {
+    path.hops = climb(options, tree, from, start, far);
+    const drawn = new Set(path.hops.map(({ address }) => address));
+    path.alsoSeenAs = seenToLeaveAs(options, from, start.ip).filter((address) => !drawn.has(address));
+  }
   const seen = topology.placesOf(from.id).find(({ scope, hex }) => far.includes(scope) && fits(hex));
   const last = path.hops.at(-1);
   if (last !== undefined && seen !== undefined) {
@@ -223,9 +229,22 @@ function pathOf(options: SpacesOptions, from: WorkloadRecord, to: WorkloadRecord
   return path;
 }
 
+/** Addresses under which the source's host, or a gateway on the way, was seen to let it leave; as text. */
+function seenToLeaveAs({ store }: SpacesOptions, from: WorkloadRecord, ip: string): string[] {
+  const pairs = from.hostId === '' ? [] : (store.get('translation', from.hostId)?.pairs ?? []);
+  return pairs.filter(({ inside }) => inside === ip).map(({ outside }) => formatAddress(addressFromHex(outside)));
+}
+
 function confidenceOf(behind: readonly string[]): Confidence {
   if (behind.length === 0) return Confidence.CONFIDENCE_UNKNOWN;
   return behind.length === 1 ? Confidence.CONFIDENCE_EXACT : Confidence.CONFIDENCE_SHARED;
+}
+
+/** In words, when nobody declared how this address of the space is translated but a gateway was seen doing it. */
+function observerOf(tree: SpaceTree, name: string, hex: string): string | undefined {
+  const space = tree.get(name);
+  if (space?.gateway === undefined || tree.outwards({ space: name, hex })?.kind !== 'shared') return undefined;
+  return `source translation of space ${name}, as seen at gateway ${space.gateway}`;
 }
 
 /** From the source's own address outwards, until the destination's host sees it. */
@@ -261,7 +280,8 @@ function climb(
     const [next] = step?.hex ?? [];
     if (step === undefined || next === undefined) return [];
     const words = { routed: 'routed', shared: 'source translation', 'one-to-one': 'one to one', ports: 'port block' };
-    put(step.to, next, `${words[step.kind]} of space ${space}`);
+    const observer = observerOf(tree, space, hex);
+    put(step.to, next, observer ?? `${words[step.kind]} of space ${space}`);
     space = step.to;
     hex = next;
   }

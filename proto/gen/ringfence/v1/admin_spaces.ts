@@ -66,7 +66,7 @@ export interface SpaceInfo {
   name: string;
   /** The space around it. Means nothing for the routed world. */
   parent: string;
-  /** False: an agent found it. */
+  /** An operator declared it; see origin. */
   declared: boolean;
   /** Hosts whose own addresses are meaningful in it. */
   hosts: string[];
@@ -78,6 +78,10 @@ export interface SpaceInfo {
   destinations: string[];
   /** Workloads with an address in it. */
   workloads: number;
+  /** Who says so: "declaration", "agent", or "connector:<name>". */
+  origin: string;
+  /** Host whose agent tells how it is translated; empty: only what is declared counts. */
+  gateway: string;
 }
 
 /** From whom to whom. */
@@ -132,6 +136,8 @@ export interface SpacePathResponse {
   services: SpaceService[];
   /** False: no path. */
   reachable: boolean;
+  /** Addresses under which the source was seen to leave its host beside the way drawn here; as text. */
+  alsoSeenAs: string[];
 }
 
 function createBaseApplySpacesRequest(): ApplySpacesRequest {
@@ -471,6 +477,8 @@ function createBaseSpaceInfo(): SpaceInfo {
     sources: [],
     destinations: [],
     workloads: 0,
+    origin: "",
+    gateway: "",
   };
 }
 
@@ -499,6 +507,12 @@ export const SpaceInfo: MessageFns<SpaceInfo> = {
     }
     if (message.workloads !== 0) {
       writer.uint32(64).uint32(message.workloads);
+    }
+    if (message.origin !== "") {
+      writer.uint32(74).string(message.origin);
+    }
+    if (message.gateway !== "") {
+      writer.uint32(82).string(message.gateway);
     }
     return writer;
   },
@@ -580,6 +594,22 @@ export const SpaceInfo: MessageFns<SpaceInfo> = {
             message.workloads = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.gateway = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -618,6 +648,12 @@ export const SpaceInfo: MessageFns<SpaceInfo> = {
     if (message.workloads !== 0) {
       obj.workloads = Math.round(message.workloads);
     }
+    if (message.origin !== "") {
+      obj.origin = message.origin;
+    }
+    if (message.gateway !== "") {
+      obj.gateway = message.gateway;
+    }
     return obj;
   },
 
@@ -634,6 +670,8 @@ export const SpaceInfo: MessageFns<SpaceInfo> = {
     message.sources = object.sources?.map((e) => e) || [];
     message.destinations = object.destinations?.map((e) => e) || [];
     message.workloads = object.workloads ?? 0;
+    message.origin = object.origin ?? "";
+    message.gateway = object.gateway ?? "";
     return message;
   },
 };
@@ -943,6 +981,7 @@ function createBaseSpacePathResponse(): SpacePathResponse {
     destinationConfidence: 0,
     services: [],
     reachable: false,
+    alsoSeenAs: [],
   };
 }
 
@@ -974,6 +1013,9 @@ export const SpacePathResponse: MessageFns<SpacePathResponse> = {
     }
     if (message.reachable !== false) {
       writer.uint32(72).bool(message.reachable);
+    }
+    for (const v of message.alsoSeenAs) {
+      writer.uint32(82).string(v!);
     }
     return writer;
   },
@@ -1063,6 +1105,14 @@ export const SpacePathResponse: MessageFns<SpacePathResponse> = {
             message.reachable = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.alsoSeenAs.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1104,6 +1154,9 @@ export const SpacePathResponse: MessageFns<SpacePathResponse> = {
     if (message.reachable !== false) {
       obj.reachable = message.reachable;
     }
+    if (message.alsoSeenAs?.length) {
+      obj.alsoSeenAs = message.alsoSeenAs;
+    }
     return obj;
   },
 
@@ -1121,6 +1174,7 @@ export const SpacePathResponse: MessageFns<SpacePathResponse> = {
     message.destinationConfidence = object.destinationConfidence ?? 0;
     message.services = object.services?.map((e) => SpaceService.fromPartial(e)) || [];
     message.reachable = object.reachable ?? false;
+    message.alsoSeenAs = object.alsoSeenAs?.map((e) => e) || [];
     return message;
   },
 };

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/admin_spaces.proto.
  */
 export const file_ringfence_v1_admin_spaces: GenFile = /*@__PURE__*/
-  fileDesc("Ch9yaW5nZmVuY2UvdjEvYWRtaW5fc3BhY2VzLnByb3RvEgxyaW5nZmVuY2UudjEiRAoSQXBwbHlTcGFjZXNSZXF1ZXN0Eg8KB2NvbnRlbnQYASABKAkSDAoEZmlsZRgCIAEoCRIPCgdkcnlfcnVuGAMgASgIInEKE0FwcGx5U3BhY2VzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKAgSDwoHY2hhbmdlZBgCIAEoCBIOCgZzcGFjZXMYAyABKA0SJwoIcHJvYmxlbXMYBCADKAsyFS5yaW5nZmVuY2UudjEuUHJvYmxlbSIhChFMaXN0U3BhY2VzUmVxdWVzdBIMCgRuYW1lGAEgASgJIj0KEkxpc3RTcGFjZXNSZXNwb25zZRInCgZzcGFjZXMYASADKAsyFy5yaW5nZmVuY2UudjEuU3BhY2VJbmZvIpYBCglTcGFjZUluZm8SDAoEbmFtZRgBIAEoCRIOCgZwYXJlbnQYAiABKAkSEAoIZGVjbGFyZWQYAyABKAgSDQoFaG9zdHMYBCADKAkSEAoIbmV0d29ya3MYBSADKAkSDwoHc291cmNlcxgGIAMoCRIUCgxkZXN0aW5hdGlvbnMYByADKAkSEQoJd29ya2xvYWRzGAggASgNIkcKEFNwYWNlUGF0aFJlcXVlc3QSDgoGc291cmNlGAEgASgJEhMKC2Rlc3RpbmF0aW9uGAIgASgJEg4KBmZhbWlseRgDIAEoDSI2CghTcGFjZUhvcBINCgVzcGFjZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEgoKAmJ5GAMgASgJIlYKDFNwYWNlU2VydmljZRIQCghwcm90b2NvbBgBIAEoDRIPCgdhZGRyZXNzGAIgASgJEgwKBHBvcnQYAyABKA0SFQoNd29ya2xvYWRfcG9ydBgEIAEoDSLGAgoRU3BhY2VQYXRoUmVzcG9uc2USEQoJc291cmNlX2lkGAEgASgJEhYKDmRlc3RpbmF0aW9uX2lkGAIgASgJEiQKBGhvcHMYAyADKAsyFi5yaW5nZmVuY2UudjEuU3BhY2VIb3ASMwoRc291cmNlX2NvbmZpZGVuY2UYBCABKA4yGC5yaW5nZmVuY2UudjEuQ29uZmlkZW5jZRITCgtzaGFyZWRfd2l0aBgFIAMoCRIbChNkZXN0aW5hdGlvbl9hZGRyZXNzGAYgASgJEjgKFmRlc3RpbmF0aW9uX2NvbmZpZGVuY2UYByABKA4yGC5yaW5nZmVuY2UudjEuQ29uZmlkZW5jZRIsCghzZXJ2aWNlcxgIIAMoCzIaLnJpbmdmZW5jZS52MS5TcGFjZVNlcnZpY2USEQoJcmVhY2hhYmxlGAkgASgIMuoBCgZTcGFjZXMSTAoFQXBwbHkSIC5yaW5nZmVuY2UudjEuQXBwbHlTcGFjZXNSZXF1ZXN0GiEucmluZ2ZlbmNlLnYxLkFwcGx5U3BhY2VzUmVzcG9uc2USSQoETGlzdBIfLnJpbmdmZW5jZS52MS5MaXN0U3BhY2VzUmVxdWVzdBogLnJpbmdmZW5jZS52MS5MaXN0U3BhY2VzUmVzcG9uc2USRwoEUGF0aBIeLnJpbmdmZW5jZS52MS5TcGFjZVBhdGhSZXF1ZXN0Gh8ucmluZ2ZlbmNlLnYxLlNwYWNlUGF0aFJlc3BvbnNlYgZwcm90bzM", [file_ringfence_v1_common]);
+  fileDesc("Ch9yaW5nZmVuY2UvdjEvYWRtaW5fc3BhY2VzLnByb3RvEgxyaW5nZmVuY2UudjEiRAoSQXBwbHlTcGFjZXNSZXF1ZXN0Eg8KB2NvbnRlbnQYASABKAkSDAoEZmlsZRgCIAEoCRIPCgdkcnlfcnVuGAMgASgIInEKE0FwcGx5U3BhY2VzUmVzcG9uc2USEAoIYWNjZXB0ZWQYASABKAgSDwoHY2hhbmdlZBgCIAEoCBIOCgZzcGFjZXMYAyABKA0SJwoIcHJvYmxlbXMYBCADKAsyFS5yaW5nZmVuY2UudjEuUHJvYmxlbSIhChFMaXN0U3BhY2VzUmVxdWVzdBIMCgRuYW1lGAEgASgJIj0KEkxpc3RTcGFjZXNSZXNwb25zZRInCgZzcGFjZXMYASADKAsyFy5yaW5nZmVuY2UudjEuU3BhY2VJbmZvIrcBCglTcGFjZUluZm8SDAoEbmFtZRgBIAEoCRIOCgZwYXJlbnQYAiABKAkSEAoIZGVjbGFyZWQYAyABKAgSDQoFaG9zdHMYBCADKAkSEAoIbmV0d29ya3MYBSADKAkSDwoHc291cmNlcxgGIAMoCRIUCgxkZXN0aW5hdGlvbnMYByADKAkSEQoJd29ya2xvYWRzGAggASgNEg4KBm9yaWdpbhgJIAEoCRIPCgdnYXRld2F5GAogASgJIkcKEFNwYWNlUGF0aFJlcXVlc3QSDgoGc291cmNlGAEgASgJEhMKC2Rlc3RpbmF0aW9uGAIgASgJEg4KBmZhbWlseRgDIAEoDSI2CghTcGFjZUhvcBINCgVzcGFjZRgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEgoKAmJ5GAMgASgJIlYKDFNwYWNlU2VydmljZRIQCghwcm90b2NvbBgBIAEoDRIPCgdhZGRyZXNzGAIgASgJEgwKBHBvcnQYAyABKA0SFQoNd29ya2xvYWRfcG9ydBgEIAEoDSLcAgoRU3BhY2VQYXRoUmVzcG9uc2USEQoJc291cmNlX2lkGAEgASgJEhYKDmRlc3RpbmF0aW9uX2lkGAIgASgJEiQKBGhvcHMYAyADKAsyFi5yaW5nZmVuY2UudjEuU3BhY2VIb3ASMwoRc291cmNlX2NvbmZpZGVuY2UYBCABKA4yGC5yaW5nZmVuY2UudjEuQ29uZmlkZW5jZRITCgtzaGFyZWRfd2l0aBgFIAMoCRIbChNkZXN0aW5hdGlvbl9hZGRyZXNzGAYgASgJEjgKFmRlc3RpbmF0aW9uX2NvbmZpZGVuY2UYByABKA4yGC5yaW5nZmVuY2UudjEuQ29uZmlkZW5jZRIsCghzZXJ2aWNlcxgIIAMoCzIaLnJpbmdmZW5jZS52MS5TcGFjZVNlcnZpY2USEQoJcmVhY2hhYmxlGAkgASgIEhQKDGFsc29fc2Vlbl9hcxgKIAMoCTLqAQoGU3BhY2VzEkwKBUFwcGx5EiAucmluZ2ZlbmNlLnYxLkFwcGx5U3BhY2VzUmVxdWVzdBohLnJpbmdmZW5jZS52MS5BcHBseVNwYWNlc1Jlc3BvbnNlEkkKBExpc3QSHy5yaW5nZmVuY2UudjEuTGlzdFNwYWNlc1JlcXVlc3QaIC5yaW5nZmVuY2UudjEuTGlzdFNwYWNlc1Jlc3BvbnNlEkcKBFBhdGgSHi5yaW5nZmVuY2UudjEuU3BhY2VQYXRoUmVxdWVzdBofLnJpbmdmZW5jZS52MS5TcGFjZVBhdGhSZXNwb25zZWIGcHJvdG8z", [file_ringfence_v1_common]);
 
 /**
  * Declared spaces.
@@ -156,7 +156,7 @@ export type SpaceInfo = Message<"ringfence.v1.SpaceInfo"> & {
   parent: string;
 
   /**
-   * False: an agent found it.
+   * An operator declared it; see origin.
    *
    * @generated from field: bool declared = 3;
    */
@@ -196,6 +196,20 @@ export type SpaceInfo = Message<"ringfence.v1.SpaceInfo"> & {
    * @generated from field: uint32 workloads = 8;
    */
   workloads: number;
+
+  /**
+   * Who says so: "declaration", "agent", or "connector:<name>".
+   *
+   * @generated from field: string origin = 9;
+   */
+  origin: string;
+
+  /**
+   * Host whose agent tells how it is translated; empty: only what is declared counts.
+   *
+   * @generated from field: string gateway = 10;
+   */
+  gateway: string;
 };
 
 /**
@@ -385,6 +399,13 @@ export type SpacePathResponse = Message<"ringfence.v1.SpacePathResponse"> & {
    * @generated from field: bool reachable = 9;
    */
   reachable: boolean;
+
+  /**
+   * Addresses under which the source was seen to leave its host beside the way drawn here; as text.
+   *
+   * @generated from field: repeated string also_seen_as = 10;
+   */
+  alsoSeenAs: string[];
 };
 
 /**
