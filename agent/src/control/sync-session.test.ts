@@ -1,5 +1,13 @@
 import { parseAddress } from '@ringfence/proto/address.js';
-import { type AgentMessage, AgentStatus, Hello, Inventory, Update } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import {
+  type AgentMessage,
+  AgentStatus,
+  Hello,
+  Inventory,
+  Logins,
+  UnenrollOutcome,
+  Update,
+} from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { bindingToWire } from '@ringfence/proto/instructions.js';
 import { describe, expect, it } from 'vitest';
 import { emptyInstructions, type Instructions } from '../desired/instructions.js';
@@ -7,10 +15,13 @@ import type { Applied } from '../enforcement.js';
 import type { RolloutTerms } from './rollout.js';
 import { SyncSession } from './sync-session.js';
 
-function rig(start: { revision?: number; answer?: Applied } = {}) {
+function rig(start: { revision?: number; answer?: Applied; logins?: readonly string[] } = {}) {
   let inForce: Instructions = { ...emptyInstructions(), revision: start.revision ?? 0 };
   const answers: Applied[] = [];
   const sent: string[] = [];
+  const logins = start.logins?.length
+    ? Logins.create({ source: 'utmp', users: start.logins.map((user) => ({ user })) })
+    : undefined;
   const applied: { terms: RolloutTerms; epoch: string; bindings: number }[] = [];
   const session = new SyncSession({
     send: (message: AgentMessage) => {
@@ -22,9 +33,11 @@ function rig(start: { revision?: number; answer?: Applied } = {}) {
     },
     hello: () => Hello.create({ protocol: 1, revision: BigInt(inForce.revision) }),
     inventory: () => Inventory.create({ full: true }),
-    logins: () => undefined,
-    onPairAgain: () => {},
-    onUnenroll: async () => {},
+    logins: () => logins,
+    onPairAgain: (localIds) => sent.push(`pair again ${localIds}`),
+    onUnenroll: async (outcome) => {
+      sent.push(`leave ${outcome}`);
+    },
     status: () => AgentStatus.create({}),
     inForce: () => inForce,
     apply: async (next, epoch, terms) => {
@@ -64,6 +77,35 @@ describe('SyncSession', () => {
     await update({ revision: 5n, bindings: [binding(2)] });
     expect(take()).toEqual(['ack 5']);
     expect(applied).toEqual([{ epoch: 'e2', bindings: 2, terms: { confirmWithinMs: 0, confirmedPolicyVersion: 0 } }]);
+  });
+
+  it('tells who is logged in after Welcome, and not before', async () => {
+    const { session, welcome, take } = rig({ logins: ['anna'] });
+    session.start();
+    session.sendLogins(Logins.create({ source: 'utmp' }));
+    await welcome(false);
+    session.sendLogins(Logins.create({ source: 'utmp' }));
+    expect(take()).toEqual(['hello', 'inventory', 'logins', 'status', 'logins']);
+  });
+
+  it('is asked to report again and told to leave; what it does not know of leaving keeps the policy', async () => {
+    const { session, welcome, take } = rig();
+    const unenroll = (outcome: UnenrollOutcome) => session.receive({ body: { $case: 'unenroll', value: { outcome } } });
+    await expect(unenroll(UnenrollOutcome.UNENROLL_OUTCOME_OPEN)).rejects.toThrow(/wanted Welcome first/);
+    await welcome(false);
+    take();
+    await session.receive({ body: { $case: 'pairAgain', value: { localIds: ['container:a', 'container:b'] } } });
+    const { UNENROLL_OUTCOME_OPEN, UNENROLL_OUTCOME_REMOVE, UNENROLL_OUTCOME_UNSPECIFIED, UNRECOGNIZED } =
+      UnenrollOutcome;
+    for (const outcome of [UNENROLL_OUTCOME_OPEN, UNENROLL_OUTCOME_REMOVE, UNENROLL_OUTCOME_UNSPECIFIED, UNRECOGNIZED])
+      await unenroll(outcome);
+    expect(take()).toEqual([
+      'pair again container:a,container:b',
+      'leave open',
+      'leave remove',
+      'leave keep',
+      'leave keep',
+    ]);
   });
 
   it('goes on with deltas after a resumed Welcome', async () => {

@@ -1,7 +1,14 @@
 import { Direction, Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { policySet } from '@ringfence/proto/policy-set.js';
 import { describe, expect, it } from 'vitest';
-import { applyUpdate, emptyInstructions, type Instructions, type StagedRevision, snapshotOf } from './instructions.js';
+import {
+  applyUpdate,
+  emptyInstructions,
+  type Instructions,
+  openedInstructions,
+  type StagedRevision,
+  snapshotOf,
+} from './instructions.js';
 import { address, Dice, randomSet, randomState, split, updateBetween } from './testing/random-state.js';
 import type { InstructionUpdate } from './update.js';
 import { updateFromWire } from './update.js';
@@ -175,5 +182,25 @@ describe('updateFromWire', () => {
     };
     expect(() => updateFromWire(wire)).toThrow(/Cannot accept policy set 0{32}/);
     expect(() => updateFromWire({ ...wire, sets: [], revision: 1n << 60n })).toThrow(/found revision/);
+  });
+});
+
+describe('openedInstructions', () => {
+  it('blocks nothing and keeps everything else; the snapshot of it says so too', () => {
+    const isolated = { ...assignment, localId: 'container:a', isolated: true };
+    const update = { ...nothing, unpaired: 'isolate' as const, sets: [set], assignments: [assignment, isolated] };
+    const state = next(emptyInstructions(), update);
+    const opened = openedInstructions(state);
+    expect(opened.unpaired).toBe('visibility');
+    for (const { modeIn, modeOut, isolated: cut } of opened.assignments.values())
+      expect([modeIn, modeOut, cut]).toEqual([Mode.MODE_VISIBILITY, Mode.MODE_VISIBILITY, false]);
+    expect([...opened.sets.keys()]).toEqual([set.hash]);
+    expect(state.assignments.get('host')?.modeIn).toBe(Mode.MODE_ENFORCE);
+    expect(next(emptyInstructions(), snapshotOf(opened)).unpaired).toBe('visibility');
+  });
+
+  it('a state file of an agent that knew nothing of it is as configured', () => {
+    const { unpaired: _unknown, ...before } = { ...nothing, sets: [set], assignments: [assignment] };
+    expect(next(emptyInstructions(), before as unknown as InstructionUpdate).unpaired).toBeUndefined();
   });
 });

@@ -7,6 +7,7 @@ import { WORKLOADS_MAX, WorkloadRegistry } from './registry.js';
 class ScriptedSource implements WorkloadSource {
   problem: string | undefined;
   report: OnFound = () => {};
+  lookAgain?: (localIds: ReadonlySet<string>) => Promise<void>;
   constructor(readonly name: string) {}
   start(onFound: OnFound): void {
     this.report = onFound;
@@ -78,5 +79,20 @@ describe('WorkloadRegistry', () => {
     a.report(Array.from({ length: WORKLOADS_MAX + 3 }, (_, i) => a.found(`w${i}`)));
     expect(registry.found).toHaveLength(WORKLOADS_MAX);
     expect(registry.overflow).toBe(3);
+  });
+
+  it('reports again what it is asked for, unchanged as it is, after its source has looked; what is gone is passed over', async () => {
+    const { a, take, registry } = rig();
+    a.report([a.found('x'), a.found('y')]);
+    take();
+    const asked: string[] = [];
+    a.lookAgain = async (ids) => {
+      asked.push(...ids);
+    };
+    await registry.reportAgain(['y', 'gone']);
+    expect(asked).toEqual(['y', 'gone']);
+    expect(take()).toEqual(['inventory +y -']);
+    await registry.reportAgain(['gone']);
+    expect(take()).toEqual([]);
   });
 });

@@ -23,14 +23,18 @@ export const listAudit: Action<[], FilterOptions & { limit: string }> = async (i
   const limit = parseWhole(options.limit, '--limit', 1, 1000);
   const filter = filterOf(invocation, options);
   const connection = await invocation.connect();
-  const { entries } = await connection.call('read the audit log', AuditService.list, { filter, limit, before: 0n });
+  const request = { filter, limit, before: 0n };
+  const { entries, oldest } = await connection.call('read the audit log', AuditService.list, request);
   await invocation.printer.list({
     name: 'entries',
     rows: entries,
     columns: auditColumns,
     json: auditJson,
+    extra: { oldest },
     empty: 'No entries match.',
   });
+  if (entries.length < limit && oldest > 1n && !invocation.printer.forPrograms)
+    await invocation.printer.note(`Entries before ${oldest} were trimmed: ringfence audit list --action audit.trim`);
 };
 
 /** `audit tail`: until interrupted. JSON is one object per line, in both JSON formats. */
