@@ -7,11 +7,13 @@ const BENCHMARKS: readonly (readonly [name: string, program: string, ...options:
   ['compile', 'compile'],
   ['flows', 'flows'],
   ['stitch', 'stitch'],
+  ['tag', 'tag'],
 ];
 /** Parts of a benchmark by a name of their own. */
 const PARTS: typeof BENCHMARKS = [
   ['latency', 'flows', '--only', 'latency'],
   ['ingest', 'flows', '--only', 'ingest'],
+  ['outage', 'flows', '--only', 'outage'],
 ];
 const [wanted, ...options] = process.argv.slice(2);
 const chosen = wanted === undefined ? BENCHMARKS : [...BENCHMARKS, ...PARTS].filter(([name]) => name === wanted);

@@ -1,11 +1,12 @@
 // bench/flows: the way of flow records, from events in the agent to a graph over what is stored. Prints the tables and writes them to
-// bench/RESULTS.md, each part under its own heading.
+// bench/RESULTS.md, each part under its own heading. The part outage takes longer than `away` seconds and runs only when it is named.
 //   node bench/dist/flows/main.js [--only agent,ingest,latency,store] [--events 20000000] [--agents 100] [--seconds 15] [--batch 1000]
-//                                 [--stored 20000000] [--connections 200] [--profile DIR] [--no-write]
+//                                 [--stored 20000000] [--connections 200] [--away 600] [--rate 50] [--profile DIR] [--no-write]
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { writeSection } from '../results.js';
 import { aggregation } from './aggregation.js';
+import { away } from './away.js';
 import { ingest } from './ingest.js';
 import { latency } from './latency.js';
 import { stored } from './stored.js';
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     batch: { type: 'string', default: '1000' },
     stored: { type: 'string', default: '20000000' },
     connections: { type: 'string', default: '200' },
+    away: { type: 'string', default: '600' },
+    rate: { type: 'string', default: '50' },
     profile: { type: 'string' },
     'no-write': { type: 'boolean', default: false },
   },
@@ -85,6 +88,24 @@ ${table(
     number(row.agentMib),
   ]),
 )}
+`;
+  },
+  outage: async () => {
+    const o = await away(Number(values.away), Number(values.rate));
+    return `# Flow records: controller away
+
+The controller killed (SIGKILL) under traffic, away, started, killed again while it caught up, started; random connections between containers of
+two hosts. Each connection's records, of both ends, were compared with what connection tracking had counted in their namespaces.
+${conditions()} \`make bench BENCH=outage\`, or \`node bench/dist/flows/main.js --only outage --away ${values.away} --rate ${values.rate}\`, as root.
+
+${table(
+  ['away s', 'connections', 'rows', 'most bytes on disk', 'caught up after s', 'connections that differ'],
+  [
+    values.away,
+    ...[o.connections, o.records, o.spooledBytes, o.catchUpSeconds, o.problems.length].map((value) => number(value)),
+  ],
+)}
+${o.problems.slice(0, 5).join('\n')}
 `;
   },
   store: async () => {

@@ -179,6 +179,7 @@ enum rf_flow_flags {
 	RF_FLOW_ENDED = 1 << 1,	 /* END (or the cut) was reported; the next opening packet starts a new flow */
 	RF_FLOW_SHARED = 1 << 2, /* the peer's address is shared */
 	RF_FLOW_MAPPED = 1 << 3, /* the peer was found through rf_nat */
+	RF_FLOW_LATE = 1 << 5,	 /* a packet after END was told */
 	RF_FLOW_TAGGED = 1 << 4, /* the peer's address is shared, and the tag in its SYN says who it is */
 };
 
@@ -265,6 +266,7 @@ enum rf_event_flags {
 	RF_EVENT_CUT = 1 << 3,		/* an open connection was cut: user space closes the local socket */
 	RF_EVENT_SWEPT = 1 << 4,	/* from the sweep, not from a ring: no sequence number */
 	RF_EVENT_TAGGED = 1 << 5,
+	RF_EVENT_LATE = 1 << 6, /* END again: what came after the first one */
 };
 
 /*

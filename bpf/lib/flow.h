@@ -165,12 +165,17 @@ RF_SUBPROGRAM void rf_flow_revisit(struct rf_work *w, struct rf_flow *flow, cons
 	rf_report_flow(&w->key, flow, &report);
 }
 
-static __always_inline void rf_flow_report(struct rf_work *w, struct rf_flow *flow, __u8 kind)
+static __always_inline void rf_flow_report_as(struct rf_work *w, struct rf_flow *flow, __u8 kind, __u8 flags)
 {
-	struct rf_report report = {.now = w->now, .kind = kind, .attempts = 1, .lane = RF_LANE_FLOWS};
+	struct rf_report report = {.now = w->now, .kind = kind, .attempts = 1, .lane = RF_LANE_FLOWS, .flags = flags};
 
 	flow->last_report_ns = w->now;
 	rf_report_flow(&w->key, flow, &report);
+}
+
+static __always_inline void rf_flow_report(struct rf_work *w, struct rf_flow *flow, __u8 kind)
+{
+	rf_flow_report_as(w, flow, kind, 0);
 }
 
 /* True when this packet ends the connection: a reset, or what comes after both ends' FIN. */
@@ -218,6 +223,11 @@ static __always_inline int rf_flow_hit(struct rf_work *w, struct rf_flow *flow, 
 		if (!(flow->flags & RF_FLOW_ENDED)) {
 			flow->flags |= RF_FLOW_ENDED;
 			rf_flow_report(w, flow, RF_EVENT_KIND_END);
+		} else if (!(flow->flags & RF_FLOW_LATE) && flow->tcp_flags_in & flow->tcp_flags_out & RF_TCP_FIN) {
+			/* Both ends closed at once: each acknowledges, and the first of the two was the end. Told once.
+			 */
+			flow->flags |= RF_FLOW_LATE;
+			rf_flow_report_as(w, flow, RF_EVENT_KIND_END, RF_EVENT_LATE);
 		}
 	} else if (unlikely(w->now > flow->last_report_ns + rf_update_period_ns) && !(flow->flags & RF_FLOW_ENDED)) {
 		rf_flow_report(w, flow, RF_EVENT_KIND_UPDATE);

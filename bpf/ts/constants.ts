@@ -14,9 +14,9 @@ export const Action = { ALLOW: 1, DENY: 2 } as const;
 /** Bits of rf_port.constraints. */
 export const Constraint = { ENCRYPTED: 1, AUTHENTICATED: 2 } as const;
 /** Bits of rf_flow.flags. */
-export const FlowFlag = { CUT: 1, ENDED: 2, SHARED: 4, MAPPED: 8, TAGGED: 16 } as const;
+export const FlowFlag = { CUT: 1, ENDED: 2, SHARED: 4, MAPPED: 8, TAGGED: 16, LATE: 32 } as const;
 /** Bits of rf_event.flags. */
-export const EventFlag = { SHARED: 1, MAPPED: 2, FROM_CONNECT: 4, CUT: 8, SWEPT: 16, TAGGED: 32 } as const;
+export const EventFlag = { SHARED: 1, MAPPED: 2, FROM_CONNECT: 4, CUT: 8, SWEPT: 16, TAGGED: 32, LATE: 64 } as const;
 /** Bits of rf_tags.flags. */
 export const TagsFlag = { WRITE: 1, ANYWHERE: 2, VERIFY: 4 } as const;
 /** What a tag is bound to: bit 4 of rf_tag_option.control. */

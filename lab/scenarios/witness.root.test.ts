@@ -1,11 +1,10 @@
 // Issue 6, must show 7: for 10,000 random connections (TCP, UDP, ICMP; IPv4, IPv6; allowed, refused at either end; data both ways) what our
 // records say is what the kernel's own connection tracking counted inside the same network namespaces: endpoints, bytes, packets, verdict.
-import { Direction, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import type { Flow, FlowEnd } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Conntrack, type TrackedConnection } from '../src/conntrack.js';
 import { Fleet } from '../src/fleet.js';
-import type { Place } from '../src/place.js';
+import { keyOfMade, keyOfTracked, only, same, type Told, toldBy } from '../src/flow-sums.js';
 import { answer, type RandomConnection, Traffic } from '../src/traffic.js';
 import { until } from '../src/until.js';
 
@@ -19,16 +18,6 @@ rules:
 `;
 const OPEN = ['tcp:80', 'tcp:8080', 'udp:53', 'icmp:0'];
 const SHUT = ['tcp:81', 'tcp:82', '-udp:54'];
-
-/** What one end's agent said of a connection, all records together. */
-interface Told {
-  readonly verdicts: Set<Verdict>;
-  attempts: number;
-  packetsForward: number;
-  packetsBack: number;
-  bytesForward: number;
-  bytesBack: number;
-}
 
 interface Session {
   readonly from: string;
@@ -139,81 +128,6 @@ function differences(
     }
   }
   return found;
-}
-
-function same(told: Told, { forward, back }: TrackedConnection): boolean {
-  return (
-    told.bytesForward === forward.bytes &&
-    told.packetsForward === forward.packets &&
-    told.bytesBack === back.bytes &&
-    told.packetsBack === back.packets
-  );
-}
-
-function only({ verdicts }: Told, verdict: Verdict): boolean {
-  return verdicts.size === 1 && verdicts.has(verdict);
-}
-
-/** Records added up by reporting host and connection. */
-function toldBy(flows: readonly Flow[]): Map<string, Told> {
-  const all = new Map<string, Told>();
-  for (const flow of flows) {
-    const key = `${flow.reporterHostId} ${keyOfFlow(flow)}`;
-    let told = all.get(key);
-    if (told === undefined) {
-      told = { verdicts: new Set(), attempts: 0, packetsForward: 0, packetsBack: 0, bytesForward: 0, bytesBack: 0 };
-      all.set(key, told);
-    }
-    told.verdicts.add(flow.verdict);
-    told.attempts += flow.attempts;
-    told.packetsForward += Number(flow.packetsForward);
-    told.packetsBack += Number(flow.packetsBack);
-    told.bytesForward += Number(flow.bytesForward);
-    told.bytesBack += Number(flow.bytesBack);
-  }
-  return all;
-}
-
-const PROTOCOLS: Readonly<Record<number, string>> = { 1: 'icmp', 6: 'tcp', 17: 'udp', 58: 'icmp' };
-
-function keyOfFlow({ protocol, source, destination, direction }: Flow): string {
-  const icmp = PROTOCOLS[protocol] === 'icmp';
-  // An ICMP record's ports are the identifier at the local end and the type at the remote one.
-  const [local, remote] = direction === Direction.DIRECTION_INBOUND ? [destination, source] : [source, destination];
-  const ports = icmp ? [local?.port, remote?.port] : [source?.port, destination?.port];
-  return keyOf(PROTOCOLS[protocol] ?? '', textOf(source), ports[0], textOf(destination), ports[1]);
-}
-
-function keyOfTracked({ proto, source, destination, sourcePort, destinationPort }: TrackedConnection): string {
-  return keyOf(proto, full(source), sourcePort, full(destination), destinationPort);
-}
-
-function keyOfMade({ proto, family, localPort, port }: RandomConnection, from: Place, to: Place): string {
-  const address = ({ addresses }: Place) => full(family === 6 ? addresses.ip6 : addresses.ip4);
-  const service = proto === 'icmp' ? (family === 6 ? 128 : 8) * 256 : port;
-  return keyOf(proto, address(from), localPort, address(to), service);
-}
-
-function keyOf(proto: string, source: string, sourcePort = 0, destination: string, destinationPort = 0): string {
-  return `${proto} ${source} ${sourcePort} > ${destination} ${destinationPort}`;
-}
-
-/** An address in one spelling. */
-function full(text: string): string {
-  if (!text.includes(':')) return text;
-  const [head = '', tail] = text.split('::');
-  const groups = (part: string | undefined) => (part ? part.split(':') : []);
-  const [before, after] = [groups(head), groups(tail)];
-  const zeros = tail === undefined ? 0 : 8 - before.length - after.length;
-  return [...before, ...Array.from({ length: zeros }, () => '0'), ...after]
-    .map((g) => Number.parseInt(g, 16))
-    .join(':');
-}
-
-function textOf(end: FlowEnd | undefined): string {
-  const ip = end?.ip ?? Buffer.alloc(4);
-  if (ip.length === 4) return [...ip].join('.');
-  return Array.from({ length: 8 }, (_, i) => ip.readUInt16BE(2 * i)).join(':');
 }
 
 function plain(_key: string, value: unknown): unknown {

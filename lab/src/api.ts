@@ -160,8 +160,8 @@ export class AdminApi {
   }
 
   /** Kept flow records that match, oldest first. */
-  async flows(filter?: FlowFilter): Promise<Flow[]> {
-    const stream: ClientReadableStream<FlowStreamMessage> = this.flowClient.query({ filter, limit: 100_000 });
+  async flows(filter?: FlowFilter, limit = 100_000): Promise<Flow[]> {
+    const stream: ClientReadableStream<FlowStreamMessage> = this.flowClient.query({ filter, limit });
     const flows: Flow[] = [];
     for await (const message of stream as AsyncIterable<FlowStreamMessage>) {
       if (message.body?.$case === 'rows') flows.push(...message.body.value.flows);

@@ -208,11 +208,23 @@ bool RingWorker::DrainAll()
 	return found;
 }
 
+/*
+ * A half-full batch goes when it is old, but not the last one: a receiver that stands still would soon hold nothing but
+ * such batches, and lose records while there is room for many. It grows instead until a slot is free again.
+ */
+bool RingWorker::MayGo(Lane &lane, Clock::time_point now)
+{
+	if (now - lane.first_at < milliseconds(config_.max_delay_ms))
+		return false;
+	std::lock_guard<std::mutex> lock(lane.mutex);
+	return !lane.free.empty();
+}
+
 void RingWorker::EmitAged(Clock::time_point now, bool all)
 {
 	for (uint32_t index = 0; index < lanes_.size(); index++) {
 		Lane &lane = *lanes_[index];
-		if (lane.filled > 0 && (all || now - lane.first_at >= milliseconds(config_.max_delay_ms)))
+		if (lane.filled > 0 && (all || MayGo(lane, now)))
 			EmitFilled(index);
 	}
 }
@@ -224,7 +236,8 @@ RingWorker::Clock::duration RingWorker::UntilAged(Clock::time_point now) const
 		if (lane->filled > 0)
 			least = std::min(least, lane->first_at + milliseconds(config_.max_delay_ms) - now);
 	}
-	return std::max(least, Clock::duration::zero());
+	/* Overdue ones wait for a slot, which is looked for as often as the rings. */
+	return std::max<Clock::duration>(least, microseconds(config_.drain_interval_us));
 }
 
 /* Whether a ring's wake-up ended it. */

@@ -119,6 +119,7 @@ class RingWorker
 	bool HaveBlock(Lane &lane, uint32_t slot);
 	void Take(Lane &lane, uint32_t index, const uint8_t *data, uint32_t size, bool &no_slot);
 	void EmitFilled(uint32_t index);
+	bool MayGo(Lane &lane, Clock::time_point now);
 	void EmitAged(Clock::time_point now, bool all);
 	Clock::duration UntilAged(Clock::time_point now) const;
 	bool Sleep(Clock::duration time, bool hear_rings);

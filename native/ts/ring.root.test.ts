@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { MapType } from './constants.js';
@@ -198,6 +198,23 @@ describe('RingConsumer counts exactly', () => {
     expect(kept.length).toBeGreaterThan(before);
     await consumer.close();
     expect(consumer.counters()[0]?.pending).toBe(0n);
+    producer.close();
+  });
+
+  test('a receiver that stands still while records trickle in loses nothing while its last slot has room', async () => {
+    const producer = makeProducer(1 << 20, { per_run: 10 });
+    const kept: RingBatch[] = [];
+    const take = (batch: RingBatch) => kept.push(batch);
+    const consumer = consume(producer, take, { batchRecords: 100, batchesPerLane: 4, maxDelayMs: 1 });
+    // Ever older than maxDelayMs: half-full batches would use up all slots with 40 records.
+    for (let run = 0; run < 12; run += 1) {
+      producer.produce(0, 1);
+      await delay(5);
+    }
+    for (const batch of kept) batch.release();
+    await consumer.close();
+    expect(consumer.counters()[0]).toMatchObject({ consumed: 120n, delivered: 120n, dropped: 0n });
+    expect(kept.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBe(120);
     producer.close();
   });
 

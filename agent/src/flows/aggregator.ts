@@ -166,7 +166,8 @@ export class FlowAggregator {
     let row = this.#index.find(key);
     const fresh = row < 0;
     if (fresh) {
-      row = this.#insert(key);
+      // What came after an END is the difference to it: without the row nobody knows what was told.
+      row = flags & EVENT_FLAG.LATE ? -1 : this.#insert(key);
       if (row < 0) {
         this.counters.dropped += 1;
         return;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FlowAggregator } from './aggregator.js';
+import { EVENT_FLAG } from './event-layout.js';
 import type { RecordBatch } from './record-batch.js';
 import { packEvents, type TestEvent } from './testing/events.js';
 import { recordsOf } from './testing/records.js';
@@ -55,6 +56,22 @@ describe('flushPrompt', () => {
     aggregator.flush(4e9, true);
     aggregator.flush(5e9, true);
     expect(take().reduce((sum, r) => sum + r.bytesOut, 0)).toBe(0);
+  });
+
+  it('adds what came after the end, as long as the end is remembered', () => {
+    const { aggregator, ingest, take } = rig();
+    ingest({ bytesOut: 60 }, { kind: KIND.end, timeNs: 2e9, bytesOut: 200 });
+    aggregator.flush(2.1e9);
+    const late = { kind: KIND.end, bytesOut: 252, flags: EVENT_FLAG.LATE };
+    ingest({ ...late, timeNs: 2.2e9 });
+    aggregator.flush(3e9);
+    expect(take().map((r) => r.bytesOut)).toEqual([200, 52]);
+    aggregator.flush(4e9);
+    aggregator.flush(5e9);
+    ingest({ ...late, timeNs: 6e9 });
+    aggregator.flush(6e9);
+    expect(take()).toEqual([]);
+    expect(aggregator.counters.dropped).toBe(1);
   });
 
   it('changes nothing in what all records together say, whenever it comes', () => {
