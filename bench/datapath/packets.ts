@@ -21,32 +21,47 @@ export interface PacketPlan {
   port: number;
 }
 
-const flags = { syn: 0x02, ack: 0x10 };
+export const flags = { syn: 0x02, ack: 0x10 };
 /** Distinct connections for the costs of a first packet, so that each run meets a tuple never seen before. */
-const connections = 20_000;
+export const connections = 20_000;
 /** One call runs this often; a longer one is interrupted by the process's own timers (EINTR). */
 const warmRuns = 20_000;
 const warmCalls = 51;
 
-/** Ethernet, IPv4, TCP without options or data. Checksums are left 0: nothing on the path reads them. */
-function tcpPacket(source: string, destination: string, sourcePort: number, port: number, tcpFlags: number): Buffer {
-  const packet = Buffer.alloc(54);
+/** What a packet has beyond its flags: sequence number, options (a multiple of 4 bytes). */
+export interface TcpMore {
+  readonly sequence?: number;
+  readonly options?: Uint8Array;
+}
+
+/** Ethernet, IPv4, TCP without data. Checksums are left 0: nothing on the path reads them. */
+export function tcpPacket(
+  source: string,
+  destination: string,
+  sourcePort: number,
+  port: number,
+  tcpFlags: number,
+  { sequence = 0, options = new Uint8Array() }: TcpMore = {},
+): Buffer {
+  const packet = Buffer.alloc(54 + options.length);
   packet.writeUInt16BE(0x0800, 12);
   packet.writeUInt8(0x45, 14);
-  packet.writeUInt16BE(40, 16);
+  packet.writeUInt16BE(40 + options.length, 16);
   packet.writeUInt8(64, 22);
   packet.writeUInt8(6, 23);
   Buffer.from(source.split('.').map(Number)).copy(packet, 26);
   Buffer.from(destination.split('.').map(Number)).copy(packet, 30);
   packet.writeUInt16BE(sourcePort, 34);
   packet.writeUInt16BE(port, 36);
-  packet.writeUInt8(0x50, 46);
+  packet.writeUInt32BE(sequence, 38);
+  packet.writeUInt8((20 + options.length) << 2, 46);
   packet.writeUInt8(tcpFlags, 47);
+  packet.set(options, 54);
   return packet;
 }
 
 /** An ARP frame: the program returns before any lookup. */
-function arpPacket(): Buffer {
+export function arpPacket(): Buffer {
   const packet = Buffer.alloc(60);
   packet.writeUInt16BE(0x0806, 12);
   return packet;
@@ -58,7 +73,7 @@ function middle(values: number[]): number {
 }
 
 /** One run each over many distinct packets; the median, as single runs are disturbed by interrupts. */
-function once(program: BpfProgram, context: Uint8Array, packets: Iterable<Buffer>): number {
+export function once(program: BpfProgram, context: Uint8Array, packets: Iterable<Buffer>): number {
   const durations: number[] = [];
   for (const data of packets) durations.push(program.testRun({ data, context }).durationNs);
   return middle(durations);
@@ -69,7 +84,7 @@ function* firstPackets(source: string, plan: PacketPlan, base: number): Iterable
 }
 
 /** The same packet again and again: mean of a call, median over the calls. */
-function warm(program: BpfProgram, context: Uint8Array, data: Buffer): number {
+export function warm(program: BpfProgram, context: Uint8Array, data: Buffer): number {
   const durations: number[] = [];
   while (durations.length < warmCalls) {
     try {
