@@ -88,8 +88,7 @@ export function changesOf({ compiler, fleet, policy, numbers }: Compiled, size: 
 }
 
 /** Makes one change, measures until every delta is there, and takes it back. */
-export function measureChange(compiler: Compiler, change: Change, round: number): Cost {
-  const { apply, revert } = change(round);
+export function measure(compiler: Compiler, { apply, revert }: ReturnType<Change>): Cost {
   const cpu = process.cpuUsage();
   const startMs = performance.now();
   apply();

@@ -1,5 +1,5 @@
 import { cpus, loadavg } from 'node:os';
-import { CHANGES, type ChangeName, type Cost } from './changes.js';
+import { CHANGES, type ChangeName } from './changes.js';
 import type { FleetSize } from './fleet.js';
 import type { RunResult } from './pair.js';
 
@@ -14,15 +14,16 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A Markdown table; the first column to the left, the others to the right. */
+export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const size = header.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(size[i] ?? 0) : cell.padStart(size[i] ?? 0))).join(' | ')} |`;
   return [line(header), `|${size.map((n) => '-'.repeat(n + 2)).join('|')}|`, ...rows.map(line)].join('\n');
 }
 
-const whole = (value: number) => Math.round(value).toLocaleString('en-US');
-const mebibytes = (bytes: number) => whole(bytes / 2 ** 20);
+export const whole = (value: number) => Math.round(value).toLocaleString('en-US');
+export const mebibytes = (bytes: number) => whole(bytes / 2 ** 20);
 const sizeText = ({ workloads, rules }: FleetSize) => `${whole(workloads)} × ${whole(rules)}`;
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 

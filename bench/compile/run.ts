@@ -6,7 +6,7 @@ import { setPriority } from 'node:os';
 import { createCompiler } from '@ringfence/controller/compile/graph.js';
 import { resolvePolicy } from '@ringfence/controller/policy/parse.js';
 import { identityNumbers, ruleNumbers } from '@ringfence/controller/policy/testing/numbers.js';
-import { type ChangeName, type Compiled, type Cost, changesOf, measureChange } from './changes.js';
+import { type ChangeName, type Compiled, type Cost, changesOf, measure } from './changes.js';
 import { type Fleet, type FleetSize, makeFleet } from './fleet.js';
 
 /** What a full compile cost. Bytes. */
@@ -102,6 +102,6 @@ const fleet = makeFleet(size, seed);
 const { compiled, full } = compile(doubled === 1 ? twice(fleet) : fleet);
 const changes = changesOf(compiled, size);
 process.on('message', ({ name, round }: Ask) => {
-  tell({ cost: measureChange(compiled.compiler, changes[name], round) });
+  tell({ cost: measure(compiled.compiler, changes[name](round)) });
 });
 tell({ full });

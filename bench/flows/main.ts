@@ -1,7 +1,7 @@
 // bench/flows: the way of flow records, from events in the agent to a graph over what is stored. Prints the tables and writes them to
 // bench/RESULTS.md, each part under its own heading. The part outage takes longer than `away` seconds and runs only when it is named.
 //   node bench/dist/flows/main.js [--only agent,ingest,latency,store] [--events 20000000] [--agents 100] [--seconds 15] [--batch 1000]
-//                                 [--stored 20000000] [--connections 200] [--away 600] [--rate 50] [--profile DIR] [--no-write]
+//                                 [--stored 20000000] [--connections 200] [--away 600] [--rate 50] [--profile DIR] [--beside] [--no-write]
 import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { writeSection } from '../results.js';
@@ -24,13 +24,14 @@ const { values } = parseArgs({
     away: { type: 'string', default: '600' },
     rate: { type: 'string', default: '50' },
     profile: { type: 'string' },
+    beside: { type: 'boolean', default: false },
     'no-write': { type: 'boolean', default: false },
   },
 });
 
 // Ahead of other work on the machine, where that is allowed: it inherits to what is started.
 try {
-  setPriority(-20);
+  if (!values.beside) setPriority(-20);
 } catch {
   process.stderr.write('runs beside other work: this user may not raise its priority\n');
 }

@@ -32,7 +32,7 @@ const { values } = parseArgs({
 });
 const HOSTS = 200;
 const CONTAINERS = 12;
-const PER_SECOND = 4000;
+const PER_SECOND = 40_000;
 const DELAY_MS = 10_000;
 /** Batches that are not stored yet, before more are taken. */
 const PENDING_MAX = 100_000;

@@ -8,29 +8,65 @@ export interface Upload {
   readonly columns: FlowColumns;
 }
 
-/** Batches of at most `batch` records; one of a host is sent when it is full, and at the end. */
+/** Batches of at most `batch` records; one of a host is sent when it is full, and each second of arrival. */
 export function uploadsOf(traffic: Traffic, batch: number): Upload[] {
   const uploads: Upload[] = [];
   const block = new ArrivalBlock(1);
-  const waiting = new Map<string, number[]>();
-  // A block's worth of records at a time; what a host has of it leaves as one batch.
+  const waiting = new Map<string, FlowColumns[]>();
+  const send = (hostId: string) => {
+    uploads.push({ hostId, columns: joined(waiting.get(hostId) ?? []) });
+    waiting.delete(hostId);
+  };
+  let secondEndsMs = traffic.arrivalMs(0) + 1000;
   for (let from = 0; from < traffic.records; from += block.rule.length) {
     block.reset();
-    const count = traffic.fill(block, from, Math.min(traffic.records, from + block.rule.length));
-    waiting.clear();
+    const to = Math.min(traffic.records, from + block.rule.length);
+    const count = traffic.fill(block, from, to);
+    const rows = new Map<string, number[]>();
     for (let i = 0; i < count; i += 1) {
       const hostId = block.strings[block.reporter[i] ?? 0] ?? '';
-      const own = waiting.get(hostId) ?? [];
+      const own = rows.get(hostId) ?? [];
       own.push(i);
-      waiting.set(hostId, own);
+      rows.set(hostId, own);
     }
-    for (const [hostId, rows] of waiting) {
-      for (let at = 0; at < rows.length; at += batch) {
-        uploads.push({ hostId, columns: columnsOf(block, rows.slice(at, at + batch)) });
-      }
+    for (const [hostId, own] of rows) {
+      const parts = waiting.get(hostId) ?? [];
+      parts.push(columnsOf(block, own));
+      waiting.set(hostId, parts);
+      if (parts.reduce((sum, part) => sum + part.count, 0) >= batch) send(hostId);
     }
+    if (traffic.arrivalMs(to - 1) < secondEndsMs) continue;
+    secondEndsMs = traffic.arrivalMs(to - 1) + 1000;
+    for (const hostId of [...waiting.keys()]) send(hostId);
   }
+  for (const hostId of [...waiting.keys()]) send(hostId);
   return uploads;
+}
+
+/** Parts of one host's batch, laid end to end. */
+function joined(parts: readonly FlowColumns[]): FlowColumns {
+  const [first, ...others] = parts;
+  if (first === undefined) throw new RangeError('Cannot join batches: found none');
+  const all: FlowColumns = { ...first, strings: [...first.strings] };
+  for (const part of others) {
+    const refs = part.strings.map((text) => {
+      const known = all.strings.indexOf(text);
+      return known >= 0 ? known : all.strings.push(text) - 1;
+    });
+    for (const [name, value] of Object.entries(part)) {
+      if (!(value instanceof Uint8Array)) continue;
+      const added = name.endsWith('Ref') ? renumbered(value, refs) : value;
+      const key = name as 'rule';
+      all[key] = Buffer.concat([all[key], added]);
+    }
+    all.count += part.count;
+  }
+  return all;
+}
+
+function renumbered(refs: Uint8Array, numbers: readonly number[]): Buffer {
+  const words = new Uint32Array(new Uint8Array(refs).buffer);
+  return Buffer.from(words.map((ref) => numbers[ref] ?? 0).buffer);
 }
 
 function columnsOf(block: ArrivalBlock, rows: readonly number[]): FlowColumns {

@@ -42,9 +42,13 @@ export class AddressBook {
 
   /** The addresses of an identity that a host with these scopes may see: hexadecimal. */
   *seenBy(scopes: readonly string[], number: number): Generator<string> {
-    const { world, inner } = this.#entry(number);
-    for (const { hex } of world) yield hex;
-    for (const at of inner) if (scopes.includes(at.scope)) yield at.hex;
+    for (const { hex } of this.world(number)) yield hex;
+    yield* this.inner(scopes, number);
+  }
+
+  /** Of these the ones in other scopes than the routed world. */
+  *inner(scopes: readonly string[], number: number): Generator<string> {
+    for (const at of this.#entry(number).inner) if (scopes.includes(at.scope)) yield at.hex;
   }
 
   #entry(number: number): Entry {

@@ -27,13 +27,17 @@ interface Bound {
   candidates: Candidates | undefined;
 }
 
+const NO_ADDRESSES: ReadonlySet<string> = new Set();
+
 export class BindingTable {
   readonly #places = new Map<string, Bound>();
   /** What stood behind each place that was touched since the last flush. */
   readonly #before = new Map<string, { readonly place: Place; readonly candidates: Candidates | undefined }>();
-  /** Places by scope, but for the routed world: most hosts have none further in, and need not look for one. */
-  readonly #inner = new Map<string, number>();
+  /** Addresses by scope, but for the routed world: most hosts have none further in, and need not look for one. */
+  readonly #inner = new Map<string, Set<string>>();
   readonly #innerTouched = new Set<string>();
+  /** Addresses of these scopes with the number of them: a routed address that is not among them is hidden nowhere. */
+  readonly #innerAddresses = new Map<string, number>();
 
   /** The workload is (now) at these places, with this identity. */
   add(workloadId: string, managed: boolean, identity: number, places: readonly Place[]): void {
@@ -43,7 +47,7 @@ export class BindingTable {
       if (bound === undefined) {
         bound = { holders: new Map(), candidates: undefined };
         this.#places.set(place.key, bound);
-        if (place.scope !== WORLD) adjust(this.#inner, place.scope, 1);
+        if (place.scope !== WORLD) this.#addInner(place);
       }
       bound.holders.set(workloadId, { managed, identity });
       bound.candidates = undefined;
@@ -60,7 +64,7 @@ export class BindingTable {
       bound.candidates = undefined;
       if (bound.holders.size > 0) continue;
       this.#places.delete(place.key);
-      if (place.scope !== WORLD) adjust(this.#inner, place.scope, -1);
+      if (place.scope !== WORLD) this.#removeInner(place);
     }
   }
 
@@ -82,6 +86,16 @@ export class BindingTable {
   /** True when there are addresses in one of these scopes but the routed world: these may hide routed ones. */
   hasInner(scopes: readonly string[]): boolean {
     return scopes.some((scope) => this.#inner.has(scope));
+  }
+
+  /** The addresses of a scope that is not the routed world; hexadecimal. */
+  addressesIn(scope: string): ReadonlySet<string> {
+    return this.#inner.get(scope) ?? NO_ADDRESSES;
+  }
+
+  /** True when some scope further in has this address too: there it hides the routed one. */
+  isHidden(hex: string): boolean {
+    return this.#innerAddresses.has(hex);
   }
 
   /** Who is behind an address as a host with these scopes sees it: the innermost that knows it. */
@@ -126,6 +140,20 @@ export class BindingTable {
   sweep(): void {
     this.#before.clear();
     this.#innerTouched.clear();
+  }
+
+  #addInner({ scope, hex }: Place): void {
+    const others = this.#inner.get(scope);
+    if (others === undefined) this.#inner.set(scope, new Set([hex]));
+    else others.add(hex);
+    adjust(this.#innerAddresses, hex, 1);
+  }
+
+  #removeInner({ scope, hex }: Place): void {
+    const others = this.#inner.get(scope);
+    others?.delete(hex);
+    if (others?.size === 0) this.#inner.delete(scope);
+    adjust(this.#innerAddresses, hex, -1);
   }
 
   #at(key: string): Candidates | undefined {

@@ -113,10 +113,15 @@ export class NatTable {
     if (inner.length === 0) return this.#world;
     // From the outside in: the same address and port further in comes later and counts.
     const found = new Map<string, NatState>();
+    let hides = false;
     for (const scope of inner.reverse()) {
-      for (const state of this.#inScope(scope)) found.set(keyIn(WORLD, state), state);
+      for (const state of this.#inScope(scope)) {
+        const key = keyIn(WORLD, state);
+        found.set(key, state);
+        hides ||= this.#mapped.has(key);
+      }
     }
-    const outer = this.#world.filter((state) => found.size === 0 || !found.has(keyIn(WORLD, state)));
+    const outer = hides ? this.#world.filter((state) => !found.has(keyIn(WORLD, state))) : this.#world;
     return [...outer, ...found.values()];
   }
 
@@ -128,21 +133,22 @@ export class NatTable {
   /** What changed since the last sweep for a host with these scopes: a superset. */
   changesFor(scopes: readonly string[]): NatChanges {
     if (this.#touched.size === 0) return NO_CHANGES;
-    const inner = (scope: string) => scope !== WORLD && (this.#byScope.has(scope) || this.#touchedScopes.has(scope));
-    if (scopes.some(inner) && !this.#plain()) return this.#changesIn(scopes);
-    // To hosts that hold nothing further in, and to all when nothing further in could hide it, the same is told.
+    const inner = scopes.some((scope) => scope !== WORLD && this.#touchedScopes.has(scope));
+    return (inner ? undefined : this.worldChanges) ?? this.#changesIn(scopes);
+  }
+
+  /** What changed in the routed world, for all hosts alike that see no other touched scope; undefined when to some of them it is hidden. */
+  get worldChanges(): NatChanges | undefined {
+    if (!this.#worldIsPlain()) return undefined;
     this.#worldChanges ??= this.#changesIn([WORLD]);
     return this.#worldChanges;
   }
 
-  /** True when only the routed world changed, and what changed there is mapped nowhere else. */
-  #plain(): boolean {
-    this.#isPlain ??=
-      this.#touchedScopes.size === 1 &&
-      this.#touchedScopes.has(WORLD) &&
-      [...this.#touched.values()].every(
-        (at) => (this.#scopesOf.get(serviceOf(at)) ?? 0) <= (this.#mapped.has(keyOf(at)) ? 1 : 0),
-      );
+  /** True when nothing that changed in the routed world is mapped in another scope as well. */
+  #worldIsPlain(): boolean {
+    this.#isPlain ??= [...this.#touched.values()].every(
+      (at) => at.scope !== WORLD || (this.#scopesOf.get(serviceOf(at)) ?? 0) <= (this.#mapped.has(keyOf(at)) ? 1 : 0),
+    );
     return this.#isPlain;
   }
 

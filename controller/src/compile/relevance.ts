@@ -12,6 +12,9 @@ import type { SetBuilder } from './set-builder.js';
 /** Identities that a kernel can hold behind one address (bpf/lib/limits.h RF_SHARED_MAX). */
 export const SHARED_MAX = 64;
 
+/** Places that an identity has, about: which way round to look for what a host sees further in than the routed world. */
+const FEW_PLACES = 8;
+
 /** Where bindings come from. */
 export interface BindingSources {
   readonly bindings: BindingTable;
@@ -49,13 +52,23 @@ export function allBindings(host: HostState, from: BindingSources): BindingState
   const held: BindingState[] = [];
   if (bindings.hasInner(scopes)) {
     const seen = new Set<Candidates>();
+    const look = (candidates: Candidates | undefined) => {
+      if (candidates?.identities.some((each) => named.has(each))) seen.add(candidates);
+    };
     for (const number of numbers) {
-      for (const hex of book.seenBy(scopes, number)) {
-        const candidates = bindings.seenBy(scopes, hex);
-        if (candidates !== undefined && names(host, candidates)) seen.add(candidates);
+      for (const candidates of book.world(number)) {
+        // Named by this very number: only where something further in may stand before it there is more to ask.
+        if (bindings.isHidden(candidates.hex)) look(bindings.seenBy(scopes, candidates.hex));
+        else seen.add(candidates);
       }
     }
-    for (const candidates of seen) held.push(told(host, candidates));
+    const inner = scopes.filter((scope) => scope !== WORLD).map((scope) => bindings.addressesIn(scope));
+    if (inner.reduce((sum, { size }) => sum + size, 0) < numbers.length * FEW_PLACES) {
+      for (const addresses of inner) for (const hex of addresses) look(bindings.seenBy(scopes, hex));
+    } else {
+      for (const number of numbers) for (const hex of book.inner(scopes, number)) look(bindings.seenBy(scopes, hex));
+    }
+    for (const candidates of seen) held.push(told(candidates, (number) => named.has(number)));
     return held;
   }
   for (const number of numbers) {
@@ -63,7 +76,7 @@ export function allBindings(host: HostState, from: BindingSources): BindingState
       const { identities } = candidates;
       // A shared address comes with the first identity behind it that is named.
       if (identities[0] === number || identities.find((each) => named.has(each)) === number)
-        held.push(told(host, candidates));
+        held.push(told(candidates, (each) => named.has(each)));
     }
   }
   return held;
@@ -144,12 +157,28 @@ function compare(
     const now = plain ? bindings.inWorld(hex) : bindings.seenBy(own, hex);
     const held = before?.identities.some((number) => naming.named(host, number)) ?? false;
     if (now?.identities.some((number) => naming.names(host, number))) {
-      // A list that had to be shortened depends on what the host names.
+      const names = (number: number) => naming.names(host, number);
+      // A list that had to be shortened depends on what the host names, so it may be otherwise though the candidates are the same.
       const shortened = now.identities.length > SHARED_MAX;
-      if (!held || shortened || !sameCandidates(before, now)) delta.set.push(told(host, now));
+      if (!held || before === undefined) delta.set.push(told(now, names));
+      else if (shortened && before.identities.length > SHARED_MAX) {
+        const was = told(before, (number) => naming.named(host, number));
+        const is = told(now, names);
+        if (!sameBinding(was, is)) delta.set.push(is);
+      } else if (!sameCandidates(before, now)) delta.set.push(told(now, names));
     } else if (held) delta.removed.push({ space: WORLD, address: addressFromHex(hex) });
   }
   return delta;
+}
+
+/** The same address is told in the same words. */
+function sameBinding(a: BindingState, b: BindingState): boolean {
+  return (
+    a.identity === b.identity &&
+    a.unmanaged === b.unmanaged &&
+    a.shared.length === b.shared.length &&
+    a.shared.every((identity, at) => identity === b.shared[at])
+  );
 }
 
 /** Hosts whose sets name an identity. */
@@ -216,20 +245,15 @@ class Naming {
   }
 }
 
-function names(host: HostState, candidates: Candidates): boolean {
-  return candidates.identities.some((number) => host.names(number));
-}
-
 /**
  * The binding as this host is told it. Identities that its rules do not name are all alike to it: where the list is too long, the
  * first of them stands for the rest. What is longer still is cut, which may refuse but never lets through.
  */
-function told(host: HostState, candidates: Candidates): BindingState {
-  const { identities, binding } = candidates;
+function told({ identities, binding }: Candidates, names: (identity: number) => boolean): BindingState {
   if (identities.length <= SHARED_MAX) return binding;
   let unnamed = false;
   const alike = identities.filter((number) => {
-    if (host.names(number)) return true;
+    if (names(number)) return true;
     if (unnamed) return false;
     unnamed = true;
     return true;

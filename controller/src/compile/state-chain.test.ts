@@ -48,6 +48,7 @@ class Fleet {
     if (now.document !== next.document) {
       inputs.push(() => compiler.setPolicy(resolvePolicy(next.document, this.#numbers.rules), 1));
     }
+    if (now.spaces !== next.spaces) inputs.push(() => compiler.setSpaces(next.spaces));
     if (next.nowMs > now.nowMs) inputs.push(() => compiler.tick(next.nowMs));
     this.#world = next;
     return inputs;
@@ -227,7 +228,11 @@ describe(`state chains of ${STATES.length} states give what a from-scratch compi
 function randomWorld(r: Random, from: World): World {
   const workloads = new Map(from.workloads);
   for (let index = r.below(4); index > 0; index -= 1) {
-    const workload: CompilerWorkload = randomWorkload(r, r.below(16));
+    let workload: CompilerWorkload = randomWorkload(r, r.below(16));
+    if (r.chance(0.2)) {
+      const { address } = r.pick([...from.workloads.values(), workload]).addresses[0] ?? {};
+      if (address !== undefined) workload = { ...workload, addresses: [{ space: r.pick(['site', 'net']), address }] };
+    }
     if (r.chance(0.25)) workloads.delete(workload.id);
     else workloads.set(workload.id, workload);
   }
@@ -249,7 +254,8 @@ function randomWorld(r: Random, from: World): World {
   }
   if (r.chance(0.15))
     document = { ...document, modes: randomDocument(r).modes, ...groupsOf(document, randomDocument(r)) };
-  return { document, workloads, hosts, nowMs: START.nowMs };
+  const spaces = r.chance(0.2) ? r.pick(STATES).spaces : from.spaces;
+  return { document, workloads, hosts, spaces, nowMs: START.nowMs };
 }
 
 function groupsOf(document: World['document'], other: World['document']) {

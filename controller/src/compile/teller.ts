@@ -1,7 +1,14 @@
 // What each host is told: from its standing state and what a flush touched to one delta, and from scratch to its whole state.
 
 import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
-import type { AssignmentState, BindingAddress, BindingState, HostDelta } from '@ringfence/proto/instructions.js';
+import type {
+  AssignmentState,
+  BindingAddress,
+  BindingState,
+  HostDelta,
+  NatAddress,
+  NatState,
+} from '@ringfence/proto/instructions.js';
 import { WORLD } from '../topology/view.js';
 import type { AddressBook } from './address-book.js';
 import type { BindingTable } from './binding-table.js';
@@ -36,18 +43,30 @@ export interface TellerParts {
 
 const NO_CHANGE = { set: [], removed: [] };
 
-/** A delta that says nothing yet. */
-const UNCHANGED: Omit<HostDelta, 'hostId' | 'policyVersion'> = {
-  full: false,
-  sets: [],
-  removedSets: [],
-  assignments: [],
-  removedAssignments: [],
-  bindings: [],
-  removedBindings: [],
-  cidrs: [],
-  removedCidrs: [],
-};
+const NONE: readonly never[] = [];
+
+function mappingDelta(
+  hostId: string,
+  policyVersion: number,
+  nats: readonly NatState[],
+  removedNats: readonly NatAddress[],
+): HostDelta {
+  return {
+    hostId,
+    full: false,
+    policyVersion,
+    sets: NONE,
+    removedSets: NONE,
+    assignments: NONE,
+    removedAssignments: NONE,
+    bindings: NONE,
+    removedBindings: NONE,
+    cidrs: NONE,
+    removedCidrs: NONE,
+    nats,
+    removedNats,
+  };
+}
 
 export class Teller {
   readonly #parts: TellerParts;
@@ -78,13 +97,30 @@ export class Teller {
       host.settled();
       if (!isEmpty(delta)) yield delta;
     }
-    // Nothing but mappings has changed for the others.
-    for (const host of this.#seeingMappings()) {
-      if (told.has(host)) continue;
-      const changes = nats.changesFor(placement.scopes(host.id));
-      if (changes.set.length + changes.removed.length === 0) continue;
-      const { set, removed } = changes;
-      yield { ...UNCHANGED, hostId: host.id, policyVersion: version, nats: set, removedNats: removed };
+    yield* this.#mappingsOnly(told, version);
+  }
+
+  /** For hosts at which nothing but mappings has changed. */
+  *#mappingsOnly(told: ReadonlySet<HostState>, version: number): Generator<HostDelta> {
+    const { hosts, nats, placement } = this.#parts;
+    const scopes = nats.touchedScopes;
+    if (scopes.size === 0) return;
+    const done = new Set<string>();
+    for (const { id } of told) done.add(id);
+    for (const scope of scopes) {
+      for (const hostId of scope === WORLD ? [] : placement.hostsSeeing(scope)) {
+        if (done.has(hostId) || !hosts.has(hostId)) continue;
+        done.add(hostId);
+        const { set, removed } = nats.changesFor(placement.scopes(hostId));
+        if (set.length + removed.length > 0) yield mappingDelta(hostId, version, set, removed);
+      }
+    }
+    if (!scopes.has(WORLD)) return;
+    const same = nats.worldChanges;
+    for (const hostId of hosts.keys()) {
+      if (done.has(hostId)) continue;
+      const { set, removed } = same ?? nats.changesFor(placement.scopes(hostId));
+      if (set.length + removed.length > 0) yield mappingDelta(hostId, version, set, removed);
     }
   }
 
@@ -174,15 +210,6 @@ export class Teller {
       reject: workload.reject,
       labels: workload.labels,
     };
-  }
-
-  /** Hosts that see a scope in which mappings changed. */
-  #seeingMappings(): Iterable<HostState> {
-    const { hosts, nats, placement } = this.#parts;
-    const scopes = nats.touchedScopes;
-    if (scopes.has(WORLD)) return hosts.values();
-    const ids = new Set([...scopes].flatMap((scope) => [...placement.hostsSeeing(scope)]));
-    return [...ids].flatMap((id) => hosts.get(id) ?? []);
   }
 }
 

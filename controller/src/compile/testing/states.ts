@@ -3,6 +3,7 @@
 import type { PolicyDocument, RuleSpec } from '../../policy/model.js';
 import { EMPTY_DOCUMENT } from '../../policy/model.js';
 import { address } from '../../policy/testing/generate.js';
+import { type DestinationMapping, type SourceTranslation, type Space, SpaceTree } from '../../topology/spaces.js';
 import type { CompilerWorkload } from '../types.js';
 
 /** A world: what a compiler is told. */
@@ -10,6 +11,7 @@ export interface World {
   readonly document: PolicyDocument;
   readonly workloads: ReadonlyMap<string, CompilerWorkload>;
   readonly hosts: ReadonlySet<string>;
+  readonly spaces: SpaceTree;
   readonly nowMs: number;
 }
 
@@ -17,6 +19,7 @@ export const START: World = {
   document: EMPTY_DOCUMENT,
   workloads: new Map(),
   hosts: new Set(),
+  spaces: SpaceTree.EMPTY,
   nowMs: Date.UTC(2030, 0, 1),
 };
 
@@ -66,6 +69,28 @@ const noRule =
   (id: string): Step =>
   (world) =>
     policy({ rules: world.document.rules.filter((each) => each.id !== id) })(world);
+const space = (name: string, more: Partial<Space> = {}): Space => ({
+  name,
+  parent: '',
+  hosts: [],
+  networks: [],
+  sources: [],
+  destinations: [],
+  ...more,
+});
+const spaces =
+  (...declared: Space[]): Step =>
+  (world) => ({ ...world, spaces: new SpaceTree(declared) });
+/** Everybody leaves behind this address. */
+const behind = (text: string): SourceTranslation => ({ kind: 'shared', addresses: [address(text)] });
+const mapped = (from: string, port: number, to: string, toPort: number): DestinationMapping => ({
+  protocol: 6,
+  address: address(from),
+  port,
+  to: address(to),
+  toPort,
+});
+const within = (text: string, length: number) => ({ address: address(text), length: 96 + length });
 const later =
   (days: number): Step =>
   (world) => ({ ...world, nowMs: world.nowMs + days * 86_400_000 });
@@ -245,6 +270,47 @@ export const STEPS: readonly (readonly [name: string, step: Step])[] = [
       localId: 'host',
     }),
   ],
+  ['the second host stands in a space of its own', spaces(space('site', { hosts: ['h2'] }))],
+  ['its gateway shares one address', spaces(space('site', { hosts: ['h2'], sources: [behind('198.51.100.1')] }))],
+  ['it shares another one', spaces(space('site', { hosts: ['h2'], sources: [behind('198.51.100.2')] }))],
+  [
+    'the gateway maps a port to the host, whose published port it is',
+    spaces(
+      space('site', {
+        hosts: ['h2'],
+        sources: [behind('198.51.100.2')],
+        destinations: [mapped('198.51.100.2', 80, '192.0.2.9', 8080)],
+      }),
+    ),
+  ],
+  [
+    'a machine without an agent in the space has the address of one outside, and hides it from those inside',
+    workload('printer', { role: 'printer' }, '', ['site@10.0.0.1']),
+  ],
+  ['web1 outside is one whom the hidden host may ask for', workload('web1', { role: 'web' }, 'h1', ['10.0.0.1'])],
+  ['the machine goes', gone('printer')],
+  ['and comes back as a web server', workload('printer', { role: 'web' }, '', ['site@10.0.0.1'])],
+  [
+    'the first host stands in a network inside the site, translated one to one',
+    spaces(
+      space('site', { hosts: ['h2'], sources: [behind('198.51.100.2')] }),
+      space('net', {
+        parent: 'site',
+        hosts: ['h1'],
+        sources: [{ kind: 'one-to-one', inside: within('10.0.0.0', 24), outside: within('10.77.0.0', 24) }],
+      }),
+    ),
+  ],
+  [
+    'the network hangs below the world instead',
+    spaces(
+      space('site', { hosts: ['h2'], sources: [behind('198.51.100.2')] }),
+      space('net', { hosts: ['h1'], sources: [behind('203.0.113.77')] }),
+    ),
+  ],
+  ['both hosts stand in one space', spaces(space('site', { hosts: ['h1', 'h2'], sources: [behind('198.51.100.2')] }))],
+  ['it translates nothing any more', spaces(space('site', { hosts: ['h1', 'h2'] }))],
+  ['the space is gone, the machine in it is nowhere', spaces()],
   ['the first one publishes no more', workload('db2', { role: 'db' }, 'h2', ['local:bridge@172.17.0.2'])],
   ['nobody is behind the host any more', gone('db2', 'db3')],
   ['two workloads go', gone('web2', 'cache1', 'h2/host')],
