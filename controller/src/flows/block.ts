@@ -96,9 +96,15 @@ export class FlowBlock {
   readonly replaces = new Float64Array(BLOCK_RECORDS);
   /** Not 0: another record has taken its place. Not stored. */
   readonly retired = new Uint8Array(BLOCK_RECORDS);
-  readonly strings: string[] = [];
+  /** The addresses again, 4 words each. */
+  readonly localIpWords = new Uint32Array(this.localIp.buffer);
+  readonly remoteIpWords = new Uint32Array(this.remoteIp.buffer);
+  readonly farLocalIpWords = new Uint32Array(this.farLocalIp.buffer);
+  readonly farRemoteIpWords = new Uint32Array(this.farRemoteIp.buffer);
+  /** Entry 0 is the empty string. */
+  readonly strings: string[] = [''];
   readonly ends: FlowEndInfo[] = [];
-  readonly #stringIndex = new Map<string, number>();
+  readonly #stringIndex = new Map<string, number>([['', 0]]);
   readonly #endIndex = new Map<FlowEndInfo, number>();
 
   constructor(firstId: number, ids?: Float64Array) {
@@ -109,9 +115,10 @@ export class FlowBlock {
   /** Empties the block, to be written again; for blocks that are kept by nobody. */
   reset(): void {
     this.count = 0;
-    this.strings.length = 0;
+    this.strings.length = 1;
     this.ends.length = 0;
     this.#stringIndex.clear();
+    this.#stringIndex.set('', 0);
     this.#endIndex.clear();
   }
 

@@ -83,7 +83,7 @@ export class Staging {
   /** Takes up a row that is stored: what comes may still belong to it. */
   restore({ block, index }: FlowRef, nowMs: number): void {
     const { near, far } = restoredViews(block, index);
-    this.#stitcher.restore(block.idAt(index), near, far, 0, nowMs);
+    this.#stitcher.restore(block.idAt(index), near, far, nowMs);
   }
 
   /** Rows were lost: what comes is not to take the place of a row that is not there. */

@@ -2,7 +2,7 @@
 import { mix } from './chains.js';
 import type { Entries } from './entries.js';
 import { hasEchoId } from './fit.js';
-import { FAR, NEAR, type Observations, type Side } from './types.js';
+import { FAR, NEAR, type Observations, type Side, type Words } from './types.js';
 
 type HostNumber = (hostId: string) => number;
 
@@ -12,8 +12,7 @@ export function recordHash(
   host: number,
   records: Observations,
   i: number,
-  localIp: Uint32Array,
-  remoteIp: Uint32Array,
+  { localIp, remoteIp }: Words,
 ): number {
   let hash = mix(0x9e3779b9, (host << 1) | side);
   // The last word of an IPv4 address is all of it; of IPv6 the third and fourth tell most.

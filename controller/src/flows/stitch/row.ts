@@ -9,7 +9,7 @@ import type { Views } from './views.js';
 /** Bits of FlowBlock.views. */
 export const VIEW = { inbound: 1, outbound: 2 } as const;
 
-/** Writes row `at` of a block that has room there. `before`: the row that this one takes the place of, 0 for none. */
+/** Writes row `at` of a block, where nothing was written before. `before`: the row that this one takes the place of, 0 for none. */
 export function writeRow(entries: Entries, entry: number, block: FlowBlock, at: number, before: number): void {
   const { views } = entries;
   const [near, far] = [entries.hasSide(entry, NEAR), entries.hasSide(entry, FAR)];
@@ -23,10 +23,9 @@ export function writeRow(entries: Entries, entry: number, block: FlowBlock, at: 
   block.nearConfidence[at] = near ? (views.c.confidence[slot] as number) : 0;
   block.replaces[at] = before;
   block.retired[at] = 0;
-  if (near && far) {
-    writeFar(views, 2 * entry + FAR, block, at);
-    bringTogether(entries, entry, block, at);
-  } else clearFar(block, at);
+  if (!near || !far) return;
+  writeFar(views, 2 * entry + FAR, block, at);
+  bringTogether(entries, entry, block, at);
 }
 
 function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
@@ -51,8 +50,8 @@ function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
   block.reporter[at] = block.stringRef(v.reporters[slot] ?? '');
   block.local[at] = block.endRef(v.ends[slot] ?? UNKNOWN_END);
   block.remote[at] = block.endRef(v.remotes[slot] ?? UNKNOWN_END);
-  copyAddress(c.localIp, slot, block.localIp, at);
-  copyAddress(c.remoteIp, slot, block.remoteIp, at);
+  copyAddress(c.localIp, slot, block.localIpWords, at);
+  copyAddress(c.remoteIp, slot, block.remoteIpWords, at);
 }
 
 /** The decision of one view, as the row's. */
@@ -89,23 +88,8 @@ function writeFar(v: Views, slot: number, block: FlowBlock, at: number): void {
   block.farProcess[at] = block.stringRef(v.processes[slot] ?? '');
   block.farReporter[at] = block.stringRef(v.reporters[slot] ?? '');
   block.farEnd[at] = block.endRef(v.ends[slot] ?? UNKNOWN_END);
-  copyAddress(c.localIp, slot, block.farLocalIp, at);
-  copyAddress(c.remoteIp, slot, block.farRemoteIp, at);
-}
-
-const FAR_COLUMNS = [
-  ...['otherVerdict', 'otherReason', 'otherMode', 'otherRule', 'otherPolicyVersion', 'farConfidence', 'farPid'],
-  ...['farLocalPort', 'farRemotePort', 'farServicePort', 'farFirstSeenUs', 'farLastSeenUs', 'farBytesIn'],
-  ...['farBytesOut', 'farPacketsIn', 'farPacketsOut'],
-] as (keyof Pick<FlowBlock, 'otherVerdict' | 'otherRule' | 'farPid' | 'farLocalPort' | 'farBytesIn'>)[];
-
-function clearFar(block: FlowBlock, at: number): void {
-  for (const name of FAR_COLUMNS) block[name][at] = 0;
-  block.farProcess[at] = block.stringRef('');
-  block.farReporter[at] = block.farProcess[at] as number;
-  block.farEnd[at] = block.local[at] as number;
-  block.farLocalIp.fill(0, 16 * at, 16 * at + 16);
-  block.farRemoteIp.fill(0, 16 * at, 16 * at + 16);
+  copyAddress(c.localIp, slot, block.farLocalIpWords, at);
+  copyAddress(c.remoteIp, slot, block.farRemoteIpWords, at);
 }
 
 /** What the row as a whole says, beyond the near view that stands in it. */
@@ -154,7 +138,6 @@ function rank(verdict: number | undefined): number {
   return verdict === Verdict.VERDICT_WOULD_BLOCK ? 1 : 0;
 }
 
-function copyAddress(from: Uint32Array, slot: number, to: Uint8Array, at: number): void {
-  const words = new Uint32Array(to.buffer, to.byteOffset, to.length / 4);
-  for (let w = 0; w < 4; w += 1) words[4 * at + w] = from[4 * slot + w] as number;
+function copyAddress(from: Uint32Array, slot: number, to: Uint32Array, at: number): void {
+  for (let w = 0; w < 4; w += 1) to[4 * at + w] = from[4 * slot + w] as number;
 }

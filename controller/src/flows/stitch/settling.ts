@@ -3,7 +3,7 @@
 import { Confidence } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { ClockOffsets } from './clocks.js';
 import { type Entries, Flag } from './entries.js';
-import { fitsDestination, fitsSource, hasEchoId } from './fit.js';
+import { fitsDestination, fitsSource, hasEchoId, overlap, sameAddress } from './fit.js';
 import { offerHash } from './keys.js';
 import { FAR, NEAR, type StitchPorts } from './types.js';
 
@@ -11,6 +11,8 @@ import { FAR, NEAR, type StitchPorts } from './types.js';
 const TOGETHER_US = 300_000;
 /** Near sides that are looked at for one far side. */
 const OFFERS_MAX = 256;
+/** How a far side names its source where it can be nobody else. */
+const CERTAIN: ReadonlySet<number> = new Set([Confidence.CONFIDENCE_EXACT, Confidence.CONFIDENCE_TAGGED]);
 /** What is done with is cut off the front now and then. */
 const CUT_AT = 4096;
 
@@ -19,11 +21,19 @@ export class Settling {
   readonly #ports: StitchPorts;
   readonly #host: (hostId: string) => number;
   readonly #clocks: ClockOffsets;
+  readonly #skewUs: number;
   #waiting: number[] = [];
   #sinceMs: number[] = [];
   #head = 0;
 
-  constructor(entries: Entries, ports: StitchPorts, host: (hostId: string) => number, clocks: ClockOffsets) {
+  constructor(
+    entries: Entries,
+    ports: StitchPorts,
+    host: (hostId: string) => number,
+    clocks: ClockOffsets,
+    skewUs: number,
+  ) {
+    this.#skewUs = skewUs;
     this.#entries = entries;
     this.#ports = ports;
     this.#host = host;
@@ -71,8 +81,39 @@ export class Settling {
     return true;
   }
 
+  /**
+   * The near side alone of the workload that the far one names for certain (by its tag, or alone behind its address), whatever a translation
+   * made of its port. -1 for none, and when there are several.
+   */
+  certain(entry: number): number {
+    const { c, ends, remotes } = this.#entries.views;
+    const far = 2 * entry + FAR;
+    const named = remotes[far]?.workloadId ?? '';
+    if (named === '' || !CERTAIN.has(c.confidence[far] as number)) return -1;
+    let found = -1;
+    for (const candidate of this.#offered(entry)) {
+      const near = 2 * candidate + NEAR;
+      // Without a translation ports stay what they are.
+      if (ends[near]?.workloadId !== named || sameAddress(c.localIp, near, c.remoteIp, far)) continue;
+      if (this.#expected(near, far) !== undefined && this.#apartUs(near, far) > TOGETHER_US) continue;
+      if (found >= 0) return -1;
+      found = candidate;
+    }
+    return found;
+  }
+
   /** A near side alone that the far one may be the other side of, whatever its port became; -1 for none. */
   favourite(entry: number): number {
+    const far = 2 * entry + FAR;
+    for (const near of this.#offered(entry)) {
+      const known = this.#expected(2 * near + NEAR, far) !== undefined;
+      if (known && this.#apartUs(2 * near + NEAR, far) <= TOGETHER_US) return near;
+    }
+    return -1;
+  }
+
+  /** Near sides alone that call what the far one is, at its time, and may be whom it names. */
+  *#offered(entry: number): Generator<number> {
     const { offered, views, protocol } = this.#entries;
     const far = 2 * entry + FAR;
     const hash = offerHash(this.#entries, entry, this.#host, FAR);
@@ -83,19 +124,23 @@ export class Settling {
       const fits =
         !this.#entries.has(c, Flag.favoured) &&
         protocol[c] === protocol[entry] &&
-        this.#together(near, far) &&
+        overlap(views, near, far, this.#expected(near, far) ?? 0, this.#skewUs) &&
         fitsDestination(views, this.#ports, protocol[c] as number, near, far) &&
         fitsSource(views, this.#ports, near, far);
-      if (fits) return c;
+      if (fits) yield c;
     }
-    return -1;
   }
 
-  #together(near: number, far: number): boolean {
-    const { c, reporters } = this.#entries.views;
-    const expected = this.#clocks.expected(this.#host(reporters[near] ?? ''), this.#host(reporters[far] ?? ''));
-    const differenceUs = (c.firstSeenUs[far] as number) - (c.firstSeenUs[near] as number);
-    return expected !== undefined && Math.abs(differenceUs - expected) <= TOGETHER_US;
+  #expected(near: number, far: number): number | undefined {
+    const { reporters } = this.#entries.views;
+    return this.#clocks.expected(this.#host(reporters[near] ?? ''), this.#host(reporters[far] ?? ''));
+  }
+
+  /** How far first packets are apart beyond what the clocks let expect. */
+  #apartUs(near: number, far: number): number {
+    const { firstSeenUs } = this.#entries.views.c;
+    const differenceUs = (firstSeenUs[far] as number) - (firstSeenUs[near] as number);
+    return Math.abs(differenceUs - (this.#expected(near, far) ?? 0));
   }
 
   #isAlone(entry: number): boolean {

@@ -48,6 +48,17 @@ export interface Observations {
   readonly toldIp?: Uint8Array;
 }
 
+/** The addresses of records as words, 4 each. */
+export interface Words {
+  readonly localIp: Uint32Array;
+  readonly remoteIp: Uint32Array;
+}
+
+/** Id of the host that reported a record. */
+export function hostOf(records: Observations, i: number): string {
+  return records.strings[records.reporter[i] as number] ?? '';
+}
+
 /** The sides of a connection: who opened it observes outbound, who was called observes inbound. */
 export const NEAR = 0;
 export const FAR = 1;
@@ -90,15 +101,15 @@ export interface StitchPorts {
 /** All ascend. */
 export interface StitchCounters {
   /** Records taken. */
-  records: number;
+  readonly records: number;
   /** Connections whose two views were brought together. */
-  stitched: number;
+  readonly stitched: number;
   /** Records that had come before. */
-  duplicates: number;
+  readonly duplicates: number;
   /** Inbound records given up in favour of an outbound one that they could not be told from others to belong to. */
-  discarded: number;
+  readonly discarded: number;
   /** Connections let go before their time for want of room: their rows stay as they are. */
-  overflowed: number;
+  readonly overflowed: number;
   /** Pairs taken apart again because another connection fitted as well. */
-  contested: number;
+  readonly contested: number;
 }

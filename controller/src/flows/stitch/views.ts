@@ -2,7 +2,7 @@
 // side reported for the row that is being written; everything else in it is the newest report's.
 import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type FlowEndInfo, UNKNOWN_END } from '../block.js';
-import type { Observations } from './types.js';
+import type { Observations, Words } from './types.js';
 
 /** Reports of a side that are remembered, to know a repetition. */
 const STAMPS = 4;
@@ -45,7 +45,7 @@ export class Views {
   }
 
   /** The slot says what the record says. */
-  take(slot: number, from: Observations, i: number, localIp: Uint32Array, remoteIp: Uint32Array): void {
+  take(slot: number, from: Observations, i: number, { localIp, remoteIp }: Words): void {
     const { c } = this;
     c.firstSeenUs[slot] = from.firstSeenUs[i] as number;
     c.rowFromUs[slot] = from.firstSeenUs[i] as number;
@@ -92,13 +92,13 @@ export class Views {
   }
 
   /** The record is what stands in the slot from now on; what stood there adds to it. */
-  takeOver(slot: number, from: Observations, i: number, localIp: Uint32Array, remoteIp: Uint32Array): void {
+  takeOver(slot: number, from: Observations, i: number, words: Words): void {
     const { c } = this;
     const sums = SUMS.map((name) => c[name][slot] as number);
     const [rowFromUs, lastSeenUs] = [c.rowFromUs[slot] as number, c.lastSeenUs[slot] as number];
     const [process, pid] = [this.processes[slot] ?? '', c.pid[slot] as number];
     const stamp = c.stamps[STAMPS * slot] as number;
-    this.take(slot, from, i, localIp, remoteIp);
+    this.take(slot, from, i, words);
     SUMS.forEach((name, place) => {
       c[name][slot] = (c[name][slot] as number) + (sums[place] ?? 0);
     });
@@ -123,6 +123,17 @@ export class Views {
     if (this.processes[slot] === '') this.processes[slot] = process;
     if (c.pid[slot] === 0) c.pid[slot] = from.pid[i] as number;
     this.#remember(slot, -stampOf(from, i));
+  }
+
+  /** Adds what another slot counted. */
+  sum(slot: number, from: number): void {
+    const { c } = this;
+    for (const name of SUMS) c[name][slot] = (c[name][slot] as number) + (c[name][from] as number);
+    c.tcpFlags[slot] = (c.tcpFlags[slot] as number) | (c.tcpFlags[from] as number);
+    c.rowFromUs[slot] = Math.min(c.rowFromUs[slot] as number, c.rowFromUs[from] as number);
+    c.lastSeenUs[slot] = Math.max(c.lastSeenUs[slot] as number, c.lastSeenUs[from] as number);
+    if (this.processes[slot] === '') this.processes[slot] = this.processes[from] ?? '';
+    if (c.pid[slot] === 0) c.pid[slot] = c.pid[from] as number;
   }
 
   /** A new row begins where the former ended. */
