@@ -2,14 +2,17 @@
 # The system on this host: controller and agent, visibility mode, live flows until Ctrl-C. Nothing is blocked, and nothing stays
 # attached afterwards (KEEP=1: programs and tables stay pinned).
 #   RINGFENCE_STATE   where everything is kept between runs; default .state/run
-#   RINGFENCE_PORTS   sync,admin,enroll; default 7443,7444,7445
+#   RINGFENCE_PORTS   sync,admin,enroll,web; default 7443,7444,7445,7446
 #   RUN_SECONDS       stop by itself after so long (for scripts)
 #   RUN_READY_SECONDS give the controller and the agent so long to be ready; default 300
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
 state=$(realpath -m "${RINGFENCE_STATE:-.state/run}")
-IFS=, read -r sync_port admin_port enroll_port <<< "${RINGFENCE_PORTS:-7443,7444,7445}"
+IFS=, read -r sync_port admin_port enroll_port web_port <<< "${RINGFENCE_PORTS:-7443,7444,7445}"
+# Without a port of its own the page takes its default, and is left out when that is taken.
+web=()
+[ -z "$web_port" ] || web=(--listen-web "127.0.0.1:$web_port")
 say() { printf '%s\n' "$*" >&2; }
 fail() { # what next
   say "make run: $1"
@@ -62,7 +65,7 @@ wait_for() { # file pid log what
 rm -f "$state/controller.ready" "$state/agent.ready"
 setsid node controller/dist/main.js --state-dir "$state/controller" --ready-file "$state/controller.ready" \
   --listen-sync "127.0.0.1:$sync_port" --listen-admin "127.0.0.1:$admin_port" --listen-enroll "127.0.0.1:$enroll_port" \
-  > "$state/log/controller.log" 2>&1 9>&- &
+  "${web[@]}" > "$state/log/controller.log" 2>&1 9>&- &
 controller_pid=$!
 wait_for "$state/controller.ready" "$controller_pid" "$state/log/controller.log" controller
 
@@ -113,6 +116,12 @@ fi
 
 say "Ringfence runs on this host in visibility mode: every connection is shown, nothing is blocked."
 say "  controller  127.0.0.1:$admin_port (admin API), log $state/log/controller.log"
+if link=$(ringfence web link --ttl 15m 2>> "$state/log/web.log"); then
+  say "  web page    $link"
+  say "              works once, for 15 minutes; another: ringfence web"
+else
+  say "  web page    not served; see $state/log/controller.log"
+fi
 say "  agent       pinned at /sys/fs/bpf/ringfence-run, log $state/log/agent.log"
 say "  command     . $state/env    then: ringfence status"
 say "Flows follow; Ctrl-C stops everything."

@@ -99,6 +99,11 @@ export const groups: readonly Group[] = [
     load: async () => (await import('./tag.js')).define,
   },
   {
+    name: 'web',
+    summary: 'the web page: a link that signs you in, and who is signed in',
+    load: async () => (await import('./web.js')).define,
+  },
+  {
     name: 'enroll',
     summary: 'give the agent of this machine its certificate',
     load: async () => (await import('./enroll.js')).define,

@@ -23,6 +23,7 @@ import {
 import { SpaceInfo, SpacePathResponse } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import { HostTags, TagsState } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
+import { WebSession } from '@ringfence/proto/gen/ringfence/v1/admin_web.js';
 import { Workload, WorkloadMemberships } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
@@ -46,6 +47,7 @@ import {
 import { pathJson, spaceJson } from '../views/space.js';
 import { statusJson } from '../views/status.js';
 import { tagsJson } from '../views/tag.js';
+import { webSessionJson } from '../views/web.js';
 import { workloadJson } from '../views/workload.js';
 
 const label = { dimension: 'dimension', value: 'value' };
@@ -105,6 +107,7 @@ const samples: Readonly<Record<string, object>> = {
   'pairing (`pairings`)': pairingJson(PairingInfo.fromPartial({ labels: [label], requested: [label] })),
   quarantine: quarantineJson(QuarantineResponse.fromPartial({ quarantine: {}, workloads: [{}] })),
   'audit entry (`entries`)': auditJson(AuditEntry.fromPartial({ detailJson: '{}' })),
+  'session (`sessions`)': webSessionJson(WebSession.fromPartial({})),
   'identity (`identities`)': identityJson(IdentityInfo.fromPartial({ labels: [label] })),
   'dimension (`dimensions`)': dimensionJson(
     Dimension.fromPartial({ permitted: ['x'], used: [Dimension_ValueCount.fromPartial({})] }),
