@@ -74,9 +74,11 @@ export class Held {
     this.change(entry, nowMs);
   }
 
-  /** The near side of another entry, which has that alone, is this one's under another address. */
+  /** The near side of another entry is this one's under another address: all of that entry belongs to this one. */
   absorb(entry: number, from: number): void {
-    this.entries.views.sum(2 * entry + NEAR, 2 * from + NEAR);
+    const { views } = this.entries;
+    views.sum(2 * entry + NEAR, 2 * from + NEAR);
+    if (this.entries.hasSide(from, FAR)) views.sum(2 * entry + FAR, 2 * from + FAR);
     this.#remove(from);
   }
 

@@ -191,7 +191,7 @@ export class Stitcher {
       return true;
     }
     this.#held.addAlias(entry, records, i, words, !isCalled(records, i), nowMs);
-    for (const other of others) if (!entries.hasSide(other, FAR)) this.#held.absorb(entry, other);
+    for (const other of others) this.#held.absorb(entry, other);
     if (!entries.hasSide(entry, FAR)) this.#pairUp(entry, NEAR, nowMs);
     return true;
   }
