@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { type FeatureName, listInterfaces, netnsIdOfProcess, probeFeatures } from '@ringfence/native';
+import {
+  effectiveCapabilities,
+  ensureBpffs,
+  execBounded,
+  type FeatureName,
+  listInterfaces,
+  netnsIdOfProcess,
+  probeFeatures,
+} from '@ringfence/native';
 import { pino } from 'pino';
 import { Agent } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
@@ -65,7 +73,7 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function run(config: AgentConfig, readyFile: string | undefined): Promise<number> {
-  boundPrivileges(config);
+  boundPrivileges(config, { effectiveCapabilities, ensureBpffs, execBounded });
   const log = pino({ level: config.log.level, base: { host: config.host.name ?? hostname() } });
   if (leftWith(config.stateDir) === 'remove') {
     const done = await unenroll(config, 'remove', { listInterfaces, netnsIdOfProcess });

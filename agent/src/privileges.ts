@@ -1,10 +1,22 @@
 // The agent runs as uid 0 and needs little of what that brings. Before anything is opened it replaces itself by itself without the rest.
-import { effectiveCapabilities, ensureBpffs, execBounded } from '@ringfence/native';
 import type { AgentConfig } from './config.js';
 import { AgentError } from './errors.js';
 
 /** Set in the process that has given up what it does not need. */
 const MARK = 'RINGFENCE_BOUNDED';
+
+/** What the native addon does for it. */
+export interface PrivilegePorts {
+  effectiveCapabilities(): ReadonlySet<string>;
+  ensureBpffs(path: string): boolean;
+  /** Replaces this process; does not return. */
+  execBounded(
+    keep: Iterable<string>,
+    path: string,
+    argv: readonly string[],
+    environment: Readonly<Record<string, string | undefined>>,
+  ): never;
+}
 
 /** What this configuration needs. native/DESIGN.md says which call needs what. */
 export function neededCapabilities(config: AgentConfig): Set<string> {
@@ -21,10 +33,10 @@ export function neededCapabilities(config: AgentConfig): Set<string> {
  * Returns in a process that has no capability beyond those needed, or, started by another user than root, the ones that it was given. Else
  * it does not return: this process begins anew without them. Throws RF_CAPABILITIES when that did not help.
  */
-export function boundPrivileges(config: AgentConfig): void {
+export function boundPrivileges(config: AgentConfig, system: PrivilegePorts): void {
   if (!config.dropCapabilities || process.getuid?.() !== 0) return;
   const needed = neededCapabilities(config);
-  const beyond = [...effectiveCapabilities()].filter((name) => !needed.has(name)).sort();
+  const beyond = [...system.effectiveCapabilities()].filter((name) => !needed.has(name)).sort();
   if (beyond.length === 0) return;
   if (process.env[MARK] !== undefined) {
     throw new AgentError(
@@ -33,7 +45,7 @@ export function boundPrivileges(config: AgentConfig): void {
     );
   }
   // Mounting takes a capability that is not kept.
-  ensureBpffs(config.pinPath);
+  system.ensureBpffs(config.pinPath);
   const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
-  execBounded(needed, process.execPath, argv, { ...process.env, [MARK]: '1' });
+  system.execBounded(needed, process.execPath, argv, { ...process.env, [MARK]: '1' });
 }

@@ -56,14 +56,12 @@ import { Authority } from './ca/authority.js';
 import { SERVER_NAME } from './ca/certificates.js';
 import { Enrolment } from './ca/enrolment.js';
 import { makePrivateDirectory } from './ca/files.js';
-import { FailureLimit } from './ca/rate-limit.js';
 import { createCompiler } from './compile/graph.js';
 import { type ControllerConfig, formatListen, type ListenAddress } from './config.js';
 import { gatewaySides } from './discovery/gateway-sides.js';
-import type { PairStep } from './discovery/inventory.js';
-import { relabel, withLogins } from './discovery/logins.js';
+import { Labelling } from './discovery/labelling.js';
+import { LoginIntake } from './discovery/login-intake.js';
 import { openConnectors } from './discovery/open-connectors.js';
-import { pairStep, reconsider } from './discovery/pair-workload.js';
 import { TranslationResolver } from './discovery/translation-resolver.js';
 import { EndResolver } from './flows/ends.js';
 import { Followers } from './flows/followers.js';
@@ -75,8 +73,6 @@ import { FlowUpload, UPLOAD } from './flows/upload.js';
 import { Isolation } from './keys/isolation.js';
 import { PairingDesk } from './keys/pairing-desk.js';
 import { loadSecretMac } from './keys/secret-mac.js';
-import type { PairingDenial } from './pairing/decide.js';
-import { RETRY, RetrySchedule } from './pairing/retry.js';
 import { VALUE_PATTERN } from './policy/names.js';
 import { AgentSync } from './session/agent-sync.js';
 import { Distributor } from './session/distributor.js';
@@ -84,9 +80,8 @@ import { HostRuntimes } from './session/host-runtime.js';
 import { Revisions } from './session/revisions.js';
 import { StoreError } from './store/driver.js';
 import { PersistentNumbers } from './store/numbers.js';
-import type { WorkloadRecord } from './store/records.js';
 import { openSqlite } from './store/sqlite.js';
-import { StateStore, type StateTransaction } from './store/state-store.js';
+import { StateStore } from './store/state-store.js';
 import { WorkloadIndex } from './store/workload-index.js';
 import { TagKeyFile } from './tag/key-file.js';
 import { TagDesk } from './tag/tag-desk.js';
@@ -116,8 +111,6 @@ const STITCH_TICK_MS = 1000;
 const STOP_GRACE_MS = 2000;
 /** Looked at often rather than slept through: the clock may be set, and a suspended machine's timers are late. */
 const RENEWAL_CHECK_MS = 60_000;
-/** Pairing decisions of one host that are kept in the audit log: so many at once, and one more each so many milliseconds. */
-const DECISIONS = { burst: 8192, refillMs: 2000 };
 const RECHECK_MS = 60_000;
 
 /** Starts everything, or nothing: rejects with what was wrong. Open streams are checked for expired certificates each `recheckMs`. */
@@ -222,37 +215,18 @@ async function start(
     isValue: (text) => text !== '' && VALUE_PATTERN.test(text),
   });
   const fromPrefix = (hostId: string, prefix: string) => comesFrom(hosts.get(hostId)?.peerAddress ?? '', prefix);
-  const retries = new RetrySchedule({ ...RETRY, random: Math.random });
-  const noteDenial = (id: string, record: WorkloadRecord | undefined) =>
-    retries.set(id, record?.present ? denialOf(record) : undefined, now());
-  for (const [id, record] of store.table('workload')) noteDenial(id, record);
-  store.onCommit((changes) => {
-    for (const change of changes) if (change.kind === 'workload') noteDenial(change.key, change.after);
-  });
-  const pairing = {
+  const labelling = new Labelling({
+    store,
     desk,
     fromPrefix,
-    addressOf: (hostId: string) => hosts.get(hostId)?.peerAddress ?? '',
-    retries,
-    pace: new FailureLimit(DECISIONS.burst, DECISIONS.refillMs),
+    addressOf: (hostId) => hosts.get(hostId)?.peerAddress ?? '',
+    userGroupsFor: (record) => policy.policyFor(record).document.userGroups,
     now,
-  };
-  const decide = pairStep(pairing);
-  const userGroupsFor = (record: WorkloadRecord) => policy.policyFor(record).document.userGroups;
-  const pair: PairStep = (tx, record, key) => withLogins(tx, decide(tx, record, key), userGroupsFor, now());
-  const relabelAll = (tx: StateTransaction, records: Iterable<WorkloadRecord>) =>
-    relabel(tx, records, userGroupsFor, now());
-  /** Another policy may permit other values, and have other rules for logins. */
-  onPolicy = () => {
-    void store
-      .update((tx) => {
-        reconsider(pairing, tx, ({ denial }) => denial === 'value-not-permitted');
-        relabelAll(tx, [...store.table('workload').values()]);
-      })
-      .catch((error: unknown) =>
-        log.error({ err: error }, 'labels could not follow the policy; the next change tries again'),
-      );
-  };
+    random: Math.random,
+    onError: (error) => log.error({ err: error }, 'labels could not follow the policy; the next change tries again'),
+  });
+  const { pairing, retries, relabel } = labelling;
+  onPolicy = () => labelling.onPolicy();
   onPolicy();
 
   // ---- in-band tags
@@ -347,8 +321,8 @@ async function start(
     recheckMs,
     now,
     log,
-    pair,
-    relabel: relabelAll,
+    pair: labelling.step,
+    logins: new LoginIntake({ store, index, relabel, now }),
     retries,
   });
   const flowUpload = new FlowUpload({ ingest, store, translations, refusal, recheckMs, log });
@@ -411,7 +385,7 @@ async function start(
       view: workloadView,
       policy,
       groups: (draft) => (draft ? policy.draftDocument() : policy.newest.document),
-      relabel: relabelAll,
+      relabel,
       dimensions,
       now,
       log,
@@ -488,10 +462,6 @@ async function start(
   };
   log.info({ ...addresses, version, policyVersion: policy.current.version, contextFile }, 'controller serves');
   return { addresses, contextFile, stop };
-}
-
-function denialOf({ pairing }: WorkloadRecord): PairingDenial | undefined {
-  return pairing?.state === 'denied' ? (pairing.denial as PairingDenial) : undefined;
 }
 
 /** Memory that the flow store's database may take; what needs more spills to disk. */

@@ -2,13 +2,7 @@
 // one of these with full = true.
 
 import { type AddressPrefix, addressHex, mappedAddress } from '@ringfence/proto/address.js';
-import {
-  type FailsafeEntry,
-  type NatBinding,
-  type NatKey,
-  Unpaired,
-  type Update,
-} from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import type { FailsafeEntry, NatBinding, NatKey, Update } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import {
   type AssignmentState,
@@ -111,11 +105,8 @@ export function updateFromWire(wire: Update): InstructionUpdate {
   };
 }
 
-/** An unknown one is from a newer controller: nothing it could mean is guessed. */
-const UNPAIRED: Readonly<Record<number, UnpairedTreatment | undefined>> = {
-  [Unpaired.UNPAIRED_VISIBILITY]: 'visibility',
-  [Unpaired.UNPAIRED_ISOLATE]: 'isolate',
-};
+/** By number, as agent.proto's Unpaired has them. An unknown one is from a newer controller: nothing it could mean is guessed. */
+const UNPAIRED: readonly (UnpairedTreatment | undefined)[] = [undefined, 'visibility', 'isolate'];
 
 function natAddressFromWire(wire: NatKey): NatAddress {
   return { space: wire.space, protocol: wire.protocol, address: mappedAddress(wire.ip), port: wire.port };

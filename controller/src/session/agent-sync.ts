@@ -5,7 +5,6 @@ import type {
   ControllerMessage,
   Hello,
   Inventory,
-  Logins,
   TagKeys,
   UnenrollOutcome,
   Update,
@@ -14,13 +13,12 @@ import type { Logger } from 'pino';
 import { type Peer, peerOf } from '../api/peer.js';
 import { asCaller } from '../audit/caller.js';
 import { factsRecord } from '../ca/host-facts.js';
-import { FailureLimit } from '../ca/rate-limit.js';
+import { askAgain } from '../discovery/ask-again.js';
 import { type PairStep, takeInventory } from '../discovery/inventory.js';
-import { loginsFromWire } from '../discovery/logins.js';
+import type { LoginIntake } from '../discovery/login-intake.js';
 import { takeSourceTranslations } from '../discovery/source-translations.js';
 import type { RetrySchedule } from '../pairing/retry.js';
-import type { WorkloadRecord } from '../store/records.js';
-import type { StateStore, StateTransaction } from '../store/state-store.js';
+import type { StateStore } from '../store/state-store.js';
 import type { WorkloadIndex } from '../store/workload-index.js';
 import { AgentSession, ProtocolError } from './agent-session.js';
 import { CloneWatch } from './clones.js';
@@ -42,8 +40,7 @@ export interface AgentSyncOptions {
   readonly distributor: Distributor;
   /** Decides on pairing keys, and on labels that follow logins. */
   readonly pair: PairStep;
-  /** Brings labels that follow logins up to date. */
-  readonly relabel: (tx: StateTransaction, records: readonly WorkloadRecord[]) => void;
+  readonly logins: LoginIntake;
   readonly retries: RetrySchedule;
   readonly revisions: Revisions;
   /** What hosts are told of in-band tags: after Welcome, at each change, and every TAGS_AGAIN_MS for the time in it. */
@@ -62,10 +59,6 @@ const TAGS_AGAIN_MS = 300_000;
 const HELLO_TIMEOUT_MS = 10_000;
 /** A host's state is kept this long after its stream has ended, so that a short absence costs a delta only. */
 const KEEP_STATE_MS = 10 * 60_000;
-/** Changes of logins that a host may report at once, and how often one more: labels follow, and each is kept in the audit log. */
-const LOGIN_CHANGES = { burst: 20, refillMs: 30_000 };
-/** Workloads asked about in one message. */
-const PAIR_AGAIN_MAX = 256;
 /** Above any revision that can have been given; numbers stay exact in JavaScript. */
 const REVISION_MAX = 2 ** 52;
 
@@ -76,15 +69,18 @@ export class AgentSync {
   readonly #releases = new Map<string, NodeJS.Timeout>();
   /** Hosts that are being removed. */
   readonly #farewells = new Map<string, { readonly outcome: UnenrollOutcome; told: boolean }>();
-  /** Per host, so that a new stream is no new allowance. */
-  readonly loginPace = new FailureLimit(LOGIN_CHANGES.burst, LOGIN_CHANGES.refillMs);
   readonly #unsubscribe: (() => void)[];
 
   constructor(options: AgentSyncOptions) {
     this.#options = options;
     const recheck = setInterval(() => {
       for (const stream of [...this.#streams.values()]) stream.recheck();
-      this.#retryDenied();
+      askAgain(
+        options.retries,
+        options.store,
+        options.now(),
+        (hostId, localIds) => this.#streams.get(hostId)?.pairAgain(localIds) ?? false,
+      );
     }, options.recheckMs);
     recheck.unref();
     const tellTags = () => {
@@ -129,22 +125,6 @@ export class AgentSync {
       this.#farewells.delete(hostId);
     }
     return farewell.told;
-  }
-
-  /** Asks agents to report again what was denied long enough ago. Hosts that are away are asked when they are back. */
-  #retryDenied(): void {
-    const { retries, store, now } = this.#options;
-    const byHost = new Map<string, WorkloadRecord[]>();
-    for (const id of retries.due(now())) {
-      const record = store.get('workload', id);
-      if (record === undefined || !this.#streams.has(record.hostId)) continue;
-      byHost.set(record.hostId, [...(byHost.get(record.hostId) ?? []), record]);
-    }
-    for (const [hostId, records] of byHost) {
-      const asked = records.slice(0, PAIR_AGAIN_MAX);
-      if (!this.#streams.get(hostId)?.pairAgain(asked.map(({ localId }) => localId))) continue;
-      for (const { id } of asked) retries.asked(id, now());
-    }
   }
 
   /** Makes a stream the host's only one. Throws ProtocolError when it must not be. */
@@ -221,7 +201,6 @@ class Stream {
   #greeted = false;
   #state: HostState | undefined;
   #pumping = false;
-  #logins: Logins | undefined;
   readonly #tooLarge = new Map<CellKey, number>();
   #chain: Promise<void> = Promise.resolve();
 
@@ -294,9 +273,9 @@ class Stream {
   recheck(): void {
     const why = this.#options.refusal(this.peer);
     if (why !== undefined) this.end(status.UNAUTHENTICATED, 'RF_TLS_REVOKED', why);
-    else if (this.#logins !== undefined) {
+    else if (this.#options.logins.waits(this.hostId)) {
       this.#chain = this.#chain
-        .then(() => this.#asHost(() => this.#takeLogins()))
+        .then(() => this.#asHost(() => this.#options.logins.retry(this.hostId)))
         .catch((error: unknown) => this.#fail(error));
     }
   }
@@ -311,6 +290,7 @@ class Stream {
     this.#open = false;
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
+    this.#options.logins.forget(this.hostId);
     this.#owner.leave(this);
   }
 
@@ -361,8 +341,7 @@ class Stream {
         host.conditions = body.value.conditions.slice(0, CONDITIONS_MAX);
         return this.#checkCapacity(host);
       case 'logins':
-        this.#logins = body.value;
-        return this.#takeLogins();
+        return this.#options.logins.take(this.hostId, body.value);
       case 'translations': {
         const { value } = body;
         const problems = await this.#options.store.update((tx) => takeSourceTranslations(tx, this.hostId, value));
@@ -438,23 +417,6 @@ class Stream {
         sinceMs: BigInt(now()),
       });
     }
-  }
-
-  /** Takes the newest logins, at once while the host's allowance lasts, else when a later look finds that it does again. */
-  async #takeLogins(): Promise<void> {
-    const { store, index, relabel, now } = this.#options;
-    const wire = this.#logins;
-    if (wire === undefined || this.#owner.loginPace.exceeded(this.hostId, now())) return;
-    this.#logins = undefined;
-    const logins = loginsFromWire(wire);
-    const changed = await store.update((tx) => {
-      const record = tx.get('host', this.hostId);
-      if (record === undefined || JSON.stringify(record.logins) === JSON.stringify(logins)) return false;
-      tx.set('host', this.hostId, { ...record, logins });
-      relabel(tx, index.ofHost(this.hostId));
-      return true;
-    });
-    if (changed) this.#owner.loginPace.failed(this.hostId, now());
   }
 
   /** The session's standing may have changed: shows it and goes on. */
