@@ -10,7 +10,10 @@ const ICMP = new Set([1, 58]);
 export const PORTS_WANTED =
   'any, tcp, udp, sctp, icmp or icmpv6 alone or with a port (tcp/443), range (tcp/8000-8080), ICMP type (icmp/8) or type:code (icmp/3:4), or protocol/0-255';
 
-/** True when a text is meant as ports, not as the name of a service. */
+/** A port or a range of ports, and perhaps a protocol after it. */
+const BARE = /^(\d+(?:-\d+)?)(?:\/([a-z]+))?$/;
+
+/** True when a text is meant as ports, not as the name of a service; numbers without a protocol may be a name. */
 export function looksLikePorts(text: string): boolean {
   const head = text.split('/')[0] ?? '';
   return text === 'any' || head === 'protocol' || Object.hasOwn(NUMBERS, head);
@@ -20,6 +23,15 @@ export function looksLikePorts(text: string): boolean {
 export function parsePorts(text: string): PortRange | { readonly problem: string; readonly wanted: string } {
   const wanted = PORTS_WANTED;
   if (text === 'any') return { protocol: ANY_PROTOCOL, low: 0, high: WHOLE };
+  const bare = BARE.exec(text);
+  if (bare !== null) {
+    const [, port = '', protocol] = bare;
+    const known = protocol !== undefined && Object.hasOwn(NUMBERS, protocol) ? protocol : undefined;
+    return {
+      problem: `port ${port} without a protocol before it`,
+      wanted: `the protocol first: ${known === undefined ? `tcp/${port} or udp/${port}` : `${known}/${port}`}`,
+    };
+  }
   const slash = text.indexOf('/');
   const head = slash < 0 ? text : text.slice(0, slash);
   const tail = slash < 0 ? undefined : text.slice(slash + 1);
@@ -34,6 +46,11 @@ export function parsePorts(text: string): PortRange | { readonly problem: string
   if (tail === undefined) return { protocol, low: 0, high: WHOLE };
   if (WITH_PORTS.has(protocol)) return portRange(protocol, tail);
   return icmpRange(protocol, tail);
+}
+
+/** True for a port, or a range of ports, that lacks its protocol: 443, 8000-8080, 443/tcp. */
+export function isBarePort(text: string): boolean {
+  return BARE.test(text);
 }
 
 /** The text of a range, as parsePorts reads it; joined ICMP types, which no text names, as icmp/8-9. */

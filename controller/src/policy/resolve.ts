@@ -22,7 +22,7 @@ import type {
   TestSpec,
 } from './model.js';
 import { DEFAULT_DIMENSIONS, NAME_PATTERN, someOf, USER_GROUP_DIMENSION } from './names.js';
-import { ANY_PROTOCOL, looksLikePorts, normalisePorts, parsePorts } from './ports.js';
+import { ANY_PROTOCOL, isBarePort, looksLikePorts, normalisePorts, parsePorts } from './ports.js';
 import { checkDimension, checkValue, type Names, type Report, resolveEnd, resolveSelector } from './resolve-end.js';
 
 const MODES: Readonly<Record<ModeName, Mode>> = {
@@ -203,7 +203,8 @@ function servicePorts(texts: readonly string[], context: Context, path: Path): P
       const named = context.services.get(text);
       if (named !== undefined) return [...named];
       const at = [...path, index];
-      if (looksLikePorts(text) || !NAME_PATTERN.test(text)) return portsOf(text, context.report, at);
+      if (looksLikePorts(text) || isBarePort(text) || !NAME_PATTERN.test(text))
+        return portsOf(text, context.report, at);
       context.report(
         at,
         'RF_POLICY_UNKNOWN',

@@ -4,6 +4,7 @@ import type { PolicyProblem } from '../model.js';
 import { readYaml, type SourceFile, type YamlDocument } from '../yaml-source.js';
 import type { K8sContainerPort, K8sPod } from './kubernetes.js';
 import type { K8sNetworkPolicy } from './networkpolicy.js';
+import { quotedPorts } from './quoted-ports.js';
 
 /** Pods of one owner. */
 export interface OwnedPods {
@@ -71,7 +72,10 @@ export function readManifests(files: readonly SourceFile[]): Manifests {
       if (document.value === undefined || document.value === null) continue;
       const found = flatten(document.value);
       if (found === undefined) others.push(document);
-      else objects.push(...found);
+      else {
+        objects.push(...found);
+        problems.push(...quotedPorts(document));
+      }
       for (const object of found ?? []) {
         const refused = refusal(object, document);
         if (refused !== undefined) problems.push(refused);

@@ -22,6 +22,7 @@ import {
   refuseKeys,
   selectorConditions,
 } from './kubernetes.js';
+import { isQuotedPort } from './quoted-ports.js';
 
 export interface K8sIpBlock {
   readonly cidr: string;
@@ -236,6 +237,8 @@ function splitPorts(ports: readonly K8sPort[]): { readonly plain: string[]; read
     if (!['tcp', 'udp', 'sctp'].includes(protocol))
       throw new NotExpressible(`protocol ${port.protocol}; wanted TCP, UDP, SCTP`);
     if (typeof port.port === 'string') {
+      if (isQuotedPort(port.port))
+        throw new NotExpressible(`port "${port.port}" as text, which would be a name; wanted a number, without quotes`);
       if (port.endPort != null) throw new NotExpressible(`endPort with the named port ${port.port}`);
       named.push({ protocol, name: port.port });
     } else if (port.port == null) {

@@ -186,6 +186,23 @@ rules:
     ]);
   });
 
+  it('refuses a port number in quotes with its place, also inside a list', () => {
+    const spec = '{podSelector: {}, ingress: [{ports: [{port: 80}, {port: "443"}]}]}';
+    const policy = `{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {name: y}, spec: ${spec}}`;
+    for (const text of [policy, `kind: List\nitems:\n  - ${policy}\n`]) {
+      const report = reachReport([{ name: 'a.yaml', text }], NOW);
+      expect(report.rows).toEqual([]);
+      const [placed, named] = report.problems;
+      const lines = text.split('\n');
+      const line = lines.findIndex((each) => each.includes('"443"')) + 1;
+      expect(placed).toMatchObject({ code: 'RF_IMPORT_PORT', file: 'a.yaml', line, found: '"443"' });
+      expect(placed?.column).toBe((lines[line - 1]?.indexOf('"443"') ?? 0) + 1);
+      expect(named?.message).toBe(
+        'Cannot import NetworkPolicy default/y: found port "443" as text, which would be a name; wanted a number, without quotes',
+      );
+    }
+  });
+
   it('gives no answer, and says why by name, when something cannot be read or said', () => {
     const report = reachReport(
       [
