@@ -12,5 +12,11 @@ export interface Page {
 
 export const PAGES: readonly Page[] = [
   { path: '/', title: 'Flow map', icon: 'map', load: async () => (await import('./map/page.js')).MapPage },
+  {
+    path: '/workloads',
+    title: 'Workloads',
+    icon: 'workloads',
+    load: async () => (await import('./workloads/page.js')).WorkloadsPage,
+  },
   { path: '/audit', title: 'Audit', icon: 'audit', load: async () => (await import('./audit/page.js')).AuditPage },
 ];

@@ -84,6 +84,26 @@ export function TextInput(props: {
   );
 }
 
+export function TextArea(props: {
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly label?: string;
+  readonly rows?: number;
+  readonly placeholder?: string;
+}) {
+  return (
+    <textarea
+      class="textarea"
+      value={props.value}
+      aria-label={props.label}
+      rows={props.rows ?? 6}
+      placeholder={props.placeholder}
+      spellcheck={false}
+      onInput={(event) => props.onInput(event.currentTarget.value)}
+    />
+  );
+}
+
 export function Select<T extends string>(props: {
   readonly value: T;
   readonly options: readonly (readonly [T, string])[];
