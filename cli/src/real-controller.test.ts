@@ -90,6 +90,43 @@ test('workloads: create, select, label with an expected version, delete', async 
   });
 });
 
+test('spaces: refused with a place, applied, listed, shown, and the path drawn, as text and JSON', async () => {
+  const file = join(folder, 'spaces.yaml');
+  await writeFile(file, 'spaces:\n  - { name: site, source: [{ nat64: {} }] }\n');
+  const refused = await ringfence(1, 'space', 'apply', '-f', file, '-o', 'json');
+  expect(JSON.parse(refused.stdout.text)).toMatchObject({
+    accepted: false,
+    problems: [{ code: 'RF_SPACE_NAT64', place: expect.stringMatching(/spaces\.yaml:2:\d+/) }],
+  });
+  const content = 'spaces:\n  - { name: site, gateway: gw, source: [{ address: 198.51.100.1 }] }\n';
+  await writeFile(file, content);
+  expect(await json('space', 'apply', '-f', file)).toMatchObject({ accepted: true, changed: true, spaces: 1 });
+  await ringfence(0, 'workload', 'create', 'inside', '--id', 'w-in', '-a', '10.1.0.5@site', '-l', 'role=web');
+  expect(await json('space', 'show', 'site')).toMatchObject({
+    origin: 'declaration',
+    gateway: 'gw',
+    sources: ['behind 198.51.100.1'],
+    workloads: 1,
+  });
+  const { spaces } = await json<{ spaces: { name: string }[] }>('space', 'list');
+  expect(spaces.map(({ name }) => name)).toEqual(['', 'site']);
+  expect((await ringfence(0, 'space', 'list')).stdout.text).toMatch(
+    /site +world +declaration +1 +behind 198\.51\.100\.1/,
+  );
+  expect(await json('space', 'path', 'w-in', 'w-1')).toMatchObject({
+    reachable: true,
+    hops: [
+      { space: 'site', address: '10.1.0.5' },
+      { space: '', address: '198.51.100.1' },
+    ],
+    destinationAddress: '10.0.0.1',
+  });
+  const drawn = (await ringfence(0, 'space', 'path', 'w-in', 'w-1')).stdout.text;
+  expect(drawn).toMatch(/10\.1\.0\.5 +in site\s+│ source translation of space site[^\n]*\s+198\.51\.100\.1 +in world/);
+  await ringfence(1, 'space', 'path', 'w-1', 'w-in');
+  await ringfence(0, 'workload', 'delete', 'w-in');
+});
+
 test('policy: check, apply, explain, draft, diff, provision, rollback, export and apply again', async () => {
   const policy = join(folder, 'policy');
   await mkdir(policy);

@@ -68,7 +68,7 @@ export const showPath: Action<[string, string], { ipv4?: boolean; ipv6?: boolean
       what: `Cannot reach ${path.destinationId} from ${path.sourceId}`,
       found: 'found no path',
       wanted: 'a space that both are in, a published port or a declared mapping',
-      exit: ExitCode.denied,
+      exit: ExitCode.refused,
     });
   }
 };
@@ -104,7 +104,7 @@ export const applySpaces: Action<[], { file: string; dryRun?: boolean }> = async
       what: `Cannot apply ${options.file}`,
       found: `found ${lines.length} problems`,
       wanted: 'none',
-      exit: ExitCode.denied,
+      exit: ExitCode.refused,
     });
   }
 };
