@@ -1,7 +1,8 @@
 /*
- * A wall clock that a test moves: preloaded into a process, it adds the seconds in a file to what the machine's clock says, at
- * every call. Everything in the process sees it, the verification of certificates too; the monotonic clock is the machine's.
- * The file (RF_CLOCK_FILE) holds one 64-bit number in the machine's byte order and is mapped, so a write counts at once.
+ * A wall clock that a test moves: preloaded into a process, it adds the seconds in a file to what the machine's clock
+ * says, at every call. Everything in the process sees it, the verification of certificates too; the monotonic clock is
+ * the machine's. The file (RF_CLOCK_FILE) holds one 64-bit number in the machine's byte order and is mapped, so a write
+ * counts at once.
  */
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Capabilities belong to threads, and Node has several before the first line of a program runs: taken from one, the others keep
- * them. So the process replaces itself. What uid 0 may have after an exec is the bounding set and what is inheritable; both are
- * narrowed first, and no_new_privs keeps it so for everything that is run from then on.
+ * Capabilities belong to threads, and Node has several before the first line of a program runs: taken from one, the
+ * others keep them. So the process replaces itself. What uid 0 may have after an exec is the bounding set and what is
+ * inheritable; both are narrowed first, and no_new_privs keeps it so for everything that is run from then on.
  */
 #include "privilege.h"
 
