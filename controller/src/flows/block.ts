@@ -18,89 +18,126 @@ export const UNKNOWN_END: FlowEndInfo = { workloadId: '', workloadName: '', host
 /** Records of a block. */
 export const BLOCK_RECORDS = 4096;
 
+/** Bytes of a record in a block. */
+const RECORD_BYTES = 252;
+
+/** One buffer for all columns of a block: many small ones are much more work for the garbage collector. */
+class Room {
+  readonly #buffer = new ArrayBuffer(BLOCK_RECORDS * RECORD_BYTES);
+  #used = 0;
+
+  doubles(): Float64Array {
+    return new Float64Array(this.#buffer, this.#take(8), BLOCK_RECORDS);
+  }
+
+  words(): Uint32Array {
+    return new Uint32Array(this.#buffer, this.#take(4), BLOCK_RECORDS);
+  }
+
+  shorts(): Uint16Array {
+    return new Uint16Array(this.#buffer, this.#take(2), BLOCK_RECORDS);
+  }
+
+  /** So many to a record. */
+  bytes(width: number): Uint8Array {
+    return new Uint8Array(this.#buffer, this.#take(width), width * BLOCK_RECORDS);
+  }
+
+  #take(width: number): number {
+    const at = this.#used;
+    this.#used += width * BLOCK_RECORDS;
+    return at;
+  }
+}
+
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
 export class FlowBlock {
+  readonly #room = new Room();
   /** Id of record 0; the others follow, unless `ids` says otherwise. */
   readonly firstId: number;
   /** Ids of the records of a block that was read from a store, where what a filter left out is missing. */
   readonly ids: Float64Array | undefined;
   count = 0;
-  readonly firstSeenUs = new Float64Array(BLOCK_RECORDS);
-  readonly lastSeenUs = new Float64Array(BLOCK_RECORDS);
-  readonly bytesIn = new Float64Array(BLOCK_RECORDS);
-  readonly bytesOut = new Float64Array(BLOCK_RECORDS);
-  readonly packetsIn = new Float64Array(BLOCK_RECORDS);
-  readonly packetsOut = new Float64Array(BLOCK_RECORDS);
-  readonly rule = new Uint32Array(BLOCK_RECORDS);
-  readonly policyVersion = new Uint32Array(BLOCK_RECORDS);
-  readonly attempts = new Uint32Array(BLOCK_RECORDS);
-  readonly pid = new Uint32Array(BLOCK_RECORDS);
+  readonly firstSeenUs = this.#room.doubles();
+  readonly lastSeenUs = this.#room.doubles();
+  readonly bytesIn = this.#room.doubles();
+  readonly bytesOut = this.#room.doubles();
+  readonly packetsIn = this.#room.doubles();
+  readonly packetsOut = this.#room.doubles();
+  readonly rule = this.#room.words();
+  readonly policyVersion = this.#room.words();
+  readonly attempts = this.#room.words();
+  readonly pid = this.#room.words();
   /** Into `strings`. */
-  readonly process = new Uint32Array(BLOCK_RECORDS);
+  readonly process = this.#room.words();
   /** Into `strings`: the host that reported. */
-  readonly reporter = new Uint32Array(BLOCK_RECORDS);
+  readonly reporter = this.#room.words();
   /** Into `ends`. */
-  readonly local = new Uint32Array(BLOCK_RECORDS);
+  readonly local = this.#room.words();
   /** Into `ends`. */
-  readonly remote = new Uint32Array(BLOCK_RECORDS);
-  readonly localPort = new Uint16Array(BLOCK_RECORDS);
-  readonly remotePort = new Uint16Array(BLOCK_RECORDS);
-  readonly servicePort = new Uint16Array(BLOCK_RECORDS);
-  readonly protocol = new Uint8Array(BLOCK_RECORDS);
-  readonly direction = new Uint8Array(BLOCK_RECORDS);
-  readonly verdict = new Uint8Array(BLOCK_RECORDS);
-  readonly reason = new Uint8Array(BLOCK_RECORDS);
-  readonly mode = new Uint8Array(BLOCK_RECORDS);
-  readonly kind = new Uint8Array(BLOCK_RECORDS);
-  readonly tcpFlags = new Uint8Array(BLOCK_RECORDS);
-  readonly confidence = new Uint8Array(BLOCK_RECORDS);
+  readonly remote = this.#room.words();
+  readonly localPort = this.#room.shorts();
+  readonly remotePort = this.#room.shorts();
+  readonly servicePort = this.#room.shorts();
+  readonly protocol = this.#room.bytes(1);
+  readonly direction = this.#room.bytes(1);
+  readonly verdict = this.#room.bytes(1);
+  readonly reason = this.#room.bytes(1);
+  readonly mode = this.#room.bytes(1);
+  readonly kind = this.#room.bytes(1);
+  readonly tcpFlags = this.#room.bytes(1);
+  readonly confidence = this.#room.bytes(1);
   /** 16 bytes each. */
-  readonly localIp = new Uint8Array(16 * BLOCK_RECORDS);
+  readonly localIp = this.#room.bytes(16);
   /** 16 bytes each. */
-  readonly remoteIp = new Uint8Array(16 * BLOCK_RECORDS);
+  readonly remoteIp = this.#room.bytes(16);
   // The other end's view, where both ends reported: then the columns above are what the opening end saw, all but the decision (verdict,
   // reason, mode, rule, policyVersion), which is that of the end that let less through. 0 where there is none.
   /** 1 << (Direction - 1) of each end that reported. */
-  readonly views = new Uint8Array(BLOCK_RECORDS);
+  readonly views = this.#room.bytes(1);
   /** Direction of the end whose decision stands above. */
-  readonly decider = new Uint8Array(BLOCK_RECORDS);
+  readonly decider = this.#room.bytes(1);
   /** Of the end that did not decide. */
-  readonly otherVerdict = new Uint8Array(BLOCK_RECORDS);
-  readonly otherReason = new Uint8Array(BLOCK_RECORDS);
-  readonly otherMode = new Uint8Array(BLOCK_RECORDS);
-  readonly otherRule = new Uint32Array(BLOCK_RECORDS);
-  readonly otherPolicyVersion = new Uint32Array(BLOCK_RECORDS);
+  readonly otherVerdict = this.#room.bytes(1);
+  readonly otherReason = this.#room.bytes(1);
+  readonly otherMode = this.#room.bytes(1);
+  readonly otherRule = this.#room.words();
+  readonly otherPolicyVersion = this.#room.words();
   /** How surely each view by itself named the other end. */
-  readonly nearConfidence = new Uint8Array(BLOCK_RECORDS);
-  readonly farConfidence = new Uint8Array(BLOCK_RECORDS);
+  readonly nearConfidence = this.#room.bytes(1);
+  readonly farConfidence = this.#room.bytes(1);
   /** Into `strings`. */
-  readonly farReporter = new Uint32Array(BLOCK_RECORDS);
+  readonly farReporter = this.#room.words();
   /** Into `strings`. */
-  readonly farProcess = new Uint32Array(BLOCK_RECORDS);
-  readonly farPid = new Uint32Array(BLOCK_RECORDS);
+  readonly farProcess = this.#room.words();
+  readonly farPid = this.#room.words();
   /** Into `ends`: whose agent it was that reported; a proxy before the workload that was called is another one. */
-  readonly farEnd = new Uint32Array(BLOCK_RECORDS);
-  readonly farLocalPort = new Uint16Array(BLOCK_RECORDS);
-  readonly farRemotePort = new Uint16Array(BLOCK_RECORDS);
-  readonly farServicePort = new Uint16Array(BLOCK_RECORDS);
-  readonly farFirstSeenUs = new Float64Array(BLOCK_RECORDS);
-  readonly farLastSeenUs = new Float64Array(BLOCK_RECORDS);
-  readonly farBytesIn = new Float64Array(BLOCK_RECORDS);
-  readonly farBytesOut = new Float64Array(BLOCK_RECORDS);
-  readonly farPacketsIn = new Float64Array(BLOCK_RECORDS);
-  readonly farPacketsOut = new Float64Array(BLOCK_RECORDS);
+  readonly farEnd = this.#room.words();
+  readonly farLocalPort = this.#room.shorts();
+  readonly farRemotePort = this.#room.shorts();
+  readonly farServicePort = this.#room.shorts();
+  readonly farFirstSeenUs = this.#room.doubles();
+  readonly farLastSeenUs = this.#room.doubles();
+  readonly farBytesIn = this.#room.doubles();
+  readonly farBytesOut = this.#room.doubles();
+  readonly farPacketsIn = this.#room.doubles();
+  readonly farPacketsOut = this.#room.doubles();
   /** 16 bytes each. */
-  readonly farLocalIp = new Uint8Array(16 * BLOCK_RECORDS);
+  readonly farLocalIp = this.#room.bytes(16);
   /** 16 bytes each. */
-  readonly farRemoteIp = new Uint8Array(16 * BLOCK_RECORDS);
+  readonly farRemoteIp = this.#room.bytes(16);
   /** Id of the record that this one takes the place of, 0 for none. Not stored. */
-  readonly replaces = new Float64Array(BLOCK_RECORDS);
+  readonly replaces = this.#room.doubles();
   /** Not 0: another record has taken its place. Not stored. */
-  readonly retired = new Uint8Array(BLOCK_RECORDS);
+  readonly retired = this.#room.bytes(1);
   /** The addresses again, 4 words each. */
-  readonly localIpWords = new Uint32Array(this.localIp.buffer);
-  readonly remoteIpWords = new Uint32Array(this.remoteIp.buffer);
-  readonly farLocalIpWords = new Uint32Array(this.farLocalIp.buffer);
-  readonly farRemoteIpWords = new Uint32Array(this.farRemoteIp.buffer);
+  readonly localIpWords = wordsOf(this.localIp);
+  readonly remoteIpWords = wordsOf(this.remoteIp);
+  readonly farLocalIpWords = wordsOf(this.farLocalIp);
+  readonly farRemoteIpWords = wordsOf(this.farRemoteIp);
   /** Entry 0 is the empty string. */
   readonly strings: string[] = [''];
   readonly ends: FlowEndInfo[] = [];

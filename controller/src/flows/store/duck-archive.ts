@@ -254,7 +254,8 @@ function refsOf({ count, columns, ends, strings }: PageColumns): FlowRef[] {
       }
     }
     for (const [name, field] of ADDRESS_FIELDS) {
-      const words = new BigUint64Array(block[field].buffer);
+      const { buffer, byteOffset } = block[field];
+      const words = new BigUint64Array(buffer, byteOffset, 2 * BLOCK_RECORDS);
       const [a, b] = [columns[`${name}_a`], columns[`${name}_b`]] as [BigUint64Array, BigUint64Array];
       for (let i = 0; i < size; i += 1) {
         words[2 * i] = a[start + i] ?? 0n;
