@@ -12,12 +12,14 @@ import {
   SetLabelsRequest,
   WorkloadSpec,
 } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
+import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { call } from '../testing/admin-client.js';
 import { Harness } from '../testing/harness.js';
 import { GRPC_WEB_TYPE, messageFrame, oneMessage, statusFrame } from './frames.js';
 import { Gauge, RateLimit } from './limits.js';
 import { ServedAt } from './names.js';
+import { WebPage } from './page.js';
 
 let rf: Harness;
 afterEach(() => rf?.dispose());
@@ -287,8 +289,17 @@ test("beyond loopback: TLS by the controller's own authority, and a cookie that 
 
 test('a port that is taken: refused when it was asked for, told and left out when it is the default', async () => {
   rf = await Harness.start(['--listen-web', '127.0.0.1:0']);
-  const { port } = new URL(origin());
+  const port = Number(new URL(origin()).port);
   await expect(Harness.start(['--listen-web', `127.0.0.1:${port}`])).rejects.toThrow(/Cannot listen on 127\.0\.0\.1/);
+  const logged: string[] = [];
+  const page = new WebPage({
+    listen: { address: { host: '127.0.0.1', port }, asked: false },
+    log: pino({}, { write: (line: string) => logged.push(line) }),
+    now: Date.now,
+  } as ConstructorParameters<typeof WebPage>[0]);
+  expect(await page.listen()).toBeUndefined();
+  expect(logged.join('')).toContain('the web page is not served');
+  await page.stop();
 });
 
 test('RateLimit: a burst, then as fast as it refills', () => {

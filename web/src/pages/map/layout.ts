@@ -47,7 +47,10 @@ function forces({ nodes, edges }: MapData, known: ReadonlyMap<string, Point>): M
   };
   if (nodes.length > 1) forceAtlas2.assign(graph, { iterations, settings });
   const points = new Map<string, Point>();
-  graph.forEachNode((key, { x, y }) => points.set(key, { x: Number(x), y: Number(y) }));
+  graph.forEachNode((key, { x, y }) => {
+    const stays = enough ? known.get(key) : undefined;
+    points.set(key, stays ?? { x: Number(x), y: Number(y) });
+  });
   return enough ? points : spread(points);
 }
 
