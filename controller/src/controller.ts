@@ -359,6 +359,7 @@ async function start(
     followers,
     ingest,
     connectors: () => connectors.map(({ standing }) => standing),
+    translations: () => ({ ...translations.counters }),
     now,
     log,
   };

@@ -36,7 +36,7 @@ export interface ConntrackWatchPorts {
   readonly random: () => number;
 }
 
-/** Between a connection and its way to the controller. */
+/** Between a connection and its way to the controller, while others come. */
 const FLUSH_MS = 100;
 /** Between looks at whether the host's source translations have changed. */
 const REPORT_MS = 500;
@@ -56,6 +56,7 @@ export class ConntrackWatch {
   #cancelDump: (() => void) | undefined;
   #dumping: Promise<void> = Promise.resolve();
   #refreshAt = 0;
+  #flushedAt = 0;
   #unsaved = false;
   /** Why conntrack is not read; undefined while it is. */
   problem: string | undefined;
@@ -79,7 +80,7 @@ export class ConntrackWatch {
     try {
       this.#reader = new ConntrackReader(
         {},
-        { onRecords: (bytes, records) => this.#table.take(bytes, records), onLost: () => this.#dumpSoon() },
+        { onRecords: (bytes, records) => this.#take(bytes, records), onLost: () => this.#dumpSoon() },
       );
     } catch (error) {
       this.problem = `${codeOf(error, 'RF_NETLINK')}: ${messageOf(error)}`;
@@ -120,6 +121,12 @@ export class ConntrackWatch {
     return { open: this.#table.open, waiting: this.#table.waiting, dropped: this.#table.dropped, overruns };
   }
 
+  /** The first after a quiet time is told at once: its flow record is on its way too. */
+  #take(bytes: Uint8Array, records: number): void {
+    this.#table.take(bytes, records);
+    if (this.#ports.timers.steady() - this.#flushedAt >= FLUSH_MS) this.#flush();
+  }
+
   #every(ms: number, act: () => void): void {
     const slot = this.#cancels.length;
     const next = () => {
@@ -132,6 +139,7 @@ export class ConntrackWatch {
   }
 
   #flush(): void {
+    this.#flushedAt = this.#ports.timers.steady();
     this.#clock.resample();
     if (this.#ports.timers.steady() >= this.#refreshAt) {
       this.#refreshAt = this.#ports.timers.steady() + REFRESH_MS;

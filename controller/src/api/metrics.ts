@@ -24,6 +24,9 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
   const reasonsTotal = gauge('flow_reasons_total', 'Flow records taken, by reason', ['reason']);
   const lossTotal = gauge('flow_loss_total', 'Flow events and records lost, by hop', ['hop']);
   const followers = gauge('flow_followers', 'Live tails open');
+  const translations = gauge('translations', 'Translated connections that hosts told of, by what became of them', [
+    'what',
+  ]);
   const conditions = gauge('conditions', 'Conditions that an operator should see, by severity', ['severity']);
   const storeBytes = gauge('store_bytes', 'Bytes of the store on disk');
   const storeHealthy = gauge('store_healthy', '1 while the store can be written');
@@ -75,6 +78,8 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
     hostTables.reset();
     for (const [table, fill] of fullestTables(options)) hostTables.set({ table }, fill);
     followers.set(status.flows?.followers ?? 0);
+    for (const [what, count] of Object.entries(options.translations?.() ?? {}))
+      translations.set({ what: what.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) }, Number(count));
     for (const severity of ['alarm', 'warning', 'info']) {
       conditions.set({ severity }, status.conditions.filter((condition) => condition.severity === severity).length);
     }

@@ -38,6 +38,8 @@ export interface StatusOptions {
   readonly archive: FlowArchive;
   readonly followers: Followers;
   readonly ingest: FlowIngest;
+  /** What became of the translations that hosts told. */
+  readonly translations?: () => Readonly<Record<string, number | bigint>>;
   /** How each connector stands. */
   readonly connectors?: () => readonly ConnectorStanding[];
   readonly now: () => number;

@@ -224,6 +224,17 @@ describe('TranslationResolver', () => {
     expect(resolver.counters.entries).toBe(3);
   });
 
+  it('adds up what hosts lost, each run from nothing, a repeated batch once', () => {
+    const { resolver } = rig();
+    const lost = (run: string, dropped: bigint, overruns: bigint) =>
+      resolver.take('A', run, { ...columns([]), strings: [], dropped, overruns });
+    lost('one', 5n, 1n);
+    lost('one', 7n, 2n);
+    lost('one', 5n, 1n);
+    lost('two', 3n, 0n);
+    expect(resolver.counters).toMatchObject({ hostDropped: 10n, hostOverruns: 2n });
+  });
+
   it('does not follow translations round in circles', () => {
     const { tell, who } = rig();
     tell('A', { from: '10.0.0.1:1', to: '10.0.0.9:9', as: '10.0.0.2:2' });

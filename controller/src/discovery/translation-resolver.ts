@@ -53,6 +53,9 @@ interface Entry {
 interface HostLedger {
   run: string;
   entries: number;
+  /** As the run told them last. */
+  dropped: bigint;
+  overruns: bigint;
 }
 
 export interface TranslationCounters {
@@ -62,6 +65,9 @@ export interface TranslationCounters {
   readonly evicted: bigint;
   /** Not taken, since their host had too many. */
   readonly refused: bigint;
+  /** Lost at hosts before they were told: for want of room, and times that a kernel's queue of events was full. */
+  readonly hostDropped: bigint;
+  readonly hostOverruns: bigint;
   /** Asked for, and of these found. */
   readonly asked: bigint;
   readonly found: bigint;
@@ -77,6 +83,8 @@ export class TranslationResolver implements SourceResolver {
   #entries = 0;
   #evicted = 0n;
   #refused = 0n;
+  #hostDropped = 0n;
+  #hostOverruns = 0n;
   #asked = 0n;
   #found = 0n;
   #sweptMs = 0;
@@ -92,6 +100,8 @@ export class TranslationResolver implements SourceResolver {
       entries: this.#entries,
       evicted: this.#evicted,
       refused: this.#refused,
+      hostDropped: this.#hostDropped,
+      hostOverruns: this.#hostOverruns,
       asked: this.#asked,
       found: this.#found,
     };
@@ -106,12 +116,17 @@ export class TranslationResolver implements SourceResolver {
     if (problem !== undefined) return problem;
     const nowMs = this.#options.now();
     this.#sweep(nowMs);
-    const ledger = this.#hosts.get(hostId) ?? { run, entries: 0 };
+    const ledger = this.#hosts.get(hostId) ?? { run, entries: 0, dropped: 0n, overruns: 0n };
     this.#hosts.set(hostId, ledger);
     if (ledger.run !== run) {
-      ledger.run = run;
+      Object.assign(ledger, { run, dropped: 0n, overruns: 0n });
       this.#bury(hostId, nowMs);
     }
+    // Batches of a run may come again, out of turn: its counts only grow.
+    if (columns.dropped > ledger.dropped) this.#hostDropped += columns.dropped - ledger.dropped;
+    if (columns.overruns > ledger.overruns) this.#hostOverruns += columns.overruns - ledger.overruns;
+    ledger.dropped = columns.dropped > ledger.dropped ? columns.dropped : ledger.dropped;
+    ledger.overruns = columns.overruns > ledger.overruns ? columns.overruns : ledger.overruns;
     eachTranslation(columns, (translation) => this.#put(hostId, run, ledger, translation, nowMs));
     return undefined;
   }
