@@ -1,4 +1,5 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -37,6 +38,14 @@ test('findPairingKey follows no link, reads no directory and waits for no pipe',
   expect(read('real/key')).toBe('secret of the host');
   for (const path of ['link', 'folder/key', 'real', 'nothing']) expect(read(path), path).toBe('');
   expect(findPairingKey(container({}), { label, keyFile: `${dir}/real/../real/key` })).toBe('');
+  expect(findPairingKey(container({}), { label, keyFile: '/' })).toBe('');
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  expect(read('pipe')).toBe('');
+  // Nothing stays open, however it ends.
+  const open = () => readdirSync('/proc/self/fd').length;
+  const before = open();
+  for (let i = 0; i < 20; i += 1) for (const path of ['real/key', 'link', 'folder/key', 'nothing', 'pipe']) read(path);
+  expect(open()).toBe(before);
 });
 
 test('withoutKey leaves everything but the key', () => {

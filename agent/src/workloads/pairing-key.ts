@@ -1,6 +1,6 @@
 // Where a container carries its pairing key: a label, an environment variable, or a file inside it. The key goes to the controller and
 // nowhere else: not into metadata, not into the state on disk, not into a log.
-import { closeSync, constants, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import type { ContainerFacts } from './container-runtime.js';
 import type { FoundWorkload } from './found-workload.js';
 
@@ -41,26 +41,31 @@ export function withoutPairingKey(found: FoundWorkload): FoundWorkload {
 
 /**
  * A small regular file as the container sees it. Through /proc/<pid>/root an absolute symbolic link would lead into the host's own files,
- * so a path with any link in it is not read.
+ * so a path with any link in it is not read. Each directory is opened before its name is looked up in: one that the container swaps
+ * meanwhile is not followed either.
  */
 function readInside(pid: number, path: string): string {
-  const root = `/proc/${pid}/root`;
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  const name = parts.pop();
+  if (name === undefined || [...parts, name].includes('..')) return '';
+  let fd: number | undefined;
+  const step = (to: string, flags: number) => {
+    const next = openSync(to, flags);
+    if (fd !== undefined) closeSync(fd);
+    fd = next;
+    return next;
+  };
   try {
-    let at = root;
-    for (const part of path.split('/').filter((p) => p !== '' && p !== '.')) {
-      if (part === '..') return '';
-      at = `${at}/${part}`;
-      if (lstatSync(at).isSymbolicLink()) return '';
-    }
-    const fd = openSync(at, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      if (!fstatSync(fd).isFile()) return '';
-      const bytes = Buffer.alloc(KEY_MAX);
-      return bytes.toString('utf8', 0, readSync(fd, bytes, 0, KEY_MAX, 0)).trim();
-    } finally {
-      closeSync(fd);
-    }
+    let at = step(`/proc/${pid}/root`, O_RDONLY | O_DIRECTORY);
+    for (const part of parts) at = step(`/proc/self/fd/${at}/${part}`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const file = step(`/proc/self/fd/${at}/${name}`, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!fstatSync(file).isFile()) return '';
+    const bytes = Buffer.alloc(KEY_MAX);
+    return bytes.toString('utf8', 0, readSync(file, bytes, 0, KEY_MAX, 0)).trim();
   } catch {
     return ''; // not there, or the container has gone
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }

@@ -122,6 +122,9 @@ test('reports are taken inside their bounds, in one order, without what is no na
   const { source, users } = loginsFromWire(wire);
   expect([source, users.length, users[0]?.groups.length]).toEqual(['utmp', 256, 256]);
   expect(users.map(({ user }) => user)).toEqual(users.map(({ user }) => user).sort());
+  const crowd = Array.from({ length: 100 }, (_, i) => ({ user: `u${i}`, groups: wire.users[3]?.groups ?? [] }));
+  const groups = loginsFromWire(Logins.fromPartial({ users: crowd })).users.map((login) => login.groups.length);
+  expect([groups.length, groups.reduce((sum, count) => sum + count, 0)]).toEqual([100, 4096]);
   expect(loginsFromWire(Logins.fromPartial({ source: 'logind', users: wire.users.slice(0, 1) }))).toEqual({
     source: 'logind',
     users: [{ user: 'zoe', groups: ['a', 'b'] }],

@@ -12,6 +12,8 @@ type LoginRecord = LoginsRecord['users'][number];
 /** Users of one host, and groups of one user. */
 const USERS_MAX = 256;
 const GROUPS_MAX = 256;
+/** Groups of one host, over all its users: a host's record is written whole. */
+const HOST_GROUPS_MAX = 4096;
 const NAME_MAX = 256;
 
 /** What decides: the rules in force for a workload. */
@@ -28,12 +30,18 @@ export interface LoginLabel {
 
 /** What an agent reports, inside its bounds and in one order. What is no name is left out. */
 export function loginsFromWire(wire: Logins): LoginsRecord {
-  const users = wire.users.filter(({ user }) => isName(user)).sort((a, b) => compare(a.user, b.user));
-  return { source: wire.source === 'logind' ? 'logind' : 'utmp', users: users.slice(0, USERS_MAX).map(loginFromWire) };
+  const named = wire.users.filter(({ user }) => isName(user)).sort((a, b) => compare(a.user, b.user));
+  let room = HOST_GROUPS_MAX;
+  const users = named.slice(0, USERS_MAX).map((login) => {
+    const record = loginFromWire(login, Math.min(GROUPS_MAX, room));
+    room -= record.groups.length;
+    return record;
+  });
+  return { source: wire.source === 'logind' ? 'logind' : 'utmp', users };
 }
 
-function loginFromWire({ user, uid, groups }: Login): LoginRecord {
-  const names = [...new Set(groups.filter(isName))].sort(compare).slice(0, GROUPS_MAX);
+function loginFromWire({ user, uid, groups }: Login, groupsMax: number): LoginRecord {
+  const names = [...new Set(groups.filter(isName))].sort(compare).slice(0, groupsMax);
   return { user, ...(uid !== undefined && { uid }), groups: names };
 }
 
