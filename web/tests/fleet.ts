@@ -60,7 +60,7 @@ export interface Fleet {
 const WORKLOADS_PER_HOST = 100;
 const BATCH = 4000;
 
-/** Makes `size` workloads and about `connections` records spread over the last `overMs`. */
+/** Makes `size` workloads and about `connections` records, most of them two for one connection, spread over the last `overMs`. */
 export async function makeFleet(
   controller: RunningController,
   { size, connections, overMs = 3_600_000 }: { size: number; connections: number; overMs?: number },
@@ -73,7 +73,7 @@ export async function makeFleet(
   for (let host = 0; host < hosts; host += 1) {
     const { token } = await call(admin.hosts, admin.hosts.createToken, { ttlSeconds: 60, hostId: '', note: '' });
     const own = await enrollAgent(controller.addresses.enroll, token, admin.caPem, { hostname: hostName(host) });
-    const agent = new SimulatedAgent(own);
+    const agent = new SimulatedAgent(own, { facts: FACTS, capacities: CAPACITIES });
     agents.push(agent);
     agent.sendInventory(members.filter((member) => member.host === host).map(inventory));
   }
@@ -203,9 +203,30 @@ function traffic(
     const age = 1 - (rows.length + random()) / connections;
     const firstSeenUs = nowUs - 2_500_000 - Math.round(overMs * 1000 * age);
     const times = { firstSeenUs, lastSeenUs: firstSeenUs + Math.round(random() * 2_000_000) };
-    rows.push(row(from, to, port, { ...times, bytesOut: size, bytesIn: size * 4 }));
+    const seen = row(from, to, port, { ...times, bytesOut: size, bytesIn: size * 4 });
+    rows.push(seen);
+    // What went through is seen at the other end too.
+    if (seen.verdict !== Verdict.VERDICT_BLOCKED) rows.push(seenInside(seen, from, to, port));
   }
   return rows;
+}
+
+/** The same connection as its destination reports it. */
+function seenInside(seen: ReturnType<Fleet['row']>, from: Member, to: Member, port: number): ReturnType<Fleet['row']> {
+  return {
+    ...seen,
+    host: to.host,
+    workload: to.id,
+    local: to.address,
+    remote: from.address,
+    localPort: port,
+    remotePort: 40_000,
+    servicePort: port,
+    direction: Direction.DIRECTION_INBOUND,
+    process: PROCESSES[to.labels.role ?? ''] ?? 'app',
+    bytesIn: seen.bytesOut ?? 0,
+    bytesOut: seen.bytesIn ?? 0,
+  };
 }
 
 /** What the policy above says of a connection. */

@@ -23,9 +23,14 @@ try {
     ['map-members', '/?in=app%3Dshop', 'light'],
     ['map-all', '/?all=1', 'light'],
     ['map-table', '/?as=table', 'light'],
+    ['map-processes', '/?in=app%3Dpayments&wl=host-01%2Fcontainer%3Apayments-db-1', 'light'],
+    ['map-live', '/?live=1&t=15m', 'dark'],
     ['map-draft', '/?view=draft&enforced=1', 'dark'],
     ['workloads', '/workloads', 'light'],
     ['workload', '/workloads?q=app%3Dpayments&sel=host-01%2Fcontainer%3Apayments-db-1', 'dark'],
+    ['hosts', '/hosts', 'light'],
+    ['host', '/hosts?sel=host-01', 'dark'],
+    ['enrolment', '/hosts?tab=enrolment', 'light'],
     ['audit', '/audit', 'light'],
   ];
   for (const [name, place, scheme, then] of shots) {

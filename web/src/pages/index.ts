@@ -18,5 +18,6 @@ export const PAGES: readonly Page[] = [
     icon: 'workloads',
     load: async () => (await import('./workloads/page.js')).WorkloadsPage,
   },
+  { path: '/hosts', title: 'Hosts', icon: 'hosts', load: async () => (await import('./hosts/page.js')).HostsPage },
   { path: '/audit', title: 'Audit', icon: 'audit', load: async () => (await import('./audit/page.js')).AuditPage },
 ];

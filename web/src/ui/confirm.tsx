@@ -5,7 +5,7 @@ import { Button } from './controls.js';
 import { Dialog } from './dialog.js';
 import './parts.css';
 
-export interface ActionDialogProps {
+export interface ActionDialogProps<T> {
   readonly title: string;
   /** What the button says: what it does. */
   readonly action: string;
@@ -13,21 +13,23 @@ export interface ActionDialogProps {
   readonly wide?: boolean;
   /** Something is missing: the button cannot be used. */
   readonly disabled?: boolean;
-  readonly run: () => Promise<unknown>;
-  /** Called when it is done, or given up. */
+  readonly run: () => Promise<T>;
+  /** Called with what came of it; without it, the dialog closes. */
+  readonly onDone?: (result: T) => void;
+  /** Called when it is given up, or done and there is no onDone. */
   readonly onClose: () => void;
   readonly children: ComponentChildren;
 }
 
 /** `run` rejects with what the controller said; then the dialog stays. */
-export function ActionDialog(props: ActionDialogProps) {
-  const { title, action, danger, wide, disabled, run, onClose, children } = props;
+export function ActionDialog<T>(props: ActionDialogProps<T>) {
+  const { title, action, danger, wide, disabled, run, onDone, onClose, children } = props;
   const [busy, setBusy] = useState(false);
   const [failed, setFailed] = useState('');
   const go = () => {
     setBusy(true);
     setFailed('');
-    run().then(onClose, (error: unknown) => {
+    run().then(onDone ?? onClose, (error: unknown) => {
       setFailed(error instanceof Error ? error.message : String(error));
       setBusy(false);
     });
