@@ -60,6 +60,20 @@ export interface Fleet {
 const WORKLOADS_PER_HOST = 100;
 const BATCH = 4000;
 
+/** What an agent on Debian 13 reports, but for TCX. */
+const FACTS = {
+  kernel: '6.12.41+deb13-amd64',
+  os: 'Debian GNU/Linux 13 (trixie)',
+  cgroupMode: 'unified',
+  runtimes: ['docker 26.1.5 /var/run/docker.sock'],
+  features: 'batchOps cgroupLink clsact coarseClock iterTaskFile netnsCookieInCgroupSkb ringbuf setRetval skStorage'.split(' '),
+};
+const CAPACITIES = ['rf_peers', 'rf_endpoints', 'rf_policy', 'rf_cidrs'].map((table) => ({
+  table,
+  entriesMax: 65_536,
+  entries: 0,
+}));
+
 /** Makes `size` workloads and about `connections` records, most of them two for one connection, spread over the last `overMs`. */
 export async function makeFleet(
   controller: RunningController,

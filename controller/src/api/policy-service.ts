@@ -17,7 +17,8 @@ import { type ExplainOptions, explain } from './explain.js';
 import type { PolicyBook, PolicyOutcome } from './policy-book.js';
 import { rolloutTerms, versionToWire } from './policy-rollout.js';
 import { diffMeaning, importPolicies, lintPolicy, type PolicyToolsOptions, simulatePolicy } from './policy-tools.js';
-import { type ReadPolicy, ruleInfos } from './policy-words.js';
+import { testOutcomes } from './policy-veto.js';
+import { type ReadPolicy, ruleInfos, testEndWords } from './policy-words.js';
 import { type RolloutViewOptions, rolloutToWire } from './rollout-view.js';
 
 export interface PolicyOptions extends ExplainOptions, PolicyToolsOptions, RolloutViewOptions {
@@ -123,6 +124,18 @@ export function policyService(options: PolicyOptions): PolicyServer {
     lint: unary(log, (request) =>
       lintPolicy(options, demandRead(book, request.policy ?? DRAFT, 'lint'), book.newest.policy, request),
     ),
+    test: unary(log, ({ policy: ref }) => ({
+      results: testOutcomes(options, demandRead(book, ref ?? DRAFT, 'test')).map(({ test, expected, found }) => ({
+        name: test.name,
+        from: testEndWords(test.from),
+        to: testEndWords(test.to),
+        protocol: test.protocol,
+        port: test.port,
+        expected,
+        found,
+        passed: found === expected,
+      })),
+    })),
     simulate: unary(log, (request) =>
       simulatePolicy(
         options,

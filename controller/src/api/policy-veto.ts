@@ -38,24 +38,45 @@ async function capacityVeto({ distributor, hosts }: VetoOptions, policy: Policy)
   return [...tables, ...sets].map((text) => problem('RF_CAPACITY', `Cannot provision: ${text}`, text));
 }
 
+/** What one test of a policy found: it passes when that is what it expects. */
+export interface TestOutcome {
+  readonly test: PolicyTest;
+  readonly expected: 'allowed' | 'blocked';
+  /** "allowed", "blocked", or why it could not be told. */
+  readonly found: string;
+}
+
+/** Runs the tests of a policy, in the order of its files. */
+export function testOutcomes(
+  options: Pick<VetoOptions, 'index' | 'now'>,
+  read: Pick<ReadPolicy, 'policy'>,
+): TestOutcome[] {
+  return read.policy.tests.map((test) => ({
+    test,
+    expected: test.expectAllowed ? 'allowed' : 'blocked',
+    found: outcomeOf(options, read, test),
+  }));
+}
+
 function testVeto(options: VetoOptions, read: ReadPolicy): PolicyProblem[] {
-  return read.policy.tests.flatMap((test) => {
-    const found = outcomeOf(options, read, test);
-    const wanted = test.expectAllowed ? 'allowed' : 'blocked';
-    if (found === wanted) return [];
-    return [
+  return testOutcomes(options, read)
+    .filter(({ expected, found }) => expected !== found)
+    .map(({ test, expected, found }) =>
       problem(
         'RF_POLICY_TEST',
-        `Cannot provision: test ${test.name} found the connection ${found}, wanted it ${wanted}`,
+        `Cannot provision: test ${test.name} found the connection ${found}, wanted it ${expected}`,
         found,
-        wanted,
+        expected,
       ),
-    ];
-  });
+    );
 }
 
 /** By the rules at both ends, whatever the modes. An end without a workload decides nothing. */
-function outcomeOf(options: VetoOptions, read: ReadPolicy, test: PolicyTest): string {
+function outcomeOf(
+  options: Pick<VetoOptions, 'index' | 'now'>,
+  read: Pick<ReadPolicy, 'policy'>,
+  test: PolicyTest,
+): string {
   const from = endOf(options, test.from);
   const to = endOf(options, test.to);
   if ('missing' in from) return from.missing;
@@ -79,7 +100,7 @@ interface TestEnd {
 
 const NO_ADDRESS = new Uint8Array(16);
 
-function endOf({ index }: VetoOptions, spec: TestEndSpec): TestEnd | { readonly missing: string } {
+function endOf({ index }: Pick<VetoOptions, 'index'>, spec: TestEndSpec): TestEnd | { readonly missing: string } {
   if ('labels' in spec) return { workload: { id: '', labels: spec.labels }, address: NO_ADDRESS };
   if ('address' in spec) return { workload: undefined, address: parseAddress(spec.address) ?? NO_ADDRESS };
   const found = index.find(spec.workload);

@@ -1,6 +1,6 @@
 // Rules as people read them.
 import type { RuleInfo } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
-import type { End, Policy, PolicyDocument, Rule } from '../policy/model.js';
+import type { End, Policy, PolicyDocument, Rule, TestEndSpec } from '../policy/model.js';
 import { formatPorts } from '../policy/ports.js';
 import { formatSelector } from '../policy/selector.js';
 import type { PolicyFileRecord } from '../store/records.js';
@@ -37,6 +37,14 @@ export function ruleInfo(rule: Rule, files: readonly PolicyFileRecord[], note: s
     enabled: rule.enabled,
     note,
   };
+}
+
+/** An end of a test. */
+export function testEndWords(end: TestEndSpec): string {
+  if ('workload' in end) return end.workload;
+  if ('address' in end) return end.address;
+  const labels = Object.entries(end.labels).map(([dimension, value]) => `${dimension}=${value}`);
+  return labels.join(' ') || 'no labels';
 }
 
 function formatEnd(end: End): string {

@@ -33,6 +33,7 @@ const ALLOWED: Readonly<Record<string, ReadonlySet<string>>> = {
     'History',
     'Explain',
     'Lint',
+    'Test',
     'Simulate',
   ]),
   Pairing: new Set([

@@ -563,6 +563,38 @@ export interface LintPolicyResponse_Finding {
   line: number;
 }
 
+/** Asks what a policy's own tests say. */
+export interface TestPolicyRequest {
+  /** Which policy; the draft when not set. */
+  policy: PolicyRef | undefined;
+}
+
+/** What they say. */
+export interface TestPolicyResponse {
+  /** One per test, in the order of the files. */
+  results: TestPolicyResponse_Result[];
+}
+
+/** One test. */
+export interface TestPolicyResponse_Result {
+  /** Its name. */
+  name: string;
+  /** Who connects, in words. */
+  from: string;
+  /** Who is called, in words. */
+  to: string;
+  /** IANA protocol number. */
+  protocol: number;
+  /** The service's port; ICMP type*256+code. */
+  port: number;
+  /** "allowed" or "blocked". */
+  expected: string;
+  /** The same, or why it could not be told. */
+  found: string;
+  /** found is as expected. */
+  passed: boolean;
+}
+
 /** Asks for a replay. */
 export interface SimulatePolicyRequest {
   /** What the connections are compared with; the version in force when not set. */
@@ -4837,6 +4869,302 @@ export const LintPolicyResponse_Finding: MessageFns<LintPolicyResponse_Finding> 
   },
 };
 
+function createBaseTestPolicyRequest(): TestPolicyRequest {
+  return { policy: undefined };
+}
+
+export const TestPolicyRequest: MessageFns<TestPolicyRequest> = {
+  encode(message: TestPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      PolicyRef.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = PolicyRef.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TestPolicyRequest): unknown {
+    const obj: any = {};
+    if (message.policy !== undefined) {
+      obj.policy = PolicyRef.toJSON(message.policy);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestPolicyRequest>): TestPolicyRequest {
+    return TestPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestPolicyRequest>): TestPolicyRequest {
+    const message = createBaseTestPolicyRequest();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? PolicyRef.fromPartial(object.policy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseTestPolicyResponse(): TestPolicyResponse {
+  return { results: [] };
+}
+
+export const TestPolicyResponse: MessageFns<TestPolicyResponse> = {
+  encode(message: TestPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.results) {
+      TestPolicyResponse_Result.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.results.push(TestPolicyResponse_Result.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TestPolicyResponse): unknown {
+    const obj: any = {};
+    if (message.results?.length) {
+      obj.results = message.results.map((e) => TestPolicyResponse_Result.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestPolicyResponse>): TestPolicyResponse {
+    return TestPolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestPolicyResponse>): TestPolicyResponse {
+    const message = createBaseTestPolicyResponse();
+    message.results = object.results?.map((e) => TestPolicyResponse_Result.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTestPolicyResponse_Result(): TestPolicyResponse_Result {
+  return { name: "", from: "", to: "", protocol: 0, port: 0, expected: "", found: "", passed: false };
+}
+
+export const TestPolicyResponse_Result: MessageFns<TestPolicyResponse_Result> = {
+  encode(message: TestPolicyResponse_Result, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.to !== "") {
+      writer.uint32(26).string(message.to);
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(32).uint32(message.protocol);
+    }
+    if (message.port !== 0) {
+      writer.uint32(40).uint32(message.port);
+    }
+    if (message.expected !== "") {
+      writer.uint32(50).string(message.expected);
+    }
+    if (message.found !== "") {
+      writer.uint32(58).string(message.found);
+    }
+    if (message.passed !== false) {
+      writer.uint32(64).bool(message.passed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestPolicyResponse_Result {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestPolicyResponse_Result();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.expected = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.found = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.passed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TestPolicyResponse_Result): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.to !== "") {
+      obj.to = message.to;
+    }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.expected !== "") {
+      obj.expected = message.expected;
+    }
+    if (message.found !== "") {
+      obj.found = message.found;
+    }
+    if (message.passed !== false) {
+      obj.passed = message.passed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestPolicyResponse_Result>): TestPolicyResponse_Result {
+    return TestPolicyResponse_Result.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestPolicyResponse_Result>): TestPolicyResponse_Result {
+    const message = createBaseTestPolicyResponse_Result();
+    message.name = object.name ?? "";
+    message.from = object.from ?? "";
+    message.to = object.to ?? "";
+    message.protocol = object.protocol ?? 0;
+    message.port = object.port ?? 0;
+    message.expected = object.expected ?? "";
+    message.found = object.found ?? "";
+    message.passed = object.passed ?? false;
+    return message;
+  },
+};
+
 function createBaseSimulatePolicyRequest(): SimulatePolicyRequest {
   return { from: undefined, to: undefined, sinceMs: 0n, dimensions: [], asEnforced: false };
 }
@@ -5710,6 +6038,16 @@ export const PolicyService = {
     responseSerialize: (value: LintPolicyResponse): Buffer => Buffer.from(LintPolicyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LintPolicyResponse => LintPolicyResponse.decode(value),
   },
+  /** Runs a policy's own tests, as provisioning it would. */
+  test: {
+    path: "/ringfence.v1.Policy/Test" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TestPolicyRequest): Buffer => Buffer.from(TestPolicyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TestPolicyRequest => TestPolicyRequest.decode(value),
+    responseSerialize: (value: TestPolicyResponse): Buffer => Buffer.from(TestPolicyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TestPolicyResponse => TestPolicyResponse.decode(value),
+  },
   /** Replays recorded connections: what would newly be blocked or allowed. */
   simulate: {
     path: "/ringfence.v1.Policy/Simulate" as const,
@@ -5762,6 +6100,8 @@ export interface PolicyServer extends UntypedServiceImplementation {
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /** What is odd about a policy that is not wrong. */
   lint: handleUnaryCall<LintPolicyRequest, LintPolicyResponse>;
+  /** Runs a policy's own tests, as provisioning it would. */
+  test: handleUnaryCall<TestPolicyRequest, TestPolicyResponse>;
   /** Replays recorded connections: what would newly be blocked or allowed. */
   simulate: handleUnaryCall<SimulatePolicyRequest, SimulatePolicyResponse>;
   /** Translates policy of another system to ours. Changes nothing. */
@@ -5976,6 +6316,22 @@ export interface PolicyClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LintPolicyResponse) => void,
+  ): ClientUnaryCall;
+  /** Runs a policy's own tests, as provisioning it would. */
+  test(
+    request: TestPolicyRequest,
+    callback: (error: ServiceError | null, response: TestPolicyResponse) => void,
+  ): ClientUnaryCall;
+  test(
+    request: TestPolicyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TestPolicyResponse) => void,
+  ): ClientUnaryCall;
+  test(
+    request: TestPolicyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TestPolicyResponse) => void,
   ): ClientUnaryCall;
   /** Replays recorded connections: what would newly be blocked or allowed. */
   simulate(
