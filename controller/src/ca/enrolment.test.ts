@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HostFacts } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NO_AUDIT_FILTER } from '../store/audit.js';
 import { openSqlite } from '../store/sqlite.js';
 import { StateStore } from '../store/state-store.js';
 import { Authority, SERVER_LIFETIME_MS } from './authority.js';
@@ -165,4 +166,21 @@ test('a controller that was away while its server certificate ended starts with 
   expect(await again.renewServerIfDue()).toBe(true);
   expect(factsOf(again.server.certificatePem).notBeforeMs).toBeLessThan(nowMs);
   expect(await again.renewServerIfDue()).toBe(false);
+});
+
+test('denials by key from any number of addresses leave a bounded number of audit entries, and more with time', async () => {
+  const decision = { paired: false as const, denial: 'unknown' as const, detail: '' };
+  const keyed = new Enrolment(store, authority, now, {
+    desk: { pairIn: () => ({ decision, again: false }) },
+    comesFrom: () => false,
+  });
+  const { der } = await createSigningRequest();
+  const tryFrom = (source: string) =>
+    expect(keyed.enroll('rfk1_nothing', der, facts, source)).rejects.toMatchObject({ code: 'RF_ENROLL_KEY' });
+  const kept = () => store.driver().audit({ ...NO_AUDIT_FILTER, actions: ['pairing.deny'] }, 1000, 0).length;
+  for (let i = 0; i < 150; i += 1) await tryFrom(`10.0.1.${i}`);
+  expect(kept()).toBe(100);
+  nowMs += 20_000;
+  for (let i = 0; i < 10; i += 1) await tryFrom(`10.0.2.${i}`);
+  expect(kept()).toBe(102);
 });

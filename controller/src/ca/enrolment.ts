@@ -70,6 +70,10 @@ export class Enrolment {
   readonly #now: () => number;
   readonly #keys: HostKeys | undefined;
   readonly #failures = new FailureLimit(10, 3000);
+  /** By host: each renewal is a commit and an audit entry, and one in 20 days is what is needed. */
+  readonly #renewals = new FailureLimit(20, 600_000);
+  /** Over all sources, since anybody may try from any number of addresses: denials that the audit log keeps. */
+  readonly #denials = new FailureLimit(100, 10_000);
 
   constructor(store: StateStore, authority: Authority, now: () => number, keys?: HostKeys) {
     this.#keys = keys;
@@ -166,7 +170,8 @@ export class Enrolment {
       if (made.paired) {
         const host = this.#enrolled(id, name, facts, [], serial);
         tx.set('host', id, { ...host, ...(unpairedByProfile && { unpairedByProfile }) });
-      } else {
+      } else if (!this.#denials.exceeded('', this.#now())) {
+        this.#denials.failed('', this.#now());
         const { name: actor, address } = currentCaller();
         const text = `host ${JSON.stringify(name)} denied: ${made.denial}`;
         const detail = JSON.stringify({ hostname: name, denial: made.denial, detail: made.detail });
@@ -203,6 +208,12 @@ export class Enrolment {
 
   /** Signs a new key for the host whose certificate the caller showed. Its older certificates stay good until they expire. */
   async renew(hostId: string, csrDer: Uint8Array): Promise<SignedHost> {
+    if (this.#renewals.exceeded(hostId, this.#now())) {
+      throw new EnrolmentError(
+        'RF_ENROLL_RATE',
+        `Cannot renew: host ${hostId} has renewed too often, wanted at most once in 10 minutes; try again then`,
+      );
+    }
     const key = await this.#readRequest(csrDer, 'renew');
     const serial = newSerial();
     await this.#store.update((tx) => {
@@ -211,6 +222,7 @@ export class Enrolment {
         throw new EnrolmentError('RF_HOST_UNKNOWN', `Cannot renew: found no host ${hostId}, wanted an enrolled one`);
       tx.set('host', hostId, withCertificate(host, serial, this.#now()));
     });
+    this.#renewals.failed(hostId, this.#now());
     return { hostId, certificatePem: await this.#authority.signHost(key, serial, hostId) };
   }
 

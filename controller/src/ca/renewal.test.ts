@@ -52,6 +52,10 @@ test('of a host that renews again and again the newest certificates are good, an
   for (let i = 0; i < CERTIFICATES_MAX; i += 1) newest = await renew(newest);
   await expect(harness.agent(first)).rejects.toThrow(/not among those it was given/);
   expect((await harness.agent(newest)).welcomes).toHaveLength(1);
+  for (let i = CERTIFICATES_MAX; i < 20; i += 1) newest = await renew(newest);
+  await expect(renew(newest)).rejects.toThrow(/RF_ENROLL_RATE/);
+  harness.clockAheadMs = 600_000;
+  await renew(newest);
 });
 
 test('an expired certificate neither streams nor renews; the host must enrol anew', async () => {
