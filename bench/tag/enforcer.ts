@@ -11,7 +11,6 @@ import { VersionedMap } from '@ringfence/agent/desired/versioned-map.js';
 import { ABI_VERSION } from '@ringfence/bpf';
 import { BpfProgram, cgroupId, RingConsumer } from '@ringfence/native';
 import { parseAddress } from '@ringfence/proto/address.js';
-import { TagMode } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type BindingState, bindingKey } from '@ringfence/proto/instructions.js';
 import { policySet } from '@ringfence/proto/policy-set.js';
@@ -35,7 +34,7 @@ const [pinPath = '', cgroupRoot = '', clientCgroup = '', interfaceName = ''] = p
 const [EPOCH, KEY, OTHER_KEY] = [7, '000102030405060708090a0b0c0d0e0f', 'ffeeddccbbaa99887766554433221100'];
 const [WORKLOAD, CLIENT, NEIGHBOUR] = [1, 2, 3];
 const settings: TagSettings = {
-  mode: TagMode.TAG_MODE_PEERS,
+  mode: 'peers',
   epochs: [{ epoch: EPOCH, key: Buffer.from(KEY, 'hex'), fromMs: 0, untilMs: 0 }],
 };
 const datapath = Datapath.open({ pinPath, cgroupRoot, mapSizes: { rf_flows: 262_144 } });

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What somebody on the way does with SYNs: catches one, sends it again as his own. And TCP Fast Open, whose cookie fills a SYN's options. */
+/* What somebody on the way does with SYNs: catches one, sends it again as his own. And TCP Fast Open, whose cookie
+ * fills a SYN's options. */
 #include "common.h"
 
 #include <arpa/inet.h>

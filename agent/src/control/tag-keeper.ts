@@ -4,9 +4,10 @@
 // Fleet time is the controller's clock. The kernel counts it on from its own CLOCK_BOOTTIME, so neither steps of this host's wall
 // clock nor the agent's death disturb it; after a reboot it is the wall clock plus the distance last seen.
 import type { TagKeys } from '@ringfence/proto/gen/ringfence/v1/agent.js';
-import { type TagSettings, type TagTables, tagSettingsFromWire, tagTables } from '../desired/tags.js';
+import { type TagSettings, type TagTables, tagTables } from '../desired/tags.js';
 import { codeOf, messageOf } from '../errors.js';
 import type { StateFile } from '../store/state-file.js';
+import { tagSettingsFromWire } from './tag-wire.js';
 
 /** In the state directory. */
 export const TAG_FILE = 'tags.cbor';

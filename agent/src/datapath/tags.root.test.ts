@@ -2,7 +2,6 @@
 // back when someone takes them away. What they do to packets: bpf/tests and lab/scenarios.
 import { ABI_VERSION, TAG_KEY, TAGS, TagsFlag } from '@ringfence/bpf';
 import { BpfLink, BpfMap } from '@ringfence/native';
-import { TagMode } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { emptyInstructions } from '../desired/instructions.js';
 import { computeDesired } from '../desired/renderer.js';
@@ -15,7 +14,7 @@ const PINS = `${PIN_PATH}/v${ABI_VERSION}`;
 const LINK = 'cg_rf_sock_ops';
 const NOW = 1_800_000_000_000;
 const settings: TagSettings = {
-  mode: TagMode.TAG_MODE_PEERS,
+  mode: 'peers',
   epochs: [6, 7, 8].map((epoch, i) => ({
     epoch,
     key: new Uint8Array(16).fill(epoch),
