@@ -66,7 +66,8 @@ const FACTS = {
   os: 'Debian GNU/Linux 13 (trixie)',
   cgroupMode: 'unified',
   runtimes: ['docker 26.1.5 /var/run/docker.sock'],
-  features: 'batchOps cgroupLink clsact coarseClock iterTaskFile netnsCookieInCgroupSkb ringbuf setRetval skStorage'.split(' '),
+  features:
+    'batchOps cgroupLink clsact coarseClock iterTaskFile netnsCookieInCgroupSkb ringbuf setRetval skStorage'.split(' '),
 };
 const CAPACITIES = ['rf_peers', 'rf_endpoints', 'rf_policy', 'rf_cidrs'].map((table) => ({
   table,

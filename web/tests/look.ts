@@ -31,6 +31,11 @@ try {
     ['hosts', '/hosts', 'light'],
     ['host', '/hosts?sel=host-01', 'dark'],
     ['enrolment', '/hosts?tab=enrolment', 'light'],
+    ['policy', '/policy?sel=web-to-api', 'light'],
+    ['policy-files', '/policy?tab=files', 'dark'],
+    ['policy-draft', '/policy?tab=draft', 'light'],
+    ['policy-findings', '/policy?tab=findings', 'light'],
+    ['policy-versions', '/policy?tab=versions&sel=1', 'dark'],
     ['audit', '/audit', 'light'],
   ];
   for (const [name, place, scheme, then] of shots) {

@@ -2,6 +2,7 @@
 import { call, collect } from '@ringfence/controller/testing/admin-client.js';
 import { AuditFilter } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Browser } from './browser.js';
@@ -47,7 +48,11 @@ test('a node shows its labels, its workloads, and the services that it provides 
   await details().getByText('host-01/container:payments-db-1').waitFor();
   await details().getByRole('button', { name: 'Open: its processes' }).click();
   await page.locator('.trail').getByText('payments-db-1 › processes').waitFor();
+  await clickOn(page, 'process=postgres');
+  await details().getByRole('heading', { name: 'postgres' }).waitFor();
+  await details().getByText('tcp/5432').first().waitFor();
   await page.goBack();
+  await page.waitForURL((url) => !url.searchParams.has('wl'));
   await page.locator('.trail').getByText('› payments').waitFor();
 });
 
@@ -59,7 +64,9 @@ test('an edge shows services, statistics and what decided, as the API counts the
   const selector = (app: string) => ({
     selector: { requirements: [{ dimension: 'app', operator: 1, values: [app] }] },
   });
-  const filter = FlowFilter.fromPartial({ source: selector('shop'), destination: selector('identity') });
+  // Both ends report; a connection counts once.
+  const directions = [Direction.DIRECTION_OUTBOUND];
+  const filter = FlowFilter.fromPartial({ source: selector('shop'), destination: selector('identity'), directions });
   const messages = await collect(flows.query({ filter, limit: 100_000 }));
   const rows = messages.flatMap(({ body }) => (body?.$case === 'rows' ? body.value.flows : []));
   expect(rows.length).toBeGreaterThan(10);

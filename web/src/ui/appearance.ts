@@ -43,7 +43,8 @@ export function useIsDark(): boolean {
   return is;
 }
 
-/** A colour of the theme as drawing code needs it. */
+/** A colour of the theme as drawing code needs it: "#rrggbb", also where the style sheet was made shorter. */
 export function themeColor(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const text = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  return /^#[0-9a-f]{3}$/i.test(text) ? text.replace(/[0-9a-f]/gi, '$&$&') : text;
 }

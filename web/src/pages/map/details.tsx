@@ -4,7 +4,6 @@ import { Flows, Workloads } from '../../api/admin.js';
 import { call, follow } from '../../api/client.js';
 import { useResource } from '../../api/resource.js';
 import type { Flow } from '../../gen/ringfence/v1/flows_pb.js';
-import { linkTo } from '../../location.js';
 import { Button } from '../../ui/controls.js';
 import { ago, bytes, count, duration, service, time } from '../../ui/format.js';
 import { Labels } from '../../ui/labels.js';
@@ -86,13 +85,7 @@ export function EdgeDetails({
   const find = (key: string) => data.nodes.find((node) => node.key === key);
   const [source, target] = [find(edge.source), find(edge.target)];
   if (source === undefined || target === undefined) return null;
-  const rules = new Map<string, number>();
-  for (const { decisions } of edge.services) {
-    for (const { ruleId, reason, count: n } of decisions) {
-      const name = ruleId === '' ? reasonWords(reason) : ruleId;
-      rules.set(name, (rules.get(name) ?? 0) + n);
-    }
-  }
+  const rules = deciders(edge);
   return (
     <Panel title={`${source.title} → ${target.title}`} kind="Connections" onClose={actions.onClose}>
       <div class="row">
@@ -112,9 +105,6 @@ export function EdgeDetails({
         <Button kind="primary" small icon="policy" onClick={() => actions.onRule(edge)}>
           Write rule from this edge
         </Button>
-        <a class="button small" {...linkTo('/audit')}>
-          Audit
-        </a>
       </div>
       <Statistics sums={edge.sums} />
       <section>
@@ -141,6 +131,17 @@ export function EdgeDetails({
       <Records source={source} target={target} view={view} />
     </Panel>
   );
+}
+
+/** Attempts by what decided them: the rule or, without one, the reason. Both ends may have decided the same ones: the fuller count. */
+function deciders({ services }: MapEdge): Map<string, number> {
+  const counts = new Map<string, Map<number, number>>();
+  for (const { ruleId, reason, direction, count: n } of services.flatMap(({ decisions }) => decisions)) {
+    const name = ruleId === '' ? reasonWords(reason) : ruleId;
+    const byEnd = counts.get(name) ?? new Map<number, number>();
+    counts.set(name, byEnd.set(direction, (byEnd.get(direction) ?? 0) + n));
+  }
+  return new Map([...counts].map(([name, byEnd]) => [name, Math.max(...byEnd.values())]));
 }
 
 const KINDS = {

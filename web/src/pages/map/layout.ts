@@ -108,7 +108,7 @@ function ring(data: MapData): Map<string, Point> {
   }
   const around = [...pull].sort(([a, p], [b, q]) => Math.atan2(p.y, p.x) - Math.atan2(q.y, q.x) || (a < b ? -1 : 1));
   around.forEach(([key], index) => {
-    const angle = -Math.PI / 2 + (2 * Math.PI * index) / around.length;
+    const angle = Math.PI + (2 * Math.PI * index) / around.length;
     const distance = inner.length === 1 ? 2 : radius * RING_GAP;
     points.set(key, { x: distance * Math.cos(angle), y: distance * 0.8 * Math.sin(angle) });
   });

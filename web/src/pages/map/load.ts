@@ -55,13 +55,27 @@ async function loadJudged(
       // One direction each: the end that reports is the workload itself, and only it knows its process.
       const own: EndInit = { workloads: [view.workload] };
       const groupBy = [...view.by, 'workload', 'process'];
-      const out = { ...filter, source: both(filter.source, own), directions: [Direction.OUTBOUND] };
-      const inbound = { ...filter, destination: both(filter.destination, own), directions: [Direction.INBOUND] };
       const place = (labels: Labels) => processNode(labels, view.by, view.workload);
-      const [a, b] = await Promise.all([ask(out, groupBy), ask(inbound, groupBy)]);
-      return [a, b].map((graph) => foldGraph(graph, place)).reduce(joinMaps, EMPTY_MAP);
+      const either = async (end: 'source' | 'destination', itself: Direction, other: Direction) => {
+        const focused = { ...filter, [end]: both(filter[end], own) };
+        const seen = foldGraph(await ask({ ...focused, directions: [itself] }, groupBy), place);
+        // What the other end refused never met a process here; an end that reports nothing is known by the others alone.
+        const verdicts = seen.edges.length === 0 ? filter.verdicts : refusedOnly(filter.verdicts);
+        if (verdicts === undefined) return seen;
+        return joinMaps(seen, foldGraph(await ask({ ...focused, directions: [other], verdicts }, groupBy), place));
+      };
+      const maps = await Promise.all([
+        either('source', Direction.OUTBOUND, Direction.INBOUND),
+        either('destination', Direction.INBOUND, Direction.OUTBOUND),
+      ]);
+      return maps.reduce(joinMaps, EMPTY_MAP);
     }
   }
+}
+
+/** Of the verdicts that are looked at, the refusals; undefined when there is none among them. */
+function refusedOnly(verdicts: readonly Verdict[] | undefined): Verdict[] | undefined {
+  return !verdicts?.length || verdicts.includes(Verdict.BLOCKED) ? [Verdict.BLOCKED] : undefined;
 }
 
 /** How much of what happened when, over a window that holds the view's time. */
@@ -149,7 +163,7 @@ function processNode(labels: Labels, by: readonly string[], workload: string): M
   const id = labels.find(({ dimension }) => dimension === 'workload')?.value;
   if (id !== workload) return groupNode(labels, by, false);
   const process = labels.find(({ dimension }) => dimension === 'process')?.value ?? '';
-  const title = process === '' ? 'unknown process' : process;
+  const title = process === '' ? 'no process known' : process;
   return { key: `process=${process}`, kind: 'process', title, labels, cluster: '', inside: true };
 }
 

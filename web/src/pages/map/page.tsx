@@ -74,7 +74,7 @@ export function MapPage() {
     <div class="map-page">
       <h1 class="visually-hidden">Flow map</h1>
       <Toolbar view={view} />
-      <Trail view={view} data={data} loading={map.loading} onProvision={() => setProvisioning(true)} />
+      <Trail view={view} data={data} known={map.data !== undefined} onProvision={() => setProvisioning(true)} />
       {map.error && map.data !== undefined && <Stale error={map.error} retry={map.reload} />}
       {view.live && <LiveStrip live={live} />}
       <div class="map-body">
@@ -216,10 +216,11 @@ function NoTraffic({ view }: { readonly view: MapView }) {
 function Trail(props: {
   readonly view: MapView;
   readonly data: MapData;
-  readonly loading: boolean;
+  /** There is an answer. */
+  readonly known: boolean;
   readonly onProvision: () => void;
 }) {
-  const { view, data, loading, onProvision } = props;
+  const { view, data, known, onProvision } = props;
   const changed = data.edges.filter(({ before }) => before !== undefined);
   const blocked = changed.filter(({ verdict }) => verdict === 'blocked').length;
   return (
@@ -247,10 +248,10 @@ function Trail(props: {
         {view.workload !== '' && <strong>› {workloadTitle(view.workload)} › processes</strong>}
       </nav>
       <span class="muted small" role="status">
-        {plural(data.nodes.length, 'node')}, {plural(data.edges.length, 'connection')}, {shortCount(data.records)}{' '}
-        records
+        {known
+          ? `${plural(data.nodes.length, 'node')}, ${plural(data.edges.length, 'connection')}, ${shortCount(data.records)} records`
+          : 'loading …'}
         {data.leftOut > 0 && `; ${count(data.leftOut)} connections with the least volume are left out`}
-        {loading && ' · loading …'}
       </span>
       <span class="grow" />
       {view.draft && (
