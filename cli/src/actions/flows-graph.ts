@@ -2,6 +2,7 @@ import { FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { Action } from '../app.js';
 import { type FlowFilterOptions, flowFilter } from '../filter/flow.js';
 import { parseWhole } from '../filter/numbers.js';
+import { gapText } from '../flows/gap.js';
 import { field } from '../output/fields.js';
 import { jsonLine, jsonText } from '../text/json.js';
 import { renderCompact, renderTable } from '../text/table.js';
@@ -32,6 +33,7 @@ export const graphFlows: Action<[], GraphOptions> = async (invocation, options) 
   const graph = await connection.call('draw the graph', FlowsService.graph, request);
   if (printer.format === 'json') return printer.out(`${jsonText(graphJson(graph))}\n`);
   if (printer.format === 'jsonl') return printer.out(`${jsonLine(graphJson(graph))}\n`);
+  for (const gap of graph.gaps) await printer.note(printer.errorStyle('warn', `-- ${gapText(gap)} --`));
   if (graph.edgesLeftOut > 0) {
     await printer.note(`${graph.edgesLeftOut} edges are left out: below a threshold, or beyond --limit.`);
   }

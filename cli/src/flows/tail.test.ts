@@ -71,7 +71,10 @@ test('Ctrl-C ends a tail cleanly: exit code 0 and a summary', async () => {
 
 test('gaps stand in the stream where they happened, and count', async () => {
   const gap: FlowStreamMessage = {
-    body: { $case: 'gap', value: { count: 12n, beforeFilter: true, hop: 'ring', hostId: 'a' } },
+    body: {
+      $case: 'gap',
+      value: { count: 12n, beforeFilter: true, hop: 'ring', hostId: 'a', fromUs: 0n, untilUs: 0n },
+    },
   };
   const write = (call: FollowCall) => {
     call.write(rows(sampleFlow()));
@@ -184,7 +187,12 @@ test('flows list: newest kept flows, gaps on standard error for people and in th
     flows: {
       query: (call) => {
         call.write(rows(sampleFlow()));
-        call.write({ body: { $case: 'gap', value: { count: 1n, beforeFilter: false, hop: 'history', hostId: '' } } });
+        call.write({
+          body: {
+            $case: 'gap',
+            value: { count: 1n, beforeFilter: false, hop: 'history', hostId: '', fromUs: 0n, untilUs: 0n },
+          },
+        });
         call.write({ body: { $case: 'synced', value: { kept: 8n, historyDropped: 4n } } });
         call.end();
       },

@@ -1,5 +1,6 @@
 import type { FlowGraph, FlowGraphEdge, FlowGraphSums } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { Label } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { gapJson } from '../flows/gap.js';
 import type { Column } from '../text/table.js';
 import { isoFromUs } from '../text/time.js';
 import { labelsJson } from './labels.js';
@@ -30,6 +31,7 @@ export function graphJson(graph: FlowGraph): object {
     })),
     edgesLeftOut: graph.edgesLeftOut,
     records: graph.records,
+    gaps: graph.gaps.map(gapJson),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   FlowJudge,
 } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { PolicyRef } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { byHop } from '../flows/gaps.js';
 import { buildGraph, type GraphShape } from '../flows/graph.js';
 import { judgedRows } from '../flows/judged.js';
 import type { FlowArchive, ResolvedFilter } from '../flows/store/archive.js';
@@ -17,6 +18,7 @@ import type { Policy } from '../policy/model.js';
 import { quote } from './convert.js';
 import { ApiError, invalid } from './errors.js';
 import { type FilterNames, resolveFilter } from './flow-filter.js';
+import { gapToWire } from './flow-rows.js';
 
 const DIMENSIONS_MAX = 8;
 const EDGES_DEFAULT = 1000;
@@ -46,7 +48,8 @@ export async function flowGraph(request: FlowGraphRequest, context: GraphContext
   const filter = resolveFilter(request.filter, names);
   const shape = { groupBy, minBytes, minCount, minDurationUs, limit: limit || EDGES_DEFAULT, ruleId };
   if (request.judge !== undefined) return judgedGraph(filter, request.judge, shape, context);
-  return buildGraph(await archive.graph({ filter, groupBy }), shape);
+  const [rows, gaps] = await Promise.all([archive.graph({ filter, groupBy }), archive.gaps(filter)]);
+  return { ...buildGraph(rows, shape), gaps: byHop(gaps).map(gapToWire) };
 }
 
 /** Filters on verdict and reason ask what the judge says, not what happened. */
@@ -71,7 +74,8 @@ async function judgedGraph(
     notes.push(`More is recorded than is read at once: the newest ${JUDGED_RECORDS_MAX} records were judged.`);
   if (undecided > 0)
     notes.push(`${undecided} records are of traffic that policy is not asked about (failsafe, loopback).`);
-  return { ...buildGraph(asked, shape), notes };
+  const gaps = byHop(await archive.gaps(filter)).map(gapToWire);
+  return { ...buildGraph(asked, shape), notes, gaps };
 }
 
 /** Throws ApiError RF_BACKUP. */

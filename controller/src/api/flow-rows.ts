@@ -1,8 +1,10 @@
 // Records as rows: made only here, for those that a reader gets.
 import { wireAddress } from '@ringfence/proto/address.js';
+import type { FlowGap } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Flow, FlowEnd, FlowView } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { FlowBlock } from '../flows/block.js';
+import type { Gap } from '../flows/gaps.js';
 import type { FlowRef } from '../flows/history.js';
 import { trafficOf } from '../flows/traffic.js';
 import { labelsToWire } from './convert.js';
@@ -129,6 +131,16 @@ function decision(block: FlowBlock, index: number, direction: Direction, ruleId:
 
 function address(bytes: Uint8Array, index: number): Buffer {
   return Buffer.from(wireAddress(bytes.subarray(16 * index, 16 * index + 16)));
+}
+
+/** What is missing; only a reader's own slowness is counted after the filter. */
+export function gapToWire({ hop, hostId, count, fromUs, untilUs }: Gap): FlowGap {
+  const beforeFilter = hop !== 'subscriber';
+  return { hop, hostId, count: BigInt(count), beforeFilter, fromUs: whole(fromUs), untilUs: whole(untilUs) };
+}
+
+function whole(us: number): bigint {
+  return BigInt(Math.round(us));
 }
 
 function wide(value: number | undefined): bigint {

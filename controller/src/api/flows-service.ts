@@ -3,12 +3,13 @@ import { type ServerWritableStream, status } from '@grpc/grpc-js';
 import type { FlowStreamMessage, FlowsServer } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { Logger } from 'pino';
 import { Follower, type Followers } from '../flows/followers.js';
+import type { Gap, KeptGap } from '../flows/gaps.js';
 import type { FlowRef } from '../flows/history.js';
 import type { FlowArchive, FlowPage, ResolvedFilter } from '../flows/store/archive.js';
 import { ApiError, invalid, unary, wireError } from './errors.js';
 import { type FilterNames, flowPredicate, RESOLVED_NAMES, resolveFilter } from './flow-filter.js';
 import { backupFlows, flowGraph, type GraphContext } from './flow-graph.js';
-import { flowRow } from './flow-rows.js';
+import { flowRow, gapToWire } from './flow-rows.js';
 import { flowTimeline } from './flow-timeline.js';
 import { type StreamWriter, writer } from './write.js';
 
@@ -107,11 +108,37 @@ async function sendKept(
   for (let left = limit === 0 ? Number.MAX_SAFE_INTEGER : limit; !out.isEnded(); ) {
     const page: FlowPage = await archive.page({ filter, afterId, limit: PAGE_RECORDS }, joined);
     const records = page.records.slice(0, left);
-    await sendRows(out, records, ruleId);
+    await sendAmong(out, records, page.gaps, ruleId);
     left -= records.length;
     afterId = page.lastId;
     if (!page.more) return;
   }
+}
+
+/** Sends records with what is missing at its place among them. */
+async function sendAmong(
+  out: Out,
+  records: readonly FlowRef[],
+  gaps: readonly KeptGap[],
+  ruleId: FlowsOptions['ruleId'],
+): Promise<void> {
+  let from = 0;
+  for (const gap of gaps) {
+    let to = from;
+    while (to < records.length && idOf(records[to]) < gap.beforeId) to += 1;
+    await sendRows(out, records.slice(from, to), ruleId);
+    await sendGap(out, gap);
+    from = to;
+  }
+  await sendRows(out, records.slice(from), ruleId);
+}
+
+function idOf(record: FlowRef | undefined): number {
+  return record?.block.idAt(record.index) ?? Number.POSITIVE_INFINITY;
+}
+
+async function sendGap(out: Out, gap: Gap): Promise<void> {
+  await out.write({ body: { $case: 'gap', value: gapToWire(gap) } });
 }
 
 async function sendSynced(out: Out, archive: FlowArchive): Promise<void> {
@@ -123,10 +150,7 @@ async function sendSynced(out: Out, archive: FlowArchive): Promise<void> {
 async function sendTaken(out: Out, follower: Follower, ruleId: FlowsOptions['ruleId']): Promise<boolean> {
   const taken = follower.take(ROWS_PER_MESSAGE);
   if (taken === undefined) return false;
-  for (const { hop, hostId, count } of taken.gaps) {
-    const gap = { hop, hostId, count: BigInt(count), beforeFilter: hop !== 'subscriber' };
-    await out.write({ body: { $case: 'gap', value: gap } });
-  }
+  for (const gap of taken.gaps) await sendGap(out, gap);
   await sendRows(out, taken.records, ruleId);
   return true;
 }

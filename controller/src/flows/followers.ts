@@ -1,16 +1,8 @@
 // Live tails. Each follower has a bounded buffer of references to records; a slow one loses its oldest and is told how many, at the
 // place where they are missing. Nothing here waits for a reader.
 import type { FlowBlock } from './block.js';
+import { type Gap, joined } from './gaps.js';
 import type { FlowPredicate, FlowRef } from './history.js';
-
-/** Records missing at one place. */
-export interface Gap {
-  /** "subscriber": this reader was slow. Else the hop before the controller that lost them. */
-  readonly hop: string;
-  /** Empty for the controller. */
-  readonly hostId: string;
-  readonly count: number;
-}
 
 /** What a follower takes out at once. */
 export interface Taken {
@@ -73,9 +65,7 @@ export class Follower {
     const known = this.#gaps.get(key);
     this.#gaps.set(
       key,
-      known === undefined
-        ? { ...gap, hostId: key === wanted ? gap.hostId : '' }
-        : { ...known, count: known.count + gap.count },
+      known === undefined ? { ...gap, hostId: key === wanted ? gap.hostId : '' } : joined(known, gap),
     );
     this.#wake();
   }
@@ -84,7 +74,7 @@ export class Follower {
   take(limit: number): Taken | undefined {
     const gaps = [...this.#gaps.values()];
     this.#gaps.clear();
-    if (this.#dropped > 0) gaps.push({ hop: 'subscriber', hostId: '', count: this.#dropped });
+    if (this.#dropped > 0) gaps.push({ hop: 'subscriber', hostId: '', count: this.#dropped, fromUs: 0, untilUs: 0 });
     this.#dropped = 0;
     const taken = this.#records.slice(this.#head, this.#head + limit);
     this.#head += taken.length;

@@ -7,6 +7,7 @@ import type { FlowBlock } from './block.js';
 import { columnsProblem } from './decode.js';
 import type { EndResolver } from './ends.js';
 import type { Followers } from './followers.js';
+import { type Gap, timesOf } from './gaps.js';
 import type { FlowHistory } from './history.js';
 import { type StagedRows, Staging } from './ingest/staging.js';
 import { type TranslationSource, Translations } from './ingest/translations.js';
@@ -96,7 +97,7 @@ export class FlowIngest {
     const staged = this.#staging.expire(this.#nowMs());
     if (staged.ranges.length + staged.replaced.length === 0) return;
     this.#sequence += 1n;
-    const batch = { hostId: '', run: this.#run, sequence: this.#sequence, loss: undefined };
+    const batch = { hostId: '', run: this.#run, sequence: this.#sequence, loss: undefined, gaps: [] };
     this.#archive.append({ ...batch, ...staged }, (stored) => this.#settled(staged, stored, ''));
   }
 
@@ -130,7 +131,9 @@ export class FlowIngest {
       this.#archive.barrier(settled);
       return { taken: true, sequence: window.highest };
     }
-    const lost = message.loss === undefined ? new Map<string, number>() : ledger.onCounters(run, message.loss);
+    const lost = message.loss === undefined ? [] : [...ledger.onCounters(run, message.loss)];
+    const times = lost.length === 0 ? UNKNOWN_TIMES : timesOf(columns);
+    const gaps = lost.map(([hop, count]): Gap => ({ hop, hostId, count, ...times }));
     const records = columns !== undefined && columns.count > 0 ? columns : undefined;
     const staged =
       records === undefined
@@ -138,8 +141,8 @@ export class FlowIngest {
         : this.#staging.take(hostId, records, this.#namer.name(hostId, records), this.#nowMs());
     ledger.losses.recordsReceived += BigInt(records?.count ?? 0);
     const batch = { hostId, run: message.run.toString('hex'), sequence: message.sequence, loss: message.loss };
-    this.#archive.append({ ...batch, ...staged }, (stored) => {
-      for (const [hop, count] of lost) this.#followers.offerGap({ hop, hostId, count });
+    this.#archive.append({ ...batch, ...staged, gaps }, (stored) => {
+      for (const gap of gaps) this.#followers.offerGap(gap);
       this.#settled(staged, stored, hostId);
       settled();
     });
@@ -177,7 +180,7 @@ export class FlowIngest {
     if (stored) return;
     // Rows that were to be replaced are there still: what comes begins anew beside them.
     this.#staging.forget();
-    if (count > 0) this.#followers.offerGap({ hop: 'store', hostId, count });
+    if (count > 0) this.#followers.offerGap({ hop: 'store', hostId, count, ...UNKNOWN_TIMES });
   }
 
   #count({ verdict, reason }: FlowBlock, from: number, to: number): void {
@@ -188,6 +191,7 @@ export class FlowIngest {
   }
 }
 
+const UNKNOWN_TIMES = { fromUs: 0, untilUs: 0 };
 const NOTHING: StagedRows = { ranges: [], firstId: 0, replaced: [] };
 
 function count1(counters: number[], index: number): void {

@@ -4,6 +4,7 @@
 import type { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { FlowBlock, FlowEndInfo } from '../block.js';
+import type { Gap, KeptGap } from '../gaps.js';
 import type { FlowRef } from '../history.js';
 
 /** Records from..to of a block. */
@@ -26,6 +27,8 @@ export interface ArchiveBatch {
   /** Ids of rows that go: these take their place, or nothing does. */
   readonly replaced: readonly number[];
   readonly loss: LossCounters | undefined;
+  /** What is missing before these rows. */
+  readonly gaps: readonly Gap[];
 }
 
 /** Where one agent's run stands: what a restarted controller must not take again. */
@@ -51,6 +54,8 @@ export interface PageRequest {
 export interface FlowPage {
   /** Ascending by id. */
   readonly records: readonly FlowRef[];
+  /** What is missing among them, in order of their places; with `more` false also what is missing after the last one. */
+  readonly gaps: readonly KeptGap[];
   /** Ask again from here. */
   readonly lastId: number;
   /** False: no record stored at the time of the answer is left out. */
@@ -152,6 +157,8 @@ export interface FlowArchive {
   /** The id after which the newest `limit` matching records begin. */
   startOfNewest(filter: ResolvedFilter, limit: number): Promise<number>;
   graph(request: GraphRequest): Promise<readonly GraphRow[]>;
+  /** What is missing among the records of the filter's times and reporters. */
+  gaps(filter: ResolvedFilter): Promise<readonly KeptGap[]>;
   /** Steps without any record are missing. */
   timeline(request: TimelineRequest): Promise<readonly TimelineRow[]>;
   /** First packet of the oldest record, Unix microseconds; 0: there is none. */

@@ -103,3 +103,24 @@ test('a clock that goes back loses and reorders nothing', async () => {
   const { columns } = await database.page(everything);
   expect([...(columns.id ?? [])].map(Number)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
 });
+
+test('a batch that cannot be stored is a gap as soon as something can be, with what was missing before it', async () => {
+  const { database } = await opened();
+  const place = (sequence: number) => ({ firstId: 1 + sequence * 100, sequence: BigInt(sequence + 1), count: 100 });
+  const batch = (sequence: number) => syntheticBatch({ ...place(sequence), startUs: START_MS * 1000 });
+  const ring = { hop: 'ring', hostId: 'h1', count: 3, fromUs: START_MS * 1000, untilUs: START_MS * 1000 + 5 };
+  expect(await database.commit([{ ...batch(0), gaps: [ring] }], START_MS)).toBe(true);
+  const { verdict, ...broken } = batch(1).columns;
+  expect(verdict).toBeDefined();
+  expect(await database.commit([{ ...batch(1), columns: broken, gaps: [ring] }], START_MS + 1)).toBe(false);
+  expect(await database.commit([batch(2)], START_MS + 10_000)).toBe(true);
+  const kept = await database.gaps(undefined);
+  expect(kept.map(({ hop, count, beforeId }) => [hop, count, beforeId])).toEqual([
+    ['ring', 3, 1],
+    ['ring', 3, 201],
+    ['store', 100, 201],
+  ]);
+  expect(kept[2]?.fromUs).toBeGreaterThanOrEqual(START_MS * 1000);
+  expect((await database.page({ ...everything, afterId: 1 })).gaps.map(({ beforeId }) => beforeId)).toEqual([201, 201]);
+  expect((await database.page({ ...everything, limit: 50 })).gaps.map(({ beforeId }) => beforeId)).toEqual([1]);
+});

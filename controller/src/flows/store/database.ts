@@ -4,6 +4,7 @@
 // counters): after a crash a batch is there with its mark or not at all, so that it is taken exactly once.
 import { rmSync } from 'node:fs';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { byHop, type Gap, type KeptGap } from '../gaps.js';
 import type {
   ArchiveStatus,
   GraphRequest,
@@ -14,6 +15,7 @@ import type {
   TimelineRow,
 } from './archive.js';
 import { DICTIONARY_DDL, Dictionary } from './dictionary.js';
+import { dropGaps, GAP_DDL, readGaps, storeGaps } from './gap-table.js';
 import { graphOf } from './graph-sql.js';
 import { Marks } from './marks.js';
 import type { Opened, PageColumns, StoreBatch, StoreSettings } from './messages.js';
@@ -59,6 +61,8 @@ export class FlowDatabase {
   #problem = '';
   #commits = 0;
   #retryAtMs = 0;
+  /** Lost since the last transaction that committed. */
+  #missed: Gap[] = [];
 
   constructor(settings: StoreSettings) {
     this.#settings = settings;
@@ -95,6 +99,8 @@ export class FlowDatabase {
       this.#problem = '';
     } catch (error) {
       this.#lost += batches.reduce((sum, { count }) => sum + count, 0);
+      this.#missed.push(...batches.flatMap((batch) => [...batch.gaps, ...lostWith(batch)]));
+      this.#missed = byHop(this.#missed);
       await this.#onTrouble(error, nowMs);
       return false;
     }
@@ -114,7 +120,14 @@ export class FlowDatabase {
     const tables = this.#matching(filter)
       .filter(({ maxId }) => maxId > afterId)
       .map(({ hour }) => recordTable(hour));
-    return readPage(this.#open(), tables, condition, afterId, limit, this.#dictionary);
+    const page = await readPage(this.#open(), tables, condition, afterId, limit, this.#dictionary);
+    const lastId = page.more ? Number(page.columns.id?.[page.count - 1] ?? afterId) : undefined;
+    return { ...page, gaps: await readGaps(this.#open(), filter, afterId, lastId) };
+  }
+
+  /** What is missing among the records of these times. */
+  async gaps(filter: ResolvedFilter): Promise<KeptGap[]> {
+    return readGaps(this.#open(), filter);
   }
 
   async startOfNewest(filter: ResolvedFilter, limit: number): Promise<number> {
@@ -205,6 +218,7 @@ export class FlowDatabase {
       ...DICTIONARY_DDL,
       ...Marks.ddl,
       PARTITION_DDL,
+      GAP_DDL,
       'CREATE TABLE IF NOT EXISTS flow_meta (line VARCHAR NOT NULL)',
     ];
     for (const statement of ddl) await connection.run(statement);
@@ -250,6 +264,7 @@ export class FlowDatabase {
       await appendRows(connection, recordTable(open.hour), numbered);
       gone = await this.#remove(connection, batches, open);
       await this.#marks.store(connection, batches);
+      await storeGaps(connection, this.#gapsOf(batches, open));
       await connection.run('COMMIT');
     } catch (error) {
       await connection.run('ROLLBACK').catch(() => undefined);
@@ -257,6 +272,7 @@ export class FlowDatabase {
     }
     this.#dictionary.committed();
     this.#marks.take(batches);
+    this.#missed = [];
     if (open !== last) this.#parts.push(open);
     for (const batch of batches) extend(open, batch);
     for (const [part, rows] of gone) part.rows -= rows;
@@ -290,6 +306,19 @@ export class FlowDatabase {
     }
     await connection.run('DELETE FROM going');
     return gone;
+  }
+
+  /** What batches tell to be missing, and what could not be stored before them, at their places. */
+  #gapsOf(batches: readonly StoreBatch[], open: Partition): KeptGap[] {
+    let place = open.maxId + 1;
+    return [
+      ...this.#missed.map((gap) => ({ ...gap, beforeId: batches.find(({ count }) => count > 0)?.firstId ?? place })),
+      ...batches.flatMap(({ gaps, count, firstId }) => {
+        const beforeId = count > 0 ? firstId : place;
+        if (count > 0) place = firstId + count;
+        return gaps.map((gap) => ({ ...gap, beforeId }));
+      }),
+    ];
   }
 
   #number(batch: StoreBatch): NumberedBatch {
@@ -367,11 +396,13 @@ export class FlowDatabase {
       throw error;
     }
     this.#parts.shift();
+    await dropGaps(connection, (part.hour + 1) * HOUR_MS * 1000);
     this.#dropped += part.rows;
   }
 
   async #dropOldRollups(connection: DuckDBConnection, oldestDay: number): Promise<void> {
     for (const day of await this.#rolledDays()) if (day < oldestDay) await connection.run(`DROP TABLE r_${day}`);
+    await dropGaps(connection, oldestDay * HOURS_PER_DAY * HOUR_MS * 1000);
   }
 
   async #rolledDays(): Promise<number[]> {
@@ -395,6 +426,12 @@ export class FlowDatabase {
     const reader = await this.#open().runAndReadAll(sql);
     return reader.getRows()[0]?.[0];
   }
+}
+
+/** A batch that could not be stored, as what is missing. */
+function lostWith({ count, hostId, columns }: StoreBatch): Gap[] {
+  if (count === 0) return [];
+  return [{ hop: 'store', hostId, count, fromUs: extent(columns.last_us).min, untilUs: extent(columns.last_us).max }];
 }
 
 function emptyPartition(hour: number): Partition {

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { BLOCK_RECORDS, FlowBlock, UNKNOWN_END } from '../block.js';
+import type { KeptGap } from '../gaps.js';
 import type { FlowRef } from '../history.js';
 import type {
   ArchiveBatch,
@@ -119,6 +120,7 @@ export class DuckArchive implements FlowArchive {
     const last = records.at(-1);
     return {
       records,
+      gaps: answer.page.gaps,
       lastId: last === undefined ? request.afterId : last.block.idAt(last.index),
       more: answer.page.more,
     };
@@ -137,6 +139,11 @@ export class DuckArchive implements FlowArchive {
   async timeline(request: TimelineRequest): Promise<readonly TimelineRow[]> {
     const answer = await this.#ask((call) => ({ type: 'timeline', call, request }));
     return answer.type === 'timeline' ? answer.rows : [];
+  }
+
+  async gaps(filter: ResolvedFilter): Promise<readonly KeptGap[]> {
+    const answer = await this.#ask((call) => ({ type: 'gaps', call, filter }));
+    return answer.type === 'gaps' ? answer.gaps : [];
   }
 
   async oldestUs(): Promise<number> {
@@ -158,7 +165,10 @@ export class DuckArchive implements FlowArchive {
     await this.#worker.terminate();
   }
 
-  #message({ hostId, run, sequence, firstId, ranges, replaced, loss }: ArchiveBatch, count: number): BatchMessage {
+  #message(
+    { hostId, run, sequence, firstId, ranges, replaced, loss, gaps }: ArchiveBatch,
+    count: number,
+  ): BatchMessage {
     const packed = packRows(ranges, (block) => this.#session.numbersOf(block.ends));
     return {
       hostId,
@@ -170,6 +180,7 @@ export class DuckArchive implements FlowArchive {
       ...packed,
       freshEnds: this.#session.takeFresh(),
       loss: loss && LOSS_COUNTERS.map((name) => loss[name]),
+      gaps,
     };
   }
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { flowPredicate, opener, RESOLVED_NAMES } from '../../api/flow-filter.js';
 import { type FlowEndInfo, UNKNOWN_END } from '../block.js';
+import { gapMatters, type KeptGap } from '../gaps.js';
 import type { FlowHistory } from '../history.js';
 import { trafficOf } from '../traffic.js';
 import {
@@ -20,19 +21,32 @@ import {
   withProcess,
 } from './archive.js';
 
+/** Gaps kept, the newest. */
+const GAPS_MAX = 4096;
+
 export class MemoryArchive implements FlowArchive {
   readonly firstId = 1;
   readonly marks = [];
   readonly pending = 0;
   readonly #line = randomUUID();
   readonly #history: FlowHistory;
+  readonly #gaps: KeptGap[] = [];
+  #nextId = 1;
 
   constructor(history: FlowHistory) {
     this.#history = history;
   }
 
-  append(_batch: ArchiveBatch, settled: (stored: boolean) => void): void {
+  append({ gaps, firstId, ranges }: ArchiveBatch, settled: (stored: boolean) => void): void {
+    const beforeId = ranges.length > 0 ? firstId : this.#nextId;
+    for (const { block, to } of ranges) this.#nextId = block.idAt(to - 1) + 1;
+    for (const gap of gaps) this.#gaps.push({ ...gap, beforeId });
+    this.#gaps.splice(0, this.#gaps.length - GAPS_MAX);
     settled(true);
+  }
+
+  async gaps(filter: ResolvedFilter): Promise<KeptGap[]> {
+    return this.#gaps.filter((gap) => gapMatters(gap, filter));
   }
 
   barrier(settled: () => void): void {
@@ -48,8 +62,11 @@ export class MemoryArchive implements FlowArchive {
     const records = all.slice(0, limit);
     const last = records.at(-1);
     const more = records.length < all.length;
+    const lastId = last === undefined ? afterId : last.block.idAt(last.index);
+    const until = more ? lastId : Number.POSITIVE_INFINITY;
+    const gaps = this.#gaps.filter((gap) => gap.beforeId > afterId && gap.beforeId <= until && gapMatters(gap, filter));
     if (!more) joined?.();
-    return { records, lastId: last === undefined ? afterId : last.block.idAt(last.index), more };
+    return { records, gaps, lastId, more };
   }
 
   async startOfNewest(filter: ResolvedFilter, limit: number): Promise<number> {

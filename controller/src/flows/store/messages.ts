@@ -1,5 +1,6 @@
 // What the main thread and the store's worker say to each other. Answers come in the order of the requests.
 import type { FlowEndInfo } from '../block.js';
+import type { Gap, KeptGap } from '../gaps.js';
 import type {
   ArchiveStatus,
   GraphRequest,
@@ -34,6 +35,7 @@ interface BatchHead {
   readonly strings: readonly string[];
   /** Counters of agent.proto's LossCounters in their order; undefined: none came. */
   readonly loss: readonly bigint[] | undefined;
+  readonly gaps: readonly Gap[];
 }
 
 /** A batch as the database takes it. */
@@ -58,6 +60,7 @@ export type StoreRequest =
   | { readonly type: 'start'; readonly call: number; readonly filter: ResolvedFilter; readonly limit: number }
   | { readonly type: 'graph'; readonly call: number; readonly request: GraphRequest }
   | { readonly type: 'timeline'; readonly call: number; readonly request: TimelineRequest }
+  | { readonly type: 'gaps'; readonly call: number; readonly filter: ResolvedFilter }
   | { readonly type: 'oldest'; readonly call: number }
   | { readonly type: 'backup'; readonly call: number; readonly file: string }
   /** Once an hour or so: retention and rollups also without traffic. */
@@ -70,6 +73,7 @@ export interface PageColumns {
   readonly columns: Readonly<Record<string, Float64Array | BigUint64Array>>;
   readonly ends: ReadonlyMap<number, FlowEndInfo>;
   readonly strings: ReadonlyMap<number, string>;
+  readonly gaps: readonly KeptGap[];
   readonly more: boolean;
 }
 
@@ -88,6 +92,7 @@ export type StoreAnswer =
   | { readonly type: 'start'; readonly call: number; readonly afterId: number }
   | { readonly type: 'graph'; readonly call: number; readonly rows: readonly GraphRow[] }
   | { readonly type: 'timeline'; readonly call: number; readonly rows: readonly TimelineRow[] }
+  | { readonly type: 'gaps'; readonly call: number; readonly gaps: readonly KeptGap[] }
   | { readonly type: 'oldest'; readonly call: number; readonly oldestUs: number }
   | { readonly type: 'done'; readonly call: number }
   | { readonly type: 'failed'; readonly call: number; readonly message: string };

@@ -17,7 +17,7 @@ export async function readPage(
   afterId: number,
   limit: number,
   dictionary: Dictionary,
-): Promise<PageColumns> {
+): Promise<Omit<PageColumns, 'gaps'>> {
   const columns = Object.fromEntries(
     NAMES.map((name) => [name, isBits(name) ? new BigUint64Array(limit) : new Float64Array(limit)]),
   );

@@ -63,6 +63,7 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     replaced: new Float64Array(0),
     strings: ['', 'nginx', 'postgres', 'node', 'h1'],
     loss: undefined,
+    gaps: [],
   };
 }
 

@@ -74,6 +74,8 @@ async function read(request: Exclude<StoreRequest, { type: 'append' | 'tick' | '
       return { type: 'graph', call, rows: await database.graph(request.request) };
     case 'timeline':
       return { type: 'timeline', call, rows: await database.timeline(request.request) };
+    case 'gaps':
+      return { type: 'gaps', call, gaps: await database.gaps(request.filter) };
     case 'oldest':
       return { type: 'oldest', call, oldestUs: database.oldestUs() };
     case 'backup':

@@ -160,6 +160,10 @@ export interface FlowGap {
   hop: string;
   /** Host on which they were lost; empty for the controller. */
   hostId: string;
+  /** They were lost between these two times, Unix microseconds; both 0: not known. */
+  fromUs: bigint;
+  /** See from_us. */
+  untilUs: bigint;
 }
 
 /** The live part begins. */
@@ -215,6 +219,8 @@ export interface FlowGraph {
   records: bigint;
   /** What to know about the answer, one sentence each. */
   notes: string[];
+  /** What is missing among the records of the filter's times and reporters, one for each host and hop. */
+  gaps: FlowGap[];
 }
 
 /** One group of ends. */
@@ -1230,7 +1236,7 @@ export const FlowRows: MessageFns<FlowRows> = {
 };
 
 function createBaseFlowGap(): FlowGap {
-  return { count: 0n, beforeFilter: false, hop: "", hostId: "" };
+  return { count: 0n, beforeFilter: false, hop: "", hostId: "", fromUs: 0n, untilUs: 0n };
 }
 
 export const FlowGap: MessageFns<FlowGap> = {
@@ -1249,6 +1255,18 @@ export const FlowGap: MessageFns<FlowGap> = {
     }
     if (message.hostId !== "") {
       writer.uint32(34).string(message.hostId);
+    }
+    if (message.fromUs !== 0n) {
+      if (BigInt.asIntN(64, message.fromUs) !== message.fromUs) {
+        throw new globalThis.Error("value provided for field message.fromUs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.fromUs);
+    }
+    if (message.untilUs !== 0n) {
+      if (BigInt.asIntN(64, message.untilUs) !== message.untilUs) {
+        throw new globalThis.Error("value provided for field message.untilUs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.untilUs);
     }
     return writer;
   },
@@ -1298,6 +1316,22 @@ export const FlowGap: MessageFns<FlowGap> = {
             message.hostId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromUs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.untilUs = reader.int64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1324,6 +1358,12 @@ export const FlowGap: MessageFns<FlowGap> = {
     if (message.hostId !== "") {
       obj.hostId = message.hostId;
     }
+    if (message.fromUs !== 0n) {
+      obj.fromUs = message.fromUs.toString();
+    }
+    if (message.untilUs !== 0n) {
+      obj.untilUs = message.untilUs.toString();
+    }
     return obj;
   },
 
@@ -1336,6 +1376,8 @@ export const FlowGap: MessageFns<FlowGap> = {
     message.beforeFilter = object.beforeFilter ?? false;
     message.hop = object.hop ?? "";
     message.hostId = object.hostId ?? "";
+    message.fromUs = (object.fromUs !== undefined && object.fromUs !== null) ? BigInt(object.fromUs) : 0n;
+    message.untilUs = (object.untilUs !== undefined && object.untilUs !== null) ? BigInt(object.untilUs) : 0n;
     return message;
   },
 };
@@ -1675,7 +1717,7 @@ export const FlowJudge: MessageFns<FlowJudge> = {
 };
 
 function createBaseFlowGraph(): FlowGraph {
-  return { nodes: [], edges: [], edgesLeftOut: 0, records: 0n, notes: [] };
+  return { nodes: [], edges: [], edgesLeftOut: 0, records: 0n, notes: [], gaps: [] };
 }
 
 export const FlowGraph: MessageFns<FlowGraph> = {
@@ -1697,6 +1739,9 @@ export const FlowGraph: MessageFns<FlowGraph> = {
     }
     for (const v of message.notes) {
       writer.uint32(42).string(v!);
+    }
+    for (const v of message.gaps) {
+      FlowGap.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -1754,6 +1799,14 @@ export const FlowGraph: MessageFns<FlowGraph> = {
             message.notes.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.gaps.push(FlowGap.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1783,6 +1836,9 @@ export const FlowGraph: MessageFns<FlowGraph> = {
     if (message.notes?.length) {
       obj.notes = message.notes;
     }
+    if (message.gaps?.length) {
+      obj.gaps = message.gaps.map((e) => FlowGap.toJSON(e));
+    }
     return obj;
   },
 
@@ -1796,6 +1852,7 @@ export const FlowGraph: MessageFns<FlowGraph> = {
     message.edgesLeftOut = object.edgesLeftOut ?? 0;
     message.records = (object.records !== undefined && object.records !== null) ? BigInt(object.records) : 0n;
     message.notes = object.notes?.map((e) => e) || [];
+    message.gaps = object.gaps?.map((e) => FlowGap.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2954,7 +3011,7 @@ export const BackupFlowsResponse: MessageFns<BackupFlowsResponse> = {
 /** Who talked to whom, and what policy said. */
 export type FlowsService = typeof FlowsService;
 export const FlowsService = {
-  /** Records that are kept and match, then the end of the stream. */
+  /** Records that are kept and match, then the end of the stream. Gaps stand where records are missing, also in what is kept. */
   query: {
     path: "/ringfence.v1.Flows/Query" as const,
     requestStream: false as const,
@@ -3007,7 +3064,7 @@ export const FlowsService = {
 } as const;
 
 export interface FlowsServer extends UntypedServiceImplementation {
-  /** Records that are kept and match, then the end of the stream. */
+  /** Records that are kept and match, then the end of the stream. Gaps stand where records are missing, also in what is kept. */
   query: handleServerStreamingCall<QueryFlowsRequest, FlowStreamMessage>;
   /** Records as they arrive, after the kept ones when since is set, without a gap or a duplicate between the two. */
   follow: handleServerStreamingCall<FollowFlowsRequest, FlowStreamMessage>;
@@ -3020,7 +3077,7 @@ export interface FlowsServer extends UntypedServiceImplementation {
 }
 
 export interface FlowsClient extends Client {
-  /** Records that are kept and match, then the end of the stream. */
+  /** Records that are kept and match, then the end of the stream. Gaps stand where records are missing, also in what is kept. */
   query(request: QueryFlowsRequest, options?: Partial<CallOptions>): ClientReadableStream<FlowStreamMessage>;
   query(
     request: QueryFlowsRequest,
