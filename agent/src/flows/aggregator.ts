@@ -42,6 +42,8 @@ export interface AggregatorPorts {
   /** Takes each batch as it is complete. */
   readonly onBatch: (batch: RecordBatch) => void;
   readonly onCut: (cut: CutConnection) => void;
+  /** A better name than the kernel's for a process; absent: none. */
+  readonly nameProcess?: (pid: number, comm: string) => string;
 }
 
 /** What the aggregator saw and could not keep. */
@@ -337,6 +339,9 @@ export class FlowAggregator {
     putLong(c.lastSeenUs, at, this.#ports.toWallUs(rows.lastNs[row] as number));
     c.confidence[at] = confidenceOf(rows.identity[row] as number, rows.flags[row] as number);
     rows.writeTo(row, builder, at);
+    const comm = rows.processName(row, this.#comm);
+    const name = this.#ports.nameProcess?.(c.pid[at] as number, comm) ?? comm;
+    c.processRef[at] = builder.ref(name);
     rows.clearDeltas(row);
     this.counters.records += 1;
     if (builder.full) this.#pass(builder);

@@ -12,6 +12,8 @@ import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggr
 import { WallClock } from './clock.js';
 import { type DeniedMap, DeniedTails } from './denied-tails.js';
 import { EVENT_BYTES } from './event-layout.js';
+import { procSource } from './proc-source.js';
+import { ProcessNames } from './process-names.js';
 import { PromptBudget } from './prompt-budget.js';
 import type { RecordBatch } from './record-batch.js';
 import type { FlowSpool } from './spool.js';
@@ -61,6 +63,9 @@ export class FlowDriver {
   readonly #runBytes: Buffer;
   readonly #tails = new DeniedTails({ flows: 16_384, quietNs: QUIET_NS });
   readonly #prompt: PromptBudget;
+  readonly #names = new ProcessNames(procSource);
+  /** Of the flush that is under way. */
+  #nowNs = 0;
   #cancel: (() => void) | undefined;
 
   constructor(options: FlowDriverOptions, ports: FlowDriverPorts) {
@@ -79,6 +84,7 @@ export class FlowDriver {
         toWallUs: (ns) => this.#clock.toWallUs(ns),
         onBatch: (batch) => this.#offer(batch),
         onCut: ports.onCut,
+        nameProcess: (pid, comm) => this.#names.nameOf(pid, comm, this.#nowNs),
       },
     );
     this.#lanesAtStart = ports.lanes();
@@ -149,7 +155,8 @@ export class FlowDriver {
       this.#clock.resample();
       const tails = this.#tails.sweep(this.#ports.denied(), this.#clock.monotonicNs());
       if (tails.length > 0) this.takeSwept(tails);
-      this.aggregator.flush(this.#clock.monotonicNs());
+      this.#nowNs = this.#clock.monotonicNs();
+      this.aggregator.flush(this.#nowNs);
       this.#ports.spool.sync();
       this.#schedule();
     });
@@ -168,7 +175,8 @@ export class FlowDriver {
   /** What is new leaves at once while somebody is there to see it; a spool gets whole intervals. */
   #flushPrompt(): void {
     if (!this.aggregator.wantsPrompt || !this.#ports.uploader.connected) return;
-    if (this.#prompt.take(this.#clock.monotonicNs())) this.aggregator.flushPrompt();
+    this.#nowNs = this.#clock.monotonicNs();
+    if (this.#prompt.take(this.#nowNs)) this.aggregator.flushPrompt();
   }
 
   #offer(batch: RecordBatch): void {
