@@ -30,6 +30,7 @@ export const CHANGES = {
   'relabel-new': 'label changed, to a label set that nobody had',
   add: 'workload added',
   rule: 'rule added, inside one application',
+  'rule-anew': 'the same, when every rule was read anew',
   'rule-all': 'rule added, for every workload',
 } as const;
 export type ChangeName = keyof typeof CHANGES;
@@ -83,6 +84,12 @@ export function changesOf({ compiler, fleet, policy, numbers }: Compiled, size: 
       return { apply: () => compiler.setWorkload(added), revert: () => compiler.removeWorkload(added.id) };
     },
     rule: (round) => addRule(extraRule(app(round))),
+    // As when files are provisioned: no rule is the same object as before.
+    'rule-anew': (round) => {
+      const rules = [...fleet.document.rules, extraRule(app(round))];
+      const changed = resolvePolicy({ ...fleet.document, rules }, numbers);
+      return { apply: () => compiler.setPolicy(changed, 2), revert: () => compiler.setPolicy(policy, 1) };
+    },
     'rule-all': () => addRule(RULE_FOR_ALL),
   };
 }

@@ -14,8 +14,8 @@ export interface RunResult {
 
 /** Changes of each kind that are made but not counted: the engine learns which code is hot, and sweeps what the full compile left. */
 const WARM_UP = 100;
-/** What touches every agent costs seconds and shows no more when it is repeated often. */
-const FEW = 3;
+/** What walks over everything shows no more when it is repeated often. */
+const FEW: Partial<Record<ChangeName, number>> = { 'rule-anew': 20, 'rule-all': 3 };
 
 export async function runPair(size: FleetSize, seed: number, rounds: number, withDouble: boolean): Promise<RunResult> {
   const one = new Runner(size, seed, false);
@@ -27,16 +27,17 @@ export async function runPair(size: FleetSize, seed: number, rounds: number, wit
     'relabel-new': [],
     add: [],
     rule: [],
+    'rule-anew': [],
     'rule-all': [],
   });
   const result = { full, changes: costs(), doubled: two && costs() };
   const names = Object.keys(CHANGES) as ChangeName[];
-  for (const name of names.filter((each) => each !== 'rule-all')) {
+  for (const name of names.filter((each) => FEW[each] === undefined)) {
     for (let round = 0; round < WARM_UP; round++)
       await Promise.all([one, two].map((runner) => runner?.make({ name, round })));
   }
   for (const name of names) {
-    for (let round = 0; round < (name === 'rule-all' ? FEW : rounds); round++) {
+    for (let round = 0; round < Math.min(rounds, FEW[name] ?? rounds); round++) {
       const ask: Ask = { name, round };
       const turns = [
         async () => result.changes[name].push(await one.make(ask)),

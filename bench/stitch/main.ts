@@ -1,23 +1,17 @@
 // bench/stitch: both views of made-up connections brought together: out of order, some lost, some twice, by clocks that differ by up to 5 s.
 // What comes of it is held against what happened. Prints the tables and writes them to bench/RESULTS.md.
 //   node bench/dist/stitch/main.js [--records 1000000] [--loss 0.02] [--duplicates 0.01] [--told 0.98] [--seed 1] [--batch 1000] [--no-write]
-import { mkdtempSync, rmSync } from 'node:fs';
-import { setPriority, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { EndResolver } from '@ringfence/controller/flows/ends.js';
-import { Followers } from '@ringfence/controller/flows/followers.js';
-import { MemoryHistory } from '@ringfence/controller/flows/history.js';
-import { FlowIngest } from '@ringfence/controller/flows/ingest.js';
 import { Stitcher } from '@ringfence/controller/flows/stitch/stitcher.js';
 import { judge, RowStore } from '@ringfence/controller/flows/stitch/testing/judge.js';
-import { ArrivalBlock, Traffic } from '@ringfence/controller/flows/stitch/testing/traffic.js';
-import { DuckArchive } from '@ringfence/controller/flows/store/duck-archive.js';
+import { ArrivalBlock, Traffic, type TrafficOptions } from '@ringfence/controller/flows/stitch/testing/traffic.js';
 import { random } from '@ringfence/controller/policy/testing/random.js';
 import { conditions, number, table } from '../flows/table.js';
 import { writeSection } from '../results.js';
-import { fleetSource } from './fleet-source.js';
-import { uploadsOf } from './uploads.js';
+import type { IngestFigures } from './through-ingest.js';
 
 const { values } = parseArgs({
   options: {
@@ -34,8 +28,6 @@ const HOSTS = 200;
 const CONTAINERS = 12;
 const PER_SECOND = 40_000;
 const DELAY_MS = 10_000;
-/** Batches that are not stored yet, before more are taken. */
-const PENDING_MAX = 100_000;
 
 try {
   setPriority(-20);
@@ -45,7 +37,7 @@ try {
 
 const say = (what: string) => process.stderr.write(`${what} …\n`);
 say('making traffic');
-const traffic = new Traffic(random(Number(values.seed)), {
+const options: TrafficOptions = {
   records: Number(values.records),
   hosts: HOSTS,
   containers: CONTAINERS,
@@ -54,11 +46,12 @@ const traffic = new Traffic(random(Number(values.seed)), {
   told: Number(values.told),
   perSecond: PER_SECOND,
   delayMs: DELAY_MS,
-});
+};
+const traffic = new Traffic(random(Number(values.seed)), options);
 say('the stitcher alone');
 const alone = stitchAlone();
 say('ingest, with the store on disk');
-const ingested = await throughIngest();
+const ingested = throughIngest();
 
 const { verdicts, counters } = alone;
 const text = `# Stitching
@@ -95,7 +88,7 @@ ${table(
 | stitcher and rows alone, one thread | ${number(alone.perSecond)} | ${number(alone.cpuPerMillion, 2)} | ${number(alone.mib)} |
 | ingest: names, translations, stitcher, store on disk (both threads; no gRPC) | ${number(ingested.perSecond)} | ${number(ingested.cpuPerMillion, 2)} | ${number(ingested.mib)} |
 
-Rows written for one kept: ${number(ingested.written / Math.max(1, ingested.kept), 2)}.
+${number(traffic.records / ingested.batches)} records to a batch; rows written for one kept: ${number(ingested.written / Math.max(1, ingested.kept), 2)}. MiB: columns of the stitcher; what ingest's process grew by.
 `;
 process.stdout.write(text);
 if (!values['no-write']) writeSection(text);
@@ -129,57 +122,13 @@ function stitchAlone() {
   };
 }
 
-async function throughIngest() {
-  const dir = mkdtempSync(join(tmpdir(), 'rf-bench-stitch-'));
-  const { ends, translations, resolver } = fleetSource(traffic);
-  const uploads = uploadsOf(traffic, Number(values.batch));
-  const archive = await DuckArchive.open({
-    file: join(dir, 'flows.duckdb'),
-    days: 30,
-    bytes: 2 ** 40,
-    memoryBytes: 512 * 2 ** 20,
-    now: () => Date.now(),
-    onDeath: (error) => process.stderr.write(`${error.message}\n`),
-  });
-  try {
-    const history = new MemoryHistory(100_000, archive.firstId);
-    let nowMs = 0;
-    const ingest = new FlowIngest({
-      history,
-      followers: new Followers(),
-      ends: new EndResolver(ends),
-      archive,
-      translations,
-      resolver,
-      nowMs: () => nowMs,
-    });
-    const run = Buffer.alloc(16, 1);
-    const sequences = new Map<string, bigint>();
-    const [startedMs, cpu] = [performance.now(), process.cpuUsage()];
-    let taken = 0;
-    for (const { hostId, columns } of uploads) {
-      const sequence = (sequences.get(hostId) ?? 0n) + 1n;
-      sequences.set(hostId, sequence);
-      taken += columns.count;
-      nowMs = traffic.arrivalMs(Math.min(taken, traffic.records) - 1);
-      const outcome = ingest.take(hostId, { run, sequence, flows: columns, loss: undefined, translations: undefined });
-      if (!outcome.taken) throw new Error(`Cannot take a batch: found ${outcome.problem}`);
-      if (ingest.pending > PENDING_MAX) await new Promise<void>((resolve) => ingest.whenSettled(resolve));
-    }
-    await new Promise<void>((resolve) => ingest.whenSettled(resolve));
-    const seconds = (performance.now() - startedMs) / 1000;
-    const used = process.cpuUsage(cpu);
-    const { kept, lost } = archive.status();
-    if (lost > 0) throw new Error(`Cannot account for rows: found ${lost} lost`);
-    return {
-      perSecond: taken / seconds,
-      cpuPerMillion: (used.user + used.system) / taken,
-      mib: process.memoryUsage.rss() / 2 ** 20,
-      kept,
-      written: history.writtenTotal,
-    };
-  } finally {
-    await archive.close();
-    rmSync(dir, { recursive: true, force: true });
-  }
+function throughIngest(): IngestFigures {
+  const program = fileURLToPath(new URL('through-ingest.js', import.meta.url));
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [program, JSON.stringify(options), values.seed, values.batch],
+    { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(`Cannot measure ingest: found exit status ${status}`);
+  return JSON.parse(stdout) as IngestFigures;
 }

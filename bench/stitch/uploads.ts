@@ -6,6 +6,7 @@ import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 export interface Upload {
   readonly hostId: string;
   readonly columns: FlowColumns;
+  readonly arrivedMs: number;
 }
 
 /** Batches of at most `batch` records; one of a host is sent when it is full, and each second of arrival. */
@@ -13,8 +14,9 @@ export function uploadsOf(traffic: Traffic, batch: number): Upload[] {
   const uploads: Upload[] = [];
   const block = new ArrivalBlock(1);
   const waiting = new Map<string, FlowColumns[]>();
+  let arrivedMs = 0;
   const send = (hostId: string) => {
-    uploads.push({ hostId, columns: joined(waiting.get(hostId) ?? []) });
+    uploads.push({ hostId, columns: joined(waiting.get(hostId) ?? []), arrivedMs });
     waiting.delete(hostId);
   };
   let secondEndsMs = traffic.arrivalMs(0) + 1000;
@@ -22,6 +24,7 @@ export function uploadsOf(traffic: Traffic, batch: number): Upload[] {
     block.reset();
     const to = Math.min(traffic.records, from + block.rule.length);
     const count = traffic.fill(block, from, to);
+    arrivedMs = traffic.arrivalMs(to - 1);
     const rows = new Map<string, number[]>();
     for (let i = 0; i < count; i += 1) {
       const hostId = block.strings[block.reporter[i] ?? 0] ?? '';
