@@ -19,5 +19,6 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import('./workloads/page.js')).WorkloadsPage,
   },
   { path: '/hosts', title: 'Hosts', icon: 'hosts', load: async () => (await import('./hosts/page.js')).HostsPage },
+  { path: '/policy', title: 'Policy', icon: 'policy', load: async () => (await import('./policy/page.js')).PolicyPage },
   { path: '/audit', title: 'Audit', icon: 'audit', load: async () => (await import('./audit/page.js')).AuditPage },
 ];
