@@ -20,5 +20,11 @@ export const PAGES: readonly Page[] = [
   },
   { path: '/hosts', title: 'Hosts', icon: 'hosts', load: async () => (await import('./hosts/page.js')).HostsPage },
   { path: '/policy', title: 'Policy', icon: 'policy', load: async () => (await import('./policy/page.js')).PolicyPage },
+  {
+    path: '/pairing',
+    title: 'Pairing',
+    icon: 'pairing',
+    load: async () => (await import('./pairing/page.js')).PairingPage,
+  },
   { path: '/audit', title: 'Audit', icon: 'audit', load: async () => (await import('./audit/page.js')).AuditPage },
 ];
