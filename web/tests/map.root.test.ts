@@ -200,7 +200,13 @@ test('a rule is written from an edge, the draft view shows its effect, provision
   expect((await call(policy, policy.get, { ref: undefined })).version?.number).toBe(1);
   const filter = AuditFilter.fromPartial({ actions: ['policy.'] });
   const { entries } = await call(audit, audit.list, { filter, limit: 10, before: 0n });
-  expect(entries[0]).toMatchObject({ action: 'policy.provision', actor: 'admin', object: '2' });
+  expect(entries.map(({ action, actor, object }) => [action, actor, object])).toEqual([
+    ['policy.return', 'admin', '2'],
+    ['policy.provision', 'admin', '2'],
+    ['policy.draft', 'admin', 'map/analytics-to-payments.yaml'],
+    ['policy.provision', 'admin', '1'],
+    ['policy.draft', 'admin', 'fleet.yaml'],
+  ]);
 });
 
 test('the picture goes by keys', async () => {

@@ -3,6 +3,7 @@
 import type { Actor, AuditDraft } from '../store/audit.js';
 import type { Records } from '../store/records.js';
 import type { StateChange } from '../store/state-store.js';
+import { draftEntries, fateEntries } from './policy-entries.js';
 
 type Draft = Pick<AuditDraft, 'action' | 'object' | 'text'> & {
   readonly hostId?: string;
@@ -12,7 +13,9 @@ type Draft = Pick<AuditDraft, 'action' | 'object' | 'text'> & {
 
 /** The entries of one transaction. Pure. */
 export function auditEntries(changes: readonly StateChange[], actor: Actor, nowMs: number): AuditDraft[] {
-  return changes.flatMap(draftsOf).map(({ action, object, text, hostId = '', keyId = '', detail = {} }) => ({
+  const files = changes.filter((change) => change.kind === 'draftFile');
+  const drafts: Draft[] = [...draftEntries(files), ...changes.flatMap(draftsOf)];
+  return drafts.map(({ action, object, text, hostId = '', keyId = '', detail = {} }) => ({
     atMs: nowMs,
     actor: actor.name,
     source: actor.address,
@@ -37,6 +40,8 @@ function draftsOf(change: StateChange): Draft[] {
       return quarantineOf(change.before, change.after);
     case 'policyVersion':
       return change.after === undefined || change.before !== undefined ? [] : [versionOf(change.after)];
+    case 'policyFate':
+      return fateEntries(change.key, change.before, change.after);
     case 'host':
       return hostOf(change.before, change.after);
     case 'token':

@@ -39,8 +39,9 @@ export interface AuditEntry {
   source: string;
   /**
    * What: pairing.approve, pairing.deny, pairing.end, key.create, key.revoke, key.delete, profile.create, profile.change,
-   * profile.delete, label.change, quarantine.begin, quarantine.end, policy.provision, host.enrol, host.revoke, host.renew,
-   * host.remove, host.set, token.create, token.use, token.revoke, audit.trim.
+   * profile.delete, label.change, quarantine.begin, quarantine.end, policy.draft, policy.provision, policy.confirm,
+   * policy.return, host.enrol, host.revoke, host.renew, host.remove, host.set, token.create, token.use, token.revoke, audit.trim,
+   * web.link, web.sign-in, web.sign-out.
    */
   action: string;
   /** Whom or what it concerns: the id of a workload, key, profile, host, token or policy version. */

@@ -50,8 +50,9 @@ export type AuditEntry = Message<"ringfence.v1.AuditEntry"> & {
 
   /**
    * What: pairing.approve, pairing.deny, pairing.end, key.create, key.revoke, key.delete, profile.create, profile.change,
-   * profile.delete, label.change, quarantine.begin, quarantine.end, policy.provision, host.enrol, host.revoke, host.renew,
-   * host.remove, host.set, token.create, token.use, token.revoke, audit.trim.
+   * profile.delete, label.change, quarantine.begin, quarantine.end, policy.draft, policy.provision, policy.confirm,
+   * policy.return, host.enrol, host.revoke, host.renew, host.remove, host.set, token.create, token.use, token.revoke, audit.trim,
+   * web.link, web.sign-in, web.sign-out.
    *
    * @generated from field: string action = 5;
    */
