@@ -71,10 +71,15 @@ const BACKOFF = { firstMs: 200, maxMs: 30_000 };
 /** Flow batches in memory beyond those on their way. */
 const MEMORY_BATCHES = 64;
 
+/** Names of the features that this kernel has; and those that it lacks, with why. */
+export interface KernelFeatures {
+  readonly found: readonly string[];
+  readonly missing: readonly string[];
+}
+
 /** What the agent asks of the kernel beside the datapath. */
 export interface KernelPorts extends InterfaceReader {
-  /** Names of the features that this kernel has. */
-  features(): string[];
+  features(): KernelFeatures;
 }
 
 export class Agent {
@@ -101,7 +106,7 @@ export class Agent {
   readonly #reconnectors: readonly Reconnector[];
   readonly #renewer: CertificateRenewer;
   readonly #tags: TagKeeper;
-  readonly #features: string[];
+  readonly #features: KernelFeatures;
   readonly #restored: boolean;
   #metrics: Server | undefined;
   #session: SyncSession | undefined;
@@ -441,7 +446,8 @@ export class Agent {
       facts: hostFacts({
         hostName: this.#config.host.name,
         runtimes: this.#sources.runtimes(),
-        features: [...this.#features, ...this.#tagFeatures()],
+        features: [...this.#features.found, ...this.#tagFeatures()],
+        missingFeatures: this.#features.missing,
         spaceOf: this.#sources.spaceOf,
       }),
       epoch: this.#enforcement.held ? '' : this.#keeper.epoch,

@@ -12,7 +12,7 @@ import {
   probeFeatures,
 } from '@ringfence/native';
 import { pino } from 'pino';
-import { Agent } from './agent.js';
+import { Agent, type KernelFeatures } from './agent.js';
 import { type AgentConfig, loadConfig } from './config.js';
 import { enrollHost } from './control/enroll.js';
 import { hostFacts } from './control/host-facts.js';
@@ -22,6 +22,8 @@ import { AgentError, messageOf } from './errors.js';
 import { boundPrivileges } from './privileges.js';
 import { writeFileAtomic } from './store/atomic-file.js';
 import { unenroll } from './unenroll.js';
+
+const EPERM = 1;
 
 const USAGE = `ringfence agent
   main.js [run] --config FILE [--ready-file F]                       enforce and report until told to stop; F is written once
@@ -104,9 +106,16 @@ async function leave(config: AgentConfig, wanted: string | undefined): Promise<n
   return 0;
 }
 
-function features(): string[] {
+/** What this kernel can do. What this process may not try is in neither list. */
+function features(): KernelFeatures {
   const probed = probeFeatures();
-  return (Object.keys(probed) as FeatureName[]).filter((name) => probed[name].supported).sort();
+  const names = (Object.keys(probed) as FeatureName[]).sort();
+  return {
+    found: names.filter((name) => probed[name].supported),
+    missing: names
+      .filter((name) => !probed[name].supported && probed[name].errno !== EPERM)
+      .map((name) => `${name}: ${probed[name].reason}`),
+  };
 }
 
 async function enroll(

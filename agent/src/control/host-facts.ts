@@ -15,6 +15,8 @@ export interface FactsOptions {
   readonly runtimes?: readonly string[];
   /** Kernel capabilities found, for example "tcx". */
   readonly features?: readonly string[];
+  /** Those that were tried and not found, with why. */
+  readonly missingFeatures?: readonly string[];
   /** See hostAddresses. */
   readonly spaceOf?: (interfaceName: string, family: 4 | 6) => string;
 }
@@ -32,6 +34,7 @@ export function hostFacts(options: FactsOptions = {}): HostFacts {
     bootId: bootId(),
     agentVersion: AGENT_VERSION,
     features: [...(options.features ?? [])],
+    missingFeatures: [...(options.missingFeatures ?? [])],
   });
 }
 

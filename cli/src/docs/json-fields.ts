@@ -74,7 +74,7 @@ const samples: Readonly<Record<string, object>> = {
       conditions: [{}],
       tables: [{}],
       loss: {},
-      facts: { addresses: [address], runtimes: ['x'], features: ['x'] },
+      facts: { addresses: [address], runtimes: ['x'], features: ['x'], missingFeatures: ['x'] },
       logins: { users: [{ groups: ['x'] }] },
     }),
   ),

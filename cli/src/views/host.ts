@@ -44,6 +44,7 @@ export function hostJson(host: Host): object {
             bootId: facts.bootId,
             agentVersion: facts.agentVersion,
             features: facts.features,
+            missingFeatures: facts.missingFeatures,
           },
     loss: loss === undefined ? null : lossJson(loss),
     logins:
@@ -150,6 +151,7 @@ export function hostFields(host: Host, now: number): Field[] {
     { label: 'addresses', values: (facts?.addresses ?? []).map(addressText) },
     { label: 'runtimes', values: facts?.runtimes ?? [] },
     field('features', facts?.features.join(' ')),
+    { label: 'lacks', values: facts?.missingFeatures ?? [], tone: 'warn' },
     field('agent', facts?.agentVersion),
   ];
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { status } from '@grpc/grpc-js';
 import { parseAddress } from '@ringfence/proto/address.js';
+import type { Host } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import {
   ListWorkloadsRequest,
   type WorkloadEvent,
@@ -230,6 +231,26 @@ test('tokens: listed without their secret, revocable, bounded; enrolment says wh
   await expect(create({ ttlSeconds: 9_999_999 })).rejects.toThrow(/RF_TOKEN_TTL/);
   await expect(create({ hostId: 'No Such/Id' })).rejects.toThrow(/RF_HOST_ID/);
   expect((await call(hosts, hosts.listTokens, {})).tokens).toEqual([]);
+});
+
+test('what a host can and what it lacks is on record when the first state reaches it', async () => {
+  const { hosts } = rf.admin;
+  let shown: Promise<Host> | undefined;
+  const facts = {
+    kernel: '6.1.0',
+    features: ['ringbuf'],
+    missingFeatures: ['tcx: found no such link, wanted kernel 6.6 or later'],
+  };
+  const agent = await rf.agent('host-a', {
+    facts,
+    answer: () => {
+      shown ??= call(hosts, hosts.get, { host: 'host-a' });
+      return 'ack';
+    },
+  });
+  agent.sendInventory([{ localId: 'host', name: 'host-a', kind: WorkloadKind.WORKLOAD_KIND_HOST }]);
+  await agent.until(() => agent.assignments.size === 1, 'assignment');
+  expect((await shown)?.facts).toMatchObject(facts);
 });
 
 test('a removed host is gone with its workloads, and its certificate is worth nothing even when the id is given again', async () => {

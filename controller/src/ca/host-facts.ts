@@ -21,5 +21,6 @@ export function factsRecord(facts: HostFacts | undefined): HostRecord['facts'] {
     bootId: text(facts?.bootId),
     agentVersion: text(facts?.agentVersion),
     features: texts(facts?.features),
+    missingFeatures: texts(facts?.missingFeatures),
   };
 }

@@ -56,7 +56,7 @@ export class Labelling {
     const { store, onError } = this.#options;
     store
       .update((tx) => {
-        reconsider(this.pairing, tx, ({ denial }) => denial === 'value-not-permitted');
+        if (this.retries.size > 0) reconsider(this.pairing, tx, ({ denial }) => denial === 'value-not-permitted');
         this.relabel(tx, [...store.table('workload').values()]);
       })
       .catch(onError);

@@ -48,6 +48,7 @@ const host = z.object({
     bootId: z.string(),
     agentVersion: z.string(),
     features: z.array(z.string()),
+    missingFeatures: z.array(z.string()).default([]),
   }),
   /** What its agent does to containers that are not paired, by its configuration. */
   unpaired: unpairedTreatment.optional(),

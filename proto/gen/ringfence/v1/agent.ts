@@ -173,6 +173,8 @@ export interface HostFacts {
   agentVersion: string;
   /** Kernel capabilities found: for example "tcx", "netns_cookie", "sock_destroy". */
   features: string[];
+  /** Those that were tried and not found, each with why: "tcx: …, wanted kernel 6.6 or later". */
+  missingFeatures: string[];
 }
 
 /** Agent to controller. */
@@ -959,6 +961,7 @@ function createBaseHostFacts(): HostFacts {
     bootId: "",
     agentVersion: "",
     features: [],
+    missingFeatures: [],
   };
 }
 
@@ -993,6 +996,9 @@ export const HostFacts: MessageFns<HostFacts> = {
     }
     for (const v of message.features) {
       writer.uint32(82).string(v!);
+    }
+    for (const v of message.missingFeatures) {
+      writer.uint32(90).string(v!);
     }
     return writer;
   },
@@ -1090,6 +1096,14 @@ export const HostFacts: MessageFns<HostFacts> = {
             message.features.push(reader.string());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.missingFeatures.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1134,6 +1148,9 @@ export const HostFacts: MessageFns<HostFacts> = {
     if (message.features?.length) {
       obj.features = message.features;
     }
+    if (message.missingFeatures?.length) {
+      obj.missingFeatures = message.missingFeatures;
+    }
     return obj;
   },
 
@@ -1152,6 +1169,7 @@ export const HostFacts: MessageFns<HostFacts> = {
     message.bootId = object.bootId ?? "";
     message.agentVersion = object.agentVersion ?? "";
     message.features = object.features?.map((e) => e) || [];
+    message.missingFeatures = object.missingFeatures?.map((e) => e) || [];
     return message;
   },
 };
