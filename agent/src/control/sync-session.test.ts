@@ -5,6 +5,7 @@ import {
   Hello,
   Inventory,
   Logins,
+  TagKeys,
   UnenrollOutcome,
   Update,
 } from '@ringfence/proto/gen/ringfence/v1/agent.js';
@@ -38,6 +39,7 @@ function rig(start: { revision?: number; answer?: Applied; logins?: readonly str
     onUnenroll: async (outcome) => {
       sent.push(`leave ${outcome}`);
     },
+    onTags: ({ keys }) => sent.push(`tags ${keys.map(({ epoch }) => epoch)}`),
     status: () => AgentStatus.create({}),
     inForce: () => inForce,
     apply: async (next, epoch, terms) => {
@@ -106,6 +108,19 @@ describe('SyncSession', () => {
       'leave keep',
       'leave keep',
     ]);
+  });
+
+  it('hands on keys of tags, once it is open; they are no revision and get no answer', async () => {
+    const { session, welcome, take } = rig();
+    const tags = (epoch: number) =>
+      session.receive({
+        body: { $case: 'tags', value: TagKeys.fromPartial({ keys: [{ epoch, key: Buffer.alloc(16) }] }) },
+      });
+    await expect(tags(1)).rejects.toThrow(/found TagKeys, wanted Welcome first/);
+    await welcome(false);
+    take();
+    await tags(2);
+    expect(take()).toEqual(['tags 2']);
   });
 
   it('goes on with deltas after a resumed Welcome', async () => {

@@ -77,6 +77,8 @@ export class SyncSession {
       case 'update':
         return this.#update(message.body.value);
       case 'tags':
+        if (!this.open)
+          throw new AgentError('RF_STREAM', 'Cannot read the controller: found TagKeys, wanted Welcome first');
         this.#ports.onTags?.(message.body.value);
         return;
       case 'pairAgain':

@@ -1,5 +1,7 @@
 // In-band tags in the kernel: tables and the program that writes them come and go with the switch, outlive the process, and are put
 // back when someone takes them away. What they do to packets: bpf/tests and lab/scenarios.
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ABI_VERSION, TAG_KEY, TAGS, TagsFlag } from '@ringfence/bpf';
 import { BpfLink, BpfMap } from '@ringfence/native';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -8,7 +10,7 @@ import { computeDesired } from '../desired/renderer.js';
 import { type TagSettings, tagTables } from '../desired/tags.js';
 import { Datapath } from './datapath.js';
 import { clearTagPins } from './tag-maps.js';
-import { CGROUP_ROOT, makeBed, PIN_PATH, removeBed } from './testing/bed.js';
+import { CGROUP_ROOT, copyObjects, makeBed, PIN_PATH, removeBed } from './testing/bed.js';
 
 const PINS = `${PIN_PATH}/v${ABI_VERSION}`;
 const LINK = 'cg_rf_sock_ops';
@@ -27,8 +29,9 @@ const off = tagTables(undefined, NOW, 1000);
 
 let datapath: Datapath;
 
-function open(): Datapath {
-  return Datapath.open({ pinPath: PIN_PATH, cgroupRoot: CGROUP_ROOT, ringBytes: 65_536, denyRingBytes: 65_536 });
+function open(objectDir?: string): Datapath {
+  const sizes = { ringBytes: 65_536, denyRingBytes: 65_536 };
+  return Datapath.open({ pinPath: PIN_PATH, cgroupRoot: CGROUP_ROOT, ...sizes, ...(objectDir && { objectDir }) });
 }
 
 /** No workload of the host: nothing but tags wants hooks at the cgroup root. */
@@ -99,6 +102,26 @@ describe('Datapath.setTags', () => {
     using link = BpfLink.fromPin(`${PINS}/links/${LINK}`);
     link.detach();
     expect(datapath.verify()).toEqual({ reattached: [LINK], broken: [] });
+  });
+
+  it('a kernel that refuses the program, writes none and still reads', async () => {
+    datapath.detachAll();
+    const objectDir = copyObjects();
+    // Another type's program under its name: refused as a kernel refuses what it does not know.
+    copyFileSync(join(objectDir, 'connect4.bpf.o'), join(objectDir, 'sock_ops.bpf.o'));
+    try {
+      datapath = open(objectDir);
+      expect(await datapath.apply(nothing())).toMatchObject({ kind: 'ok' });
+      expect(Object.keys(datapath.status().missing)).toEqual(['rf_sock_ops']);
+      datapath.setTags(on);
+      expect(datapath.status().tags).toMatchObject({ canWrite: false, writes: false });
+      expect(inKernel().epochs).toEqual([6, 7, 8]);
+      expect([...datapath.linkIds.keys()]).toEqual([]);
+    } finally {
+      datapath.detachAll();
+      datapath = open();
+      await datapath.apply(nothing());
+    }
   });
 
   it('without a process, the pinned tables can be emptied', () => {
