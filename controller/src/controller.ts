@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { mappedAddress, parseAddress, parsePrefix, prefixCovers } from '@ringfence/proto/address.js';
 import { AuditService } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
-import { FlowsService } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { HostsService } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { LabelsService } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
 import { NatMappingsService } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
@@ -43,6 +42,7 @@ import { policyVeto } from './api/policy-veto.js';
 import { ADMIN_BOUNDS, bind, ENROLL_BOUNDS, newServer, SYNC_BOUNDS, shutDown } from './api/ports.js';
 import { addReflectionAndHealth } from './api/reflection.js';
 import { RuleNames } from './api/rule-names.js';
+import { FLOWS } from './api/shared-rows.js';
 import { spacesService } from './api/spaces-service.js';
 import { statusService } from './api/status-service.js';
 import { carriesTags, standingTagMode, tagsService } from './api/tags-service.js';
@@ -413,7 +413,7 @@ async function start(
   const names = { hostIds: hostIdsOf(store), ruleNumber: (id: string) => store.get('rule', id)?.number };
   const ruleId = (number: number) => ruleNames.idOf(number);
   const policyOf = (ref: PolicyRef | undefined) => policyToJudge(policy, ref);
-  offer(FlowsService, { ...flowsService({ archive: flowArchive, followers, names, ruleId, policyOf, now, log }) });
+  offer(FLOWS, { ...flowsService({ archive: flowArchive, followers, names, ruleId, policyOf, now, log }) });
   const enrollAddress = () => told(bound.enroll, '');
   offer(HostsService, {
     ...hostsService({

@@ -11,6 +11,7 @@ import { type FilterNames, flowPredicate, RESOLVED_NAMES, resolveFilter } from '
 import { backupFlows, flowGraph, type GraphContext } from './flow-graph.js';
 import { flowRow, gapToWire } from './flow-rows.js';
 import { flowTimeline } from './flow-timeline.js';
+import { SharedRows } from './shared-rows.js';
 import { type StreamWriter, writer } from './write.js';
 
 export interface FlowsOptions {
@@ -38,6 +39,7 @@ type Out = StreamWriter<FlowStreamMessage>;
 
 export function flowsService(options: FlowsOptions): FlowsServer {
   const { archive, followers, names, log } = options;
+  const shared = new SharedRows(options.ruleId);
   const run = <Request>(call: ServerWritableStream<Request, FlowStreamMessage>, body: (out: Out) => Promise<void>) => {
     const out = writer(call);
     body(out).then(
@@ -85,7 +87,7 @@ export function flowsService(options: FlowsOptions): FlowsServer {
             const woken = new Promise<void>((resolve) => {
               wake = resolve;
             });
-            if (await sendTaken(out, follower, options.ruleId)) continue;
+            if (await sendTaken(out, follower, shared)) continue;
             await Promise.race([woken, out.ended]);
           }
         } finally {
@@ -147,11 +149,12 @@ async function sendSynced(out: Out, archive: FlowArchive): Promise<void> {
 }
 
 /** Sends what waits; false when nothing did. */
-async function sendTaken(out: Out, follower: Follower, ruleId: FlowsOptions['ruleId']): Promise<boolean> {
+async function sendTaken(out: Out, follower: Follower, shared: SharedRows): Promise<boolean> {
   const taken = follower.take(ROWS_PER_MESSAGE);
   if (taken === undefined) return false;
   for (const gap of taken.gaps) await sendGap(out, gap);
-  await sendRows(out, taken.records, ruleId);
+  const flows = taken.records.map((record) => shared.row(record));
+  if (flows.length > 0) await out.write({ body: { $case: 'rows', value: { flows } } });
   return true;
 }
 
