@@ -52,6 +52,8 @@ export interface Fleet {
   readonly records: number;
   /** Uploads more records and resolves when they are stored. */
   upload(rows: readonly (FlowRow & { readonly host: number })[]): Promise<void>;
+  /** So many events of the first host are lost in its rings. */
+  lose(events: number): Promise<void>;
   /** One connection between two members, seen from its source. */
   row(from: Member, to: Member, port: number, more?: Partial<FlowRow>): FlowRow & { readonly host: number };
   close(): void;
@@ -142,6 +144,12 @@ export async function makeFleet(
     members,
     records: rows.length,
     upload,
+    lose: async (events) => {
+      const sequence = (sequences[0] ?? 0n) + 1n;
+      sequences[0] = sequence;
+      streams[0]?.send(sequence, undefined, { eventsProduced: BigInt(events), ringDropped: BigInt(events) });
+      await streams[0]?.untilAcked(sequence);
+    },
     row,
     close: () => {
       for (const stream of streams) stream.close();

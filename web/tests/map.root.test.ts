@@ -130,6 +130,13 @@ test('a time chosen on the timeline narrows the map to it, by pointer and by key
   await expect.poll(records).toBe(all);
 });
 
+test('what was lost on the way is said where it is missing', async () => {
+  await fleet.lose(25);
+  await openMap(page, web('/'));
+  await page.getByText('25 records missing in this time').click();
+  await page.getByText('25 lost: ring of host-01').waitFor();
+});
+
 test('live mode draws what arrives', async () => {
   await openMap(page, web('/?t=15m'));
   await page.getByRole('button', { name: 'Live' }).click();

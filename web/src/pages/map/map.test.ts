@@ -152,7 +152,7 @@ test('layOut: the same map gives the same picture; what is known stays where it 
   const edges = nodes
     .slice(1)
     .map(({ key }, i) => ({ ...edge, key: `${key} > n${i % 7}`, source: key, target: `n${i % 7}` }));
-  const data = { nodes, edges, leftOut: 0, records: 1, notes: [] };
+  const data = { nodes, edges, leftOut: 0, records: 1, notes: [], gaps: [] };
   const first = layOut(data, new Map());
   expect(layOut({ ...data, nodes: [...nodes].reverse() }, new Map())).toEqual(new Map([...first]));
   const more = layOut({ ...data, nodes: [...nodes, node('new')] }, first);

@@ -70,9 +70,19 @@ export interface MapData {
   readonly leftOut: number;
   readonly records: number;
   readonly notes: readonly string[];
+  /** What is missing among the records, by host and where it was lost. */
+  readonly gaps: readonly Gap[];
 }
 
-export const EMPTY_MAP: MapData = { nodes: [], edges: [], leftOut: 0, records: 0, notes: [] };
+export interface Gap {
+  /** "ring", "agent", "spool", "store" … */
+  readonly hop: string;
+  /** Empty: the controller. */
+  readonly hostId: string;
+  readonly count: number;
+}
+
+export const EMPTY_MAP: MapData = { nodes: [], edges: [], leftOut: 0, records: 0, notes: [], gaps: [] };
 
 const RANK: readonly VerdictName[] = ['unknown', 'allowed', 'would', 'blocked'];
 
@@ -133,7 +143,8 @@ export function foldGraph(graph: FlowGraph, place: Placing): MapData {
     );
   }
   const { edgesLeftOut: leftOut, records, notes } = graph;
-  return { nodes: [...nodes.values()], edges: [...edges.values()], leftOut, records: Number(records), notes };
+  const gaps = graph.gaps.map(({ hop, hostId, count }) => ({ hop, hostId, count: Number(count) }));
+  return { nodes: [...nodes.values()], edges: [...edges.values()], leftOut, records: Number(records), notes, gaps };
 }
 
 /** Two maps over one another: answers about different parts of the same picture. */
@@ -152,6 +163,8 @@ export function joinMaps(a: MapData, b: MapData): MapData {
     leftOut: a.leftOut + b.leftOut,
     records: a.records + b.records,
     notes: [...new Set([...a.notes, ...b.notes])],
+    // Both are about the same time: the same gaps.
+    gaps: a.gaps.length > 0 ? a.gaps : b.gaps,
   };
 }
 

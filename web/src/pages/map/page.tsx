@@ -12,7 +12,7 @@ import { type DetailsActions, EdgeDetails, NodeDetails } from './details.js';
 import { type Live, useLive } from './live.js';
 import { loadMap, loadTimeline, workloadTitle } from './load.js';
 import './map.css';
-import { EMPTY_MAP, type MapData, type MapEdge, type MapNode } from './model.js';
+import { EMPTY_MAP, type Gap, type MapData, type MapEdge, type MapNode } from './model.js';
 import type { Emphasis } from './picture.js';
 import { RuleDialog } from './rule-dialog.js';
 import { MapTable } from './table.js';
@@ -253,6 +253,7 @@ function Trail(props: {
           : 'loading …'}
         {data.leftOut > 0 && `; ${count(data.leftOut)} connections with the least volume are left out`}
       </span>
+      {data.gaps.length > 0 && <Missing gaps={data.gaps} />}
       <span class="grow" />
       {view.draft && (
         <>
@@ -272,6 +273,23 @@ function Trail(props: {
         </span>
       ))}
     </div>
+  );
+}
+
+/** What was lost on the way in the time that is shown. */
+function Missing({ gaps }: { readonly gaps: readonly Gap[] }) {
+  const total = gaps.reduce((sum, gap) => sum + gap.count, 0);
+  return (
+    <details class="missing">
+      <summary class="mark warning">{plural(total, 'record')} missing in this time</summary>
+      <ul>
+        {gaps.map(({ hop, hostId, count: n }) => (
+          <li key={`${hop} ${hostId}`}>
+            {count(n)} lost: {hop} {hostId === '' ? 'of the controller' : `of ${hostId}`}
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 
