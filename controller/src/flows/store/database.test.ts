@@ -124,3 +124,28 @@ test('a batch that cannot be stored is a gap as soon as something can be, with w
   expect((await database.page({ ...everything, afterId: 1 })).gaps.map(({ beforeId }) => beforeId)).toEqual([201, 201]);
   expect((await database.page({ ...everything, limit: 50 })).gaps.map(({ beforeId }) => beforeId)).toEqual([1]);
 });
+
+test('a row is replaced while its hour is open, also from the next hour on; closed, it counts once', async () => {
+  const { database } = await opened();
+  const late = START_MS + HOUR_MS - 1000;
+  const place = { startUs: late * 1000, count: 100 };
+  expect(await database.commit([syntheticBatch({ ...place, firstId: 1, sequence: 1n })], late)).toBe(true);
+  const next = { ...syntheticBatch({ ...place, firstId: 101, sequence: 2n }), replaced: Float64Array.from([1, 2, 3]) };
+  expect(await database.commit([next], late + 30_000)).toBe(true);
+  expect(database.status().kept).toBe(197);
+  expect(Number((await database.page(everything)).columns.id?.[0])).toBe(4);
+  // An id that was written and replaced in one go, and one that is not there.
+  const both = {
+    ...syntheticBatch({ ...place, firstId: 201, sequence: 3n }),
+    replaced: Float64Array.from([201, 9999]),
+  };
+  expect(await database.commit([both], late + 31_000)).toBe(true);
+  expect(database.status().kept).toBe(296);
+  await database.tick(late + 600_000);
+  const records = (await database.graph(graph)).reduce((sum, row) => sum + row.records, 0);
+  expect(records).toBe(296);
+  // The first hour is closed now: what is in it stays.
+  const closed = { ...syntheticBatch({ ...place, firstId: 301, sequence: 4n }), replaced: Float64Array.from([4, 102]) };
+  expect(await database.commit([closed], late + 601_000)).toBe(true);
+  expect(database.status().kept).toBe(395);
+});

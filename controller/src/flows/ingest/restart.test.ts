@@ -1,0 +1,152 @@
+// What is in the stitching window when the controller dies: every observation is stored before it is acknowledged, and the next process
+// takes the window up from the store.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
+import { Direction, EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { WorkloadRecord } from '../../store/records.js';
+import { type FlowRow, flowColumns } from '../../testing/flow-columns.js';
+import { EndResolver } from '../ends.js';
+import { Followers } from '../followers.js';
+import { MemoryHistory } from '../history.js';
+import { FlowIngest } from '../ingest.js';
+import { DuckArchive } from '../store/duck-archive.js';
+
+const NOW_US = 1_790_000_000_000_000;
+const RUN = Buffer.alloc(16, 3);
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'rf-restart-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** A client on host a, seen as 10.0.0.1 by others; a server on b. */
+const near: FlowRow = {
+  workload: 'a/client',
+  local: '172.17.0.2',
+  localPort: 40_000,
+  remote: '10.0.0.2',
+  remotePort: 80,
+  remoteIdentity: 2,
+  firstSeenUs: NOW_US,
+  bytesOut: 100,
+};
+const far: FlowRow = {
+  workload: 'b/server',
+  local: '10.0.0.2',
+  localPort: 80,
+  remote: '10.0.0.1',
+  remotePort: 40_000,
+  servicePort: 80,
+  direction: Direction.DIRECTION_INBOUND,
+  verdict: Verdict.VERDICT_BLOCKED,
+  firstSeenUs: NOW_US + 1000,
+  bytesIn: 90,
+};
+
+function workload(id: string): WorkloadRecord {
+  const [hostId = '', name = ''] = id.split('/');
+  const nothing = { source: '', image: '', addresses: [], published: [], cgroupPath: '', labels: {}, metadata: {} };
+  const times = { goneMs: 0, createdMs: 0, version: 1 };
+  return { id, name, kind: 2, hostId, localId: name, sticky: false, present: true, ...nothing, ...times };
+}
+
+/** A controller's flow part over the same store; `nowMs` is its clock. */
+async function start(nowMs: () => number) {
+  const archive = await DuckArchive.open({
+    file: join(dir, 'flows.duckdb'),
+    days: 30,
+    bytes: 2 ** 30,
+    memoryBytes: 2 ** 28,
+    now: () => NOW_US / 1000,
+    onDeath: () => {},
+  });
+  const known = new Map(['a/client', 'a/other', 'b/server'].map((id) => [id, workload(id)]));
+  const identities = ['', 'a/client', 'b/server', 'a/other'];
+  const ends = new EndResolver({
+    workload: (id) => known.get(id),
+    at: () => [],
+    ofHost: () => [],
+    identityOf: (id) => identities.indexOf(id),
+    workloadsOf: (identity) => identities.slice(identity, identity + 1),
+  });
+  const behind = (_hostId: string, hex: string) => (hex.endsWith('0a000001') ? ['a/client', 'a/other'] : []);
+  const end = (id: string) => ends.local(id, '', 0);
+  const ingest = new FlowIngest({
+    history: new MemoryHistory(10_000, archive.firstId),
+    followers: new Followers(),
+    ends,
+    archive,
+    translations: { behind, lately: () => [], version: () => 1, end },
+    nowMs,
+  });
+  const restored = await ingest.restore(NOW_US);
+  const take = (hostId: string, sequence: bigint, ...rows: FlowRow[]) =>
+    new Promise<void>((resolve) => {
+      const message = { run: RUN, sequence, flows: flowColumns(rows), loss: undefined, translations: undefined };
+      ingest.take(hostId, message, resolve);
+    });
+  const rows = async () => {
+    const page = await archive.page({ filter: FlowFilter.fromPartial({}), afterId: 0, limit: 100 });
+    return page.records.map(({ block, index: i }) => ({
+      source: block.ends[(block.direction[i] === 1 ? block.remote : block.local)[i] ?? 0]?.workloadId,
+      views: block.views[i],
+      verdict: block.verdict[i],
+      bytes: [block.bytesOut[i], block.farBytesIn[i]],
+      kind: block.kind[i],
+    }));
+  };
+  return { archive, ingest, restored, take, rows };
+}
+
+test.each(['far', 'near'])(
+  'the %s side before, the other one after a restart: one row, nothing twice',
+  async (first) => {
+    const one = await start(() => 0);
+    const [before, after] =
+      first === 'far'
+        ? ([
+            ['b', far],
+            ['a', near],
+          ] as const)
+        : ([
+            ['a', near],
+            ['b', far],
+          ] as const);
+    await one.take(before[0], 1n, before[1]);
+    expect(await one.rows()).toHaveLength(1);
+    await one.archive.close();
+
+    // The clock of another process begins anew.
+    const two = await start(() => 5);
+    expect(two.restored).toBe(1);
+    // What was not acknowledged in time comes again.
+    await two.take(before[0], 1n, before[1]);
+    await two.take(after[0], 1n, after[1]);
+    const together = { source: 'a/client', views: 3, verdict: Verdict.VERDICT_BLOCKED, bytes: [100, 90] };
+    expect(await two.rows()).toEqual([{ ...together, kind: EventKind.EVENT_KIND_NEW }]);
+    await two.archive.close();
+
+    // And again, with both views in the row.
+    const three = await start(() => 0);
+    const later = { firstSeenUs: NOW_US, lastSeenUs: NOW_US + 3_000_000, bytesOut: 11 };
+    await three.take('a', 2n, { ...near, ...later });
+    expect(await three.rows()).toEqual([{ ...together, bytes: [111, 90], kind: EventKind.EVENT_KIND_NEW }]);
+    await three.archive.close();
+  },
+);
+
+test('what waited too long is not taken up', async () => {
+  const one = await start(() => 0);
+  const old = { firstSeenUs: NOW_US - 600_000_000, lastSeenUs: NOW_US - 600_000_000 };
+  await one.take('a', 1n, { ...near, ...old });
+  await one.archive.close();
+  const two = await start(() => 0);
+  expect(two.restored).toBe(0);
+  await two.take('b', 1n, { ...far, ...old });
+  expect(await two.rows()).toHaveLength(2);
+  await two.archive.close();
+});
