@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles every bpf/*.bpf.c to bpf/build/*.bpf.o, and bpf/tests/*.bpf.c to bpf/build/tests/. Incremental: an object is rebuilt when its source, a header, this script or
-# the compiler changed. CLANG chooses another compiler.
+# Compiles every bpf/*.bpf.c to bpf/build/*.bpf.o, and bpf/tests/*.bpf.c to bpf/build/tests/. Incremental: an object is rebuilt when
+# its source, a header, this script or the compiler changed. CLANG chooses another compiler.
 set -euo pipefail
 cd "$(dirname "$0")"
 clang=${CLANG:-$(command -v clang-19 || command -v clang || true)}
