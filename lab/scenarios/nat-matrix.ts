@@ -49,7 +49,7 @@ export interface Cell {
   readonly servicePort: number;
   readonly allowed: boolean;
   readonly records: readonly SeenBy[];
-  /** The translator gives other ports and tells nobody: the two views cannot be brought together. */
+  /** The translator gives other ports and tells nobody: only a tag brings the two views together. */
   readonly apart?: boolean;
 }
 
@@ -283,7 +283,7 @@ function viewText(direction: Direction, verdict: Verdict, confidence: Confidence
   return [direction === IN ? 'in' : 'out', word(verdictToJSON(verdict)), word(confidenceToJSON(known))].join(' ');
 }
 
-/** The records of a cell: one, but where nothing can bring the two views together. */
+/** The record of a cell. */
 function expected(cell: Cell, rows: readonly Flow[]): object[] {
   const { ALLOWED, BLOCKED } = { ALLOWED: Verdict.VERDICT_ALLOWED, BLOCKED: Verdict.VERDICT_BLOCKED };
   const verdict = (allowed: boolean) => (allowed ? ALLOWED : BLOCKED);
@@ -297,12 +297,8 @@ function expected(cell: Cell, rows: readonly Flow[]): object[] {
     views,
   };
   if (near === undefined || far === undefined) return [{ ...record, destination: near?.names ?? cell.to }];
-  if (cell.apart) {
-    // The inbound one is given up in favour of the other, unless a tag says whose it is.
-    const [out, inbound] = views;
-    const told = { ...record, confidence: word(confidenceToJSON(far.confidence)), views: [inbound] };
-    return [{ ...record, views: [out] }, ...(far.confidence === TAGGED ? [told] : [])];
-  }
+  // The inbound one is given up in favour of the other, unless a tag says whose it is.
+  if (cell.apart && far.confidence !== TAGGED) return [{ ...record, views: views.slice(0, 1) }];
   return [{ ...record, confidence: word(confidenceToJSON(together(rows[0], far.confidence))) }];
 }
 
