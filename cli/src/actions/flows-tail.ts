@@ -1,6 +1,7 @@
 import type { Action } from '../app.js';
 import { type FlowFilterOptions, flowFilter } from '../filter/flow.js';
 import { parseWhole } from '../filter/numbers.js';
+import { parseFields } from '../flows/fields.js';
 import { follow } from '../flows/follow.js';
 import { TailSummary } from '../flows/summary.js';
 import { TailWriter } from '../flows/writer.js';
@@ -11,6 +12,7 @@ interface TailOptions extends FlowFilterOptions {
   limit?: string;
   sample?: string;
   buffer?: string;
+  fields?: string[];
   reconnect: boolean;
   quiet?: boolean;
 }
@@ -28,9 +30,10 @@ export const tailFlows: Action<[], TailOptions> = async (invocation, options) =>
     buffer: whole(options.buffer, '--buffer', 65_536),
   };
   const limit = whole(options.limit, '--limit', Number.MAX_SAFE_INTEGER) || Number.POSITIVE_INFINITY;
+  const fields = options.fields === undefined ? undefined : parseFields(options.fields);
   const signal = io.interruption();
   const connection = await invocation.connect();
-  const writer = new TailWriter(printer, options.quiet ?? false);
+  const writer = new TailWriter(printer, options.quiet ?? false, fields);
   const summary = new TailSummary(performance.now());
   const surroundings = { signal, now: io.now, random: Math.random, reconnect: options.reconnect };
   let begun = false;

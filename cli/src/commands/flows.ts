@@ -52,6 +52,7 @@ export const define: Define = (command, app) => {
     .option('--last <n>', 'first the newest kept flows, so many')
     .option('-n, --limit <n>', 'end after so many flows')
     .option('--sample <n>', 'one in this many')
+    .addOption(repeatable('--fields <names>', 'only these fields, named as in -o json: verdict,source.workload,rule'))
     .option('--buffer <n>', 'flows that may wait in the controller for a slow reader')
     .option('--no-reconnect', 'end with exit code 3 when the connection is lost')
     .addOption(new Option('--quiet', 'no summary, no notices'))

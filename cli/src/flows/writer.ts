@@ -5,6 +5,7 @@ import { renderHeading, renderLine } from '../text/table.js';
 import { duration } from '../text/time.js';
 import { flowJson } from '../views/flow.js';
 import { type Layout, layoutFor } from './columns.js';
+import { type FieldPath, fieldsLine, pickFields } from './fields.js';
 import type { FollowEvent } from './follow.js';
 import { gapJson, gapText } from './gap.js';
 import { flowLine } from './line.js';
@@ -13,16 +14,22 @@ import { flowLine } from './line.js';
 export class TailWriter {
   readonly #printer: Printer;
   readonly #quiet: boolean;
+  readonly #fields: readonly FieldPath[] | undefined;
   #layout: Layout | undefined;
 
-  constructor(printer: Printer, quiet: boolean) {
+  /** `fields`: of each flow these and no others; undefined: as the format has them. */
+  constructor(printer: Printer, quiet: boolean, fields?: readonly FieldPath[]) {
     this.#printer = printer;
     this.#quiet = quiet;
+    this.#fields = fields;
   }
 
   /** The heading, for tables. */
   async begin(): Promise<void> {
     if (this.#printer.format !== 'table') return;
+    if (this.#fields !== undefined) {
+      return this.#printer.out(`${this.#fields.map((path) => path.join('.')).join('\t')}\n`);
+    }
     this.#layout = layoutFor(this.#printer.room);
     const { columns, widths, dropped } = this.#layout;
     if (dropped.length > 0 && !this.#quiet) {
@@ -32,7 +39,7 @@ export class TailWriter {
   }
 
   async write(event: FollowEvent): Promise<void> {
-    if (this.#printer.forPrograms) return this.#printer.out(`${jsonLine(eventJson(event))}\n`);
+    if (this.#printer.forPrograms) return this.#printer.out(`${jsonLine(eventJson(event, this.#fields))}\n`);
     if (event.type === 'flow') return this.#printer.out(`${this.#flow(event.flow)}\n`);
     if (event.type === 'gap')
       return this.#printer.out(`${this.#printer.style('warn', `-- ${gapText(event.gap)} --`)}\n`);
@@ -41,6 +48,7 @@ export class TailWriter {
 
   #flow(flow: Flow): string {
     const { style, room } = this.#printer;
+    if (this.#fields !== undefined) return fieldsLine(flow, this.#fields);
     if (this.#layout === undefined) return flowLine(flow, style);
     return renderLine(this.#layout.columns, this.#layout.widths, flow, style, room !== Number.POSITIVE_INFINITY);
   }
@@ -68,10 +76,10 @@ export class TailWriter {
 }
 
 /** An event of a tail in JSON; `type` says which. */
-export function eventJson(event: FollowEvent): object {
+export function eventJson(event: FollowEvent, fields?: readonly FieldPath[]): object {
   switch (event.type) {
     case 'flow':
-      return { type: 'flow', ...flowJson(event.flow) };
+      return { type: 'flow', ...(fields === undefined ? flowJson(event.flow) : pickFields(event.flow, fields)) };
     case 'gap':
       return { type: 'gap', ...gapJson(event.gap) };
     default:
