@@ -24,8 +24,8 @@ const { values } = parseArgs({
     'no-write': { type: 'boolean', default: false },
   },
 });
-const HOSTS = 200;
-const CONTAINERS = 12;
+const HOSTS = 64;
+const CONTAINERS = 24;
 const PER_SECOND = 40_000;
 const DELAY_MS = 10_000;
 

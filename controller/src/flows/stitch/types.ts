@@ -80,9 +80,9 @@ export interface StitchOptions {
 }
 
 export const STITCH_DEFAULTS: StitchOptions = {
-  entriesMax: 262_144,
+  entriesMax: 524_288,
   windowMs: 120_000,
-  lingerMs: 10_000,
+  lingerMs: 15_000,
   settleMs: 12_000,
   skewUs: 5_000_000,
   spanUs: 60_000_000,
