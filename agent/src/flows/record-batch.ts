@@ -56,8 +56,8 @@ type Columns = { readonly [N in keyof typeof BYTES]: Uint8Array } & {
 export class RecordBatchBuilder {
   readonly #lane: RecordLane;
   readonly #capacity: number;
-  /** Of the batch being filled; another after take(). */
-  columns: Columns;
+  /** Of the batch being filled. */
+  readonly columns: Columns;
   #strings: string[] = [''];
   #refs = new Map<string, number>([['', 0]]);
   #count = 0;
@@ -97,9 +97,9 @@ export class RecordBatchBuilder {
     if (this.#count === 0) return undefined;
     const columns = { count: this.#count, strings: this.#strings } as FlowColumns;
     for (const name of Object.keys(WIDTHS) as (keyof typeof WIDTHS)[]) {
-      columns[name] = Buffer.from(this.columns[name].buffer as ArrayBuffer, 0, this.#count * WIDTHS[name]);
+      // Copied: most batches are small, and room for a full one is half a megabyte.
+      columns[name] = Buffer.from((this.columns[name].buffer as ArrayBuffer).slice(0, this.#count * WIDTHS[name]));
     }
-    this.columns = allocate(this.#capacity);
     this.#strings = [''];
     this.#refs = new Map([['', 0]]);
     this.#count = 0;
