@@ -61,7 +61,7 @@ const explained = { labels: [label], ipLists: ['list'] };
 const samples: Readonly<Record<string, object>> = {
   status: statusJson(
     SystemStatus.fromPartial({
-      flows: { loss: {}, byVerdict: [0n, 1n], byReason: [0n, 1n] },
+      flows: { loss: {}, stitching: {}, byVerdict: [0n, 1n], byReason: [0n, 1n] },
       store: {},
       conditions: [{}],
       workloadsByModeIn: [1],

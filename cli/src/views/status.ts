@@ -38,6 +38,7 @@ export function statusJson(status: SystemStatus): object {
             storeLost: flows.storeLost,
             followers: flows.followers,
             followerDropped: flows.followerDropped,
+            stitching: flows.stitching === undefined ? null : { ...flows.stitching },
             byVerdict: counts(flows.byVerdict, verdictWords),
             byReason: counts(flows.byReason, reasonWords),
           },

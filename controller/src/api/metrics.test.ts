@@ -31,6 +31,7 @@ test('policy latency is measured once for each host and version, flows are count
   expect(text).toContain('ringfence_flow_loss_total{hop="ring"} 5');
   expect(text).toContain('ringfence_flow_loss_total{hop="store"} 0');
   expect(text).toContain('ringfence_flow_store_healthy 1');
+  expect(text).toContain('ringfence_flow_stitching{what="records"} 3');
   stream?.close();
 });
 

@@ -23,6 +23,9 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
   const flowsTotal = gauge('flow_records_total', 'Flow records taken, by verdict', ['verdict']);
   const reasonsTotal = gauge('flow_reasons_total', 'Flow records taken, by reason', ['reason']);
   const lossTotal = gauge('flow_loss_total', 'Flow events and records lost, by hop', ['hop']);
+  const stitching = gauge('flow_stitching', "Flow records whose two ends' views are brought together, by outcome", [
+    'what',
+  ]);
   const followers = gauge('flow_followers', 'Live tails open');
   const translations = gauge('translations', 'Translated connections that hosts told of, by what became of them', [
     'what',
@@ -70,6 +73,7 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
     lossTotal.set({ hop: 'store' }, Number(status.flows?.storeLost ?? 0n));
     lossTotal.set({ hop: 'history' }, Number(status.flows?.historyDropped ?? 0n));
     lossTotal.set({ hop: 'subscriber' }, Number(status.flows?.followerDropped ?? 0n));
+    for (const [what, count] of Object.entries(options.ingest.stitching)) stitching.set({ what }, count);
     const flowStore = options.archive.status();
     flowStoreBytes.set(flowStore.bytes);
     flowStoreRecords.set(flowStore.kept);

@@ -1,5 +1,5 @@
 // The Status service.
-import type { StatusServer, SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
+import { type StatusServer, StitchStatus, type SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
 import type { Condition } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
 import type { Authority } from '../ca/authority.js';
@@ -88,6 +88,7 @@ export function systemStatus(options: StatusOptions): SystemStatus {
       storeLost: BigInt(kept.lost),
       storeBytes: BigInt(kept.bytes),
       idLine: kept.line,
+      stitching: stitchingToWire(ingest.stitching),
     },
     conditions: conditions(options, workloads.notInForce),
     store: storeStatus(store),
@@ -95,6 +96,13 @@ export function systemStatus(options: StatusOptions): SystemStatus {
     caFingerprint: authority.fingerprint.toString('hex'),
     rollout: rolloutToWire(options),
   };
+}
+
+function stitchingToWire({ held, ...counters }: FlowIngest['stitching']): StitchStatus {
+  const { records, stitched, duplicates, discarded, contested, overflowed } = counters;
+  const [a, b, c, d, e, f] = [records, stitched, duplicates, discarded, contested, overflowed].map(BigInt);
+  const wide = { records: a, stitched: b, duplicates: c, discarded: d, contested: e, overflowed: f };
+  return StitchStatus.fromPartial({ ...wide, held });
 }
 
 function countWorkloads({ store, workloadView }: StatusOptions) {

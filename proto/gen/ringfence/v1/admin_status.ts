@@ -108,6 +108,26 @@ export interface FlowStatus {
   storeBytes: bigint;
   /** Record ids ascend and are unique for as long as this stays the same, also when the controller starts anew. */
   idLine: string;
+  /** What became of records when both ends' views were brought together. */
+  stitching: StitchStatus | undefined;
+}
+
+/** Bringing both ends' views of connections together. Counts ascend while the controller runs. */
+export interface StitchStatus {
+  /** Records taken. */
+  records: bigint;
+  /** Connections whose two views became one record. */
+  stitched: bigint;
+  /** Records that had come before, and were dropped. */
+  duplicates: bigint;
+  /** Inbound records given up in favour of an outbound one: which one they belong to could not be told. */
+  discarded: bigint;
+  /** Pairs taken apart again because another connection fitted as well. */
+  contested: bigint;
+  /** Connections let go before their other end came, for want of room: stored as one end saw them. */
+  overflowed: bigint;
+  /** Connections held now. */
+  held: number;
 }
 
 /** The store. */
@@ -614,6 +634,7 @@ function createBaseFlowStatus(): FlowStatus {
     storeLost: 0n,
     storeBytes: 0n,
     idLine: "",
+    stitching: undefined,
   };
 }
 
@@ -683,6 +704,9 @@ export const FlowStatus: MessageFns<FlowStatus> = {
     }
     if (message.idLine !== "") {
       writer.uint32(90).string(message.idLine);
+    }
+    if (message.stitching !== undefined) {
+      StitchStatus.encode(message.stitching, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -808,6 +832,14 @@ export const FlowStatus: MessageFns<FlowStatus> = {
             message.idLine = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.stitching = StitchStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -855,6 +887,9 @@ export const FlowStatus: MessageFns<FlowStatus> = {
     if (message.idLine !== "") {
       obj.idLine = message.idLine;
     }
+    if (message.stitching !== undefined) {
+      obj.stitching = StitchStatus.toJSON(message.stitching);
+    }
     return obj;
   },
 
@@ -880,6 +915,184 @@ export const FlowStatus: MessageFns<FlowStatus> = {
       ? BigInt(object.storeBytes)
       : 0n;
     message.idLine = object.idLine ?? "";
+    message.stitching = (object.stitching !== undefined && object.stitching !== null)
+      ? StitchStatus.fromPartial(object.stitching)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStitchStatus(): StitchStatus {
+  return { records: 0n, stitched: 0n, duplicates: 0n, discarded: 0n, contested: 0n, overflowed: 0n, held: 0 };
+}
+
+export const StitchStatus: MessageFns<StitchStatus> = {
+  encode(message: StitchStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.records !== 0n) {
+      if (BigInt.asUintN(64, message.records) !== message.records) {
+        throw new globalThis.Error("value provided for field message.records of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.records);
+    }
+    if (message.stitched !== 0n) {
+      if (BigInt.asUintN(64, message.stitched) !== message.stitched) {
+        throw new globalThis.Error("value provided for field message.stitched of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.stitched);
+    }
+    if (message.duplicates !== 0n) {
+      if (BigInt.asUintN(64, message.duplicates) !== message.duplicates) {
+        throw new globalThis.Error("value provided for field message.duplicates of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.duplicates);
+    }
+    if (message.discarded !== 0n) {
+      if (BigInt.asUintN(64, message.discarded) !== message.discarded) {
+        throw new globalThis.Error("value provided for field message.discarded of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.discarded);
+    }
+    if (message.contested !== 0n) {
+      if (BigInt.asUintN(64, message.contested) !== message.contested) {
+        throw new globalThis.Error("value provided for field message.contested of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.contested);
+    }
+    if (message.overflowed !== 0n) {
+      if (BigInt.asUintN(64, message.overflowed) !== message.overflowed) {
+        throw new globalThis.Error("value provided for field message.overflowed of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.overflowed);
+    }
+    if (message.held !== 0) {
+      writer.uint32(56).uint32(message.held);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StitchStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStitchStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.records = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.stitched = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.duplicates = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.discarded = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.contested = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.overflowed = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.held = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: StitchStatus): unknown {
+    const obj: any = {};
+    if (message.records !== 0n) {
+      obj.records = message.records.toString();
+    }
+    if (message.stitched !== 0n) {
+      obj.stitched = message.stitched.toString();
+    }
+    if (message.duplicates !== 0n) {
+      obj.duplicates = message.duplicates.toString();
+    }
+    if (message.discarded !== 0n) {
+      obj.discarded = message.discarded.toString();
+    }
+    if (message.contested !== 0n) {
+      obj.contested = message.contested.toString();
+    }
+    if (message.overflowed !== 0n) {
+      obj.overflowed = message.overflowed.toString();
+    }
+    if (message.held !== 0) {
+      obj.held = Math.round(message.held);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StitchStatus>): StitchStatus {
+    return StitchStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StitchStatus>): StitchStatus {
+    const message = createBaseStitchStatus();
+    message.records = (object.records !== undefined && object.records !== null) ? BigInt(object.records) : 0n;
+    message.stitched = (object.stitched !== undefined && object.stitched !== null) ? BigInt(object.stitched) : 0n;
+    message.duplicates = (object.duplicates !== undefined && object.duplicates !== null)
+      ? BigInt(object.duplicates)
+      : 0n;
+    message.discarded = (object.discarded !== undefined && object.discarded !== null) ? BigInt(object.discarded) : 0n;
+    message.contested = (object.contested !== undefined && object.contested !== null) ? BigInt(object.contested) : 0n;
+    message.overflowed = (object.overflowed !== undefined && object.overflowed !== null)
+      ? BigInt(object.overflowed)
+      : 0n;
+    message.held = object.held ?? 0;
     return message;
   },
 };

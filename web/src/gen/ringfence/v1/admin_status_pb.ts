@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/admin_status.proto.
  */
 export const file_ringfence_v1_admin_status: GenFile = /*@__PURE__*/
-  fileDesc("Ch9yaW5nZmVuY2UvdjEvYWRtaW5fc3RhdHVzLnByb3RvEgxyaW5nZmVuY2UudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCLKBAoMU3lzdGVtU3RhdHVzEhoKEmNvbnRyb2xsZXJfdmVyc2lvbhgBIAEoCRISCgpzdGFydGVkX21zGAIgASgDEg0KBWVwb2NoGAMgASgJEhYKDnBvbGljeV92ZXJzaW9uGAQgASgNEhUKDWRyYWZ0X2RpZmZlcnMYBSABKAgSDQoFaG9zdHMYBiABKA0SFwoPaG9zdHNfY29ubmVjdGVkGAcgASgNEhUKDWhvc3RzX2N1cnJlbnQYCCABKA0SEQoJd29ya2xvYWRzGAkgASgNEhsKE3dvcmtsb2Fkc191bm1hbmFnZWQYCiABKA0SEgoKaWRlbnRpdGllcxgLIAEoDRINCgVydWxlcxgMIAEoDRIcChR3b3JrbG9hZHNfYnlfbW9kZV9pbhgNIAMoDRIdChV3b3JrbG9hZHNfYnlfbW9kZV9vdXQYDiADKA0SHgoWd29ya2xvYWRzX25vdF9pbl9mb3JjZRgPIAEoDRInCgVmbG93cxgQIAEoCzIYLnJpbmdmZW5jZS52MS5GbG93U3RhdHVzEisKCmNvbmRpdGlvbnMYESADKAsyFy5yaW5nZmVuY2UudjEuQ29uZGl0aW9uEigKBXN0b3JlGBIgASgLMhkucmluZ2ZlbmNlLnYxLlN0b3JlU3RhdHVzEhcKD2NhX25vdF9hZnRlcl9tcxgTIAEoAxIWCg5jYV9maW5nZXJwcmludBgUIAEoCRIsCgdyb2xsb3V0GBUgASgLMhsucmluZ2ZlbmNlLnYxLlBvbGljeVJvbGxvdXQi+QEKCkZsb3dTdGF0dXMSJAoEbG9zcxgBIAEoCzIWLnJpbmdmZW5jZS52MS5Ib3N0TG9zcxIMCgRrZXB0GAIgASgEEhAKCGtlcHRfbWF4GAMgASgEEhcKD2hpc3RvcnlfZHJvcHBlZBgEIAEoBBIRCglmb2xsb3dlcnMYBSABKA0SGAoQZm9sbG93ZXJfZHJvcHBlZBgGIAEoBBISCgpieV92ZXJkaWN0GAcgAygEEhEKCWJ5X3JlYXNvbhgIIAMoBBISCgpzdG9yZV9sb3N0GAkgASgEEhMKC3N0b3JlX2J5dGVzGAogASgEEg8KB2lkX2xpbmUYCyABKAkibAoLU3RvcmVTdGF0dXMSDAoEcGF0aBgBIAEoCRIOCgZzY2hlbWEYAiABKA0SEAoIcmV2aXNpb24YAyABKAQSDQoFYnl0ZXMYBCABKAQSDwoHaGVhbHRoeRgFIAEoCBINCgVlcnJvchgGIAEoCTJLCgZTdGF0dXMSQQoDR2V0Eh4ucmluZ2ZlbmNlLnYxLkdldFN0YXR1c1JlcXVlc3QaGi5yaW5nZmVuY2UudjEuU3lzdGVtU3RhdHVzYgZwcm90bzM", [file_ringfence_v1_admin_hosts, file_ringfence_v1_admin_policy, file_ringfence_v1_agent]);
+  fileDesc("Ch9yaW5nZmVuY2UvdjEvYWRtaW5fc3RhdHVzLnByb3RvEgxyaW5nZmVuY2UudjEiEgoQR2V0U3RhdHVzUmVxdWVzdCLKBAoMU3lzdGVtU3RhdHVzEhoKEmNvbnRyb2xsZXJfdmVyc2lvbhgBIAEoCRISCgpzdGFydGVkX21zGAIgASgDEg0KBWVwb2NoGAMgASgJEhYKDnBvbGljeV92ZXJzaW9uGAQgASgNEhUKDWRyYWZ0X2RpZmZlcnMYBSABKAgSDQoFaG9zdHMYBiABKA0SFwoPaG9zdHNfY29ubmVjdGVkGAcgASgNEhUKDWhvc3RzX2N1cnJlbnQYCCABKA0SEQoJd29ya2xvYWRzGAkgASgNEhsKE3dvcmtsb2Fkc191bm1hbmFnZWQYCiABKA0SEgoKaWRlbnRpdGllcxgLIAEoDRINCgVydWxlcxgMIAEoDRIcChR3b3JrbG9hZHNfYnlfbW9kZV9pbhgNIAMoDRIdChV3b3JrbG9hZHNfYnlfbW9kZV9vdXQYDiADKA0SHgoWd29ya2xvYWRzX25vdF9pbl9mb3JjZRgPIAEoDRInCgVmbG93cxgQIAEoCzIYLnJpbmdmZW5jZS52MS5GbG93U3RhdHVzEisKCmNvbmRpdGlvbnMYESADKAsyFy5yaW5nZmVuY2UudjEuQ29uZGl0aW9uEigKBXN0b3JlGBIgASgLMhkucmluZ2ZlbmNlLnYxLlN0b3JlU3RhdHVzEhcKD2NhX25vdF9hZnRlcl9tcxgTIAEoAxIWCg5jYV9maW5nZXJwcmludBgUIAEoCRIsCgdyb2xsb3V0GBUgASgLMhsucmluZ2ZlbmNlLnYxLlBvbGljeVJvbGxvdXQiqAIKCkZsb3dTdGF0dXMSJAoEbG9zcxgBIAEoCzIWLnJpbmdmZW5jZS52MS5Ib3N0TG9zcxIMCgRrZXB0GAIgASgEEhAKCGtlcHRfbWF4GAMgASgEEhcKD2hpc3RvcnlfZHJvcHBlZBgEIAEoBBIRCglmb2xsb3dlcnMYBSABKA0SGAoQZm9sbG93ZXJfZHJvcHBlZBgGIAEoBBISCgpieV92ZXJkaWN0GAcgAygEEhEKCWJ5X3JlYXNvbhgIIAMoBBISCgpzdG9yZV9sb3N0GAkgASgEEhMKC3N0b3JlX2J5dGVzGAogASgEEg8KB2lkX2xpbmUYCyABKAkSLQoJc3RpdGNoaW5nGAwgASgLMhoucmluZ2ZlbmNlLnYxLlN0aXRjaFN0YXR1cyKNAQoMU3RpdGNoU3RhdHVzEg8KB3JlY29yZHMYASABKAQSEAoIc3RpdGNoZWQYAiABKAQSEgoKZHVwbGljYXRlcxgDIAEoBBIRCglkaXNjYXJkZWQYBCABKAQSEQoJY29udGVzdGVkGAUgASgEEhIKCm92ZXJmbG93ZWQYBiABKAQSDAoEaGVsZBgHIAEoDSJsCgtTdG9yZVN0YXR1cxIMCgRwYXRoGAEgASgJEg4KBnNjaGVtYRgCIAEoDRIQCghyZXZpc2lvbhgDIAEoBBINCgVieXRlcxgEIAEoBBIPCgdoZWFsdGh5GAUgASgIEg0KBWVycm9yGAYgASgJMksKBlN0YXR1cxJBCgNHZXQSHi5yaW5nZmVuY2UudjEuR2V0U3RhdHVzUmVxdWVzdBoaLnJpbmdmZW5jZS52MS5TeXN0ZW1TdGF0dXNiBnByb3RvMw", [file_ringfence_v1_admin_hosts, file_ringfence_v1_admin_policy, file_ringfence_v1_agent]);
 
 /**
  * Asks.
@@ -278,6 +278,13 @@ export type FlowStatus = Message<"ringfence.v1.FlowStatus"> & {
    * @generated from field: string id_line = 11;
    */
   idLine: string;
+
+  /**
+   * What became of records when both ends' views were brought together.
+   *
+   * @generated from field: ringfence.v1.StitchStatus stitching = 12;
+   */
+  stitching?: StitchStatus | undefined;
 };
 
 /**
@@ -286,6 +293,69 @@ export type FlowStatus = Message<"ringfence.v1.FlowStatus"> & {
  */
 export const FlowStatusSchema: GenMessage<FlowStatus> = /*@__PURE__*/
   messageDesc(file_ringfence_v1_admin_status, 2);
+
+/**
+ * Bringing both ends' views of connections together. Counts ascend while the controller runs.
+ *
+ * @generated from message ringfence.v1.StitchStatus
+ */
+export type StitchStatus = Message<"ringfence.v1.StitchStatus"> & {
+  /**
+   * Records taken.
+   *
+   * @generated from field: uint64 records = 1;
+   */
+  records: bigint;
+
+  /**
+   * Connections whose two views became one record.
+   *
+   * @generated from field: uint64 stitched = 2;
+   */
+  stitched: bigint;
+
+  /**
+   * Records that had come before, and were dropped.
+   *
+   * @generated from field: uint64 duplicates = 3;
+   */
+  duplicates: bigint;
+
+  /**
+   * Inbound records given up in favour of an outbound one: which one they belong to could not be told.
+   *
+   * @generated from field: uint64 discarded = 4;
+   */
+  discarded: bigint;
+
+  /**
+   * Pairs taken apart again because another connection fitted as well.
+   *
+   * @generated from field: uint64 contested = 5;
+   */
+  contested: bigint;
+
+  /**
+   * Connections let go before their other end came, for want of room: stored as one end saw them.
+   *
+   * @generated from field: uint64 overflowed = 6;
+   */
+  overflowed: bigint;
+
+  /**
+   * Connections held now.
+   *
+   * @generated from field: uint32 held = 7;
+   */
+  held: number;
+};
+
+/**
+ * Describes the message ringfence.v1.StitchStatus.
+ * Use `create(StitchStatusSchema)` to create a new message.
+ */
+export const StitchStatusSchema: GenMessage<StitchStatus> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_admin_status, 3);
 
 /**
  * The store.
@@ -341,7 +411,7 @@ export type StoreStatus = Message<"ringfence.v1.StoreStatus"> & {
  * Use `create(StoreStatusSchema)` to create a new message.
  */
 export const StoreStatusSchema: GenMessage<StoreStatus> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_admin_status, 3);
+  messageDesc(file_ringfence_v1_admin_status, 4);
 
 /**
  * One look at the whole.
