@@ -104,9 +104,15 @@ export class FlowUpload {
     };
     // Before the records: they may be of the connections that these name.
     const wrong = this.#takeTranslations(stream, message);
-    if (wrong !== undefined) return this.#refuse(stream, wrong);
+    if (wrong !== undefined) {
+      this.#refuse(stream, wrong);
+      return;
+    }
     const outcome = ingest.take(stream.peer.name, message, acknowledge);
-    if (!outcome.taken) return this.#refuse(stream, outcome.problem);
+    if (!outcome.taken) {
+      this.#refuse(stream, outcome.problem);
+      return;
+    }
     sequence = outcome.sequence;
     // Settled within the call, before the sequence was known.
     if (safe) acknowledge();
