@@ -78,7 +78,9 @@ export function ProfileDialog(props: {
           dimension: dimension.trim(),
           value: value.trim(),
           locked: rule === 'locked',
-          permitted: rule === 'some' ? words(permitted) : [],
+          // The API's list names the value that is given as well.
+          permitted:
+            rule === 'some' ? [...new Set([value.trim(), ...words(permitted)].filter((each) => each !== ''))] : [],
         })),
       startingMode: modeOf(mode),
       lifespanSeconds: BigInt(lifespan),
@@ -220,7 +222,7 @@ function rowsOf(profile: PairingProfile | undefined): Row[] {
     dimension,
     value,
     rule: locked ? 'locked' : permitted.length === 0 ? 'any' : 'some',
-    permitted: permitted.join(' '),
+    permitted: permitted.filter((each) => each !== value).join(' '),
   }));
 }
 

@@ -215,7 +215,8 @@ function given({ dimension, value }: ProfileDimension): string {
 
 function dimensionText({ value, locked, permitted }: ProfileDimension): string {
   if (locked) return value === '' ? 'no value, whatever is asked for' : 'always';
-  const asked = permitted.length === 0 ? 'any value may be asked for' : `may ask for ${permitted.join(', ')}`;
+  const others = permitted.filter((each) => each !== value);
+  const asked = permitted.length === 0 ? 'any value may be asked for' : `may ask for ${others.join(', ')}`;
   return value === '' ? asked : `unless asked otherwise; ${asked}`;
 }
 
