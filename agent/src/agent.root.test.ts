@@ -223,6 +223,7 @@ describe('the agent process', () => {
       controller.records.filter((r) => r.policyVersion === 20 && r.verdict === Verdict.VERDICT_BLOCKED);
     await waitFor(() => expect(denied()[0]).toMatchObject({ workload: 'workload-web' }));
     expect(controller.status?.conditions.filter((c) => c.severity === 'alarm')).toEqual([]);
+    expect(controller.status?.conditions.map((c) => c.code)).not.toContain('RF_CONNTRACK');
   });
 
   it('removes everything from the kernel on detach, and on SIGTERM without keepOnExit', async () => {
