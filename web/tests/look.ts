@@ -2,9 +2,13 @@
 // fleet, Chromium, nothing that stays.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { call } from '@ringfence/controller/testing/admin-client.js';
+import { PairingProfile, QuarantineRequest } from '@ringfence/proto/gen/ringfence/v1/admin_pairing.js';
+import { ApplyPolicyRequest } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { Browser } from './browser.js';
 import { RunningController } from './controller.js';
-import { makeFleet } from './fleet.js';
+import { makeFleet, POLICY } from './fleet.js';
 
 const [folder = 'docs/screenshots', only = ''] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
@@ -13,6 +17,7 @@ const fleet = await makeFleet(controller, {
   size: Number(process.env.SIZE ?? 50),
   connections: Number(process.env.RECORDS ?? 4000),
 });
+await prepare();
 const page = await browser.page();
 try {
   await page.goto(await controller.link());
@@ -36,6 +41,9 @@ try {
     ['policy-draft', '/policy?tab=draft', 'light'],
     ['policy-findings', '/policy?tab=findings', 'light'],
     ['policy-versions', '/policy?tab=versions&sel=1', 'dark'],
+    ['profile', '/pairing?sel=web', 'light'],
+    ['keys', '/pairing?tab=keys', 'dark'],
+    ['quarantine', '/pairing?tab=quarantine', 'light'],
     ['audit', '/audit', 'light'],
   ];
   for (const [name, place, scheme, then] of shots) {
@@ -62,4 +70,29 @@ try {
   await browser.close();
   fleet.close();
   await controller.stop();
+}
+
+/** What the list pages show besides the fleet: a profile with keys, a quarantine, a draft that differs. */
+async function prepare(): Promise<void> {
+  const { pairing, policy } = controller.admin;
+  const profile = PairingProfile.fromPartial({
+    name: 'web',
+    dimensions: [
+      { dimension: 'role', value: 'web', locked: true },
+      { dimension: 'env', value: 'prod', permitted: ['prod', 'staging'] },
+    ],
+    startingMode: Mode.MODE_TEST,
+    lifespanSeconds: 2_592_000n,
+    usesMax: 100,
+    owner: 'team-shop',
+  });
+  await call(pairing, pairing.saveProfile, { profile });
+  for (const note of ['image build', 'autoscaling group'])
+    await call(pairing, pairing.createKey, { profile: 'web', note });
+  const workloads = ['analytics-worker-1'];
+  const reason = 'calls databases that it never called before';
+  await call(pairing, pairing.quarantine, QuarantineRequest.fromPartial({ workloads, reason }));
+  const content = POLICY.replace('{ any: [role=api, role=worker] }', 'role=api');
+  const files = [{ name: 'fleet.yaml', content }];
+  await call(policy, policy.apply, ApplyPolicyRequest.fromPartial({ files, draftOnly: true }));
 }

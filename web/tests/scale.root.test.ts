@@ -104,6 +104,12 @@ test.each([
     milliseconds['every workload: sort the table'] = await interaction(page, () =>
       page.getByRole('button', { name: 'Attempts' }).click(),
     );
+    await page.goto(web('/workloads'));
+    const rows = page.getByRole('table', { name: 'Workloads' }).locator('tbody button');
+    await rows.first().waitFor();
+    milliseconds['list of workloads: choose a row'] = await interaction(page, () => rows.nth(1 + (turn++ % 9)).click());
+    await page.getByLabel('Search workloads').focus();
+    milliseconds['list of workloads: a letter in the search'] = await interaction(page, () => page.keyboard.press('a'));
     speeds.push({ workloads: size, records: fleet.records, milliseconds });
     expect(browser.take()).toEqual([]);
   } finally {

@@ -7,6 +7,8 @@ export interface Tab<T extends string> {
   readonly title: string;
   /** Shown beside the title; 0 or undefined: nothing. */
   readonly count?: number | undefined;
+  /** A dot beside the title: there is something to see, of which nobody keeps count. */
+  readonly dot?: boolean;
   readonly tone?: 'warning' | 'alarm' | 'info';
 }
 
@@ -20,7 +22,7 @@ export function Tabs<T extends string>(props: {
   const { label, path, tabs, current } = props;
   return (
     <nav class="tabs" aria-label={label}>
-      {tabs.map(({ id, title, count = 0, tone = 'info' }, index) => (
+      {tabs.map(({ id, title, count = 0, dot = false, tone = 'info' }, index) => (
         <a
           key={id}
           {...linkTo(path, index === 0 ? {} : { tab: id })}
@@ -28,6 +30,7 @@ export function Tabs<T extends string>(props: {
         >
           {title}
           {count > 0 && <span class={`mark ${tone}`}>{count}</span>}
+          {dot && <span class={`dot ${tone}`} aria-hidden="true" />}
         </a>
       ))}
     </nav>

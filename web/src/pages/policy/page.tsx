@@ -60,7 +60,7 @@ export function PolicyPage() {
         tabs={[
           { id: 'rules', title: 'Rules', count: draft.data?.rules.length },
           { id: 'files', title: 'Files', count: draft.data?.files.length },
-          { id: 'draft', title: 'Changes of the draft', count: differs ? 1 : 0, tone: 'warning' },
+          { id: 'draft', title: 'Changes of the draft', dot: differs, tone: 'warning' },
           { id: 'findings', title: 'Findings' },
           { id: 'tests', title: 'Tests' },
           { id: 'versions', title: 'Versions' },
