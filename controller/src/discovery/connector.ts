@@ -65,7 +65,7 @@ export class Connector {
   constructor(options: ConnectorOptions) {
     this.#options = options;
     const { name } = options.source;
-    this.#standing = { name, lookedMs: 0, problem: 'not looked yet', notes: [], spaces: 0, workloads: 0 };
+    this.#standing = { name, lookedMs: 0, problem: '', notes: [], spaces: 0, workloads: 0 };
   }
 
   get standing(): ConnectorStanding {
@@ -91,7 +91,8 @@ export class Connector {
     try {
       const findings = await source.look(this.#stop.signal);
       const outcome = await publish(store, name, findings, permits, now());
-      if (this.#standing.problem !== '') log.info({ connector: name, ...outcome.counts }, 'connector works');
+      if (this.#standing.problem !== '' || this.#standing.lookedMs === 0)
+        log.info({ connector: name, ...outcome.counts }, 'connector works');
       if (outcome.notes.length > 0 && outcome.notes.join() !== this.#standing.notes.join())
         log.warn({ connector: name, notes: outcome.notes.slice(0, 5) }, 'a connector told what cannot be used');
       const notes = outcome.notes.slice(0, NOTES_MAX);

@@ -268,6 +268,15 @@ describe('the EC2 connector', () => {
       expect(logged.join('\n')).not.toContain(hidden);
   });
 
+  it('stops at once while EC2 does not answer', async () => {
+    ec2.silent.add('DescribeSubnets');
+    const hanging = connector();
+    hanging.start();
+    await expect.poll(() => ec2.calls).toContain('DescribeVpcs');
+    await hanging.stop();
+    expect(hanging.standing).toMatchObject({ lookedMs: 0, problem: '' });
+  });
+
   it('takes VPCs that are named, and says which are not there', async () => {
     const looked = connector({ vpcs: ['vpc-0dead'] });
     await looked.look();

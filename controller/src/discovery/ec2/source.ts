@@ -94,14 +94,14 @@ async function readRegion(sdk: Sdk, client: EC2Client, abortSignal: AbortSignal)
     return list;
   };
   // One after the other: EC2 counts calls, and a look has time.
-  const vpcs = await all(sdk.paginateDescribeVpcs(page, {}), ({ Vpcs }) => Vpcs);
-  const subnets = await all(sdk.paginateDescribeSubnets(page, {}), ({ Subnets }) => Subnets);
+  const vpcs = await all(sdk.paginateDescribeVpcs(page, {}, send), ({ Vpcs }) => Vpcs);
+  const subnets = await all(sdk.paginateDescribeSubnets(page, {}, send), ({ Subnets }) => Subnets);
   const tables = await all(
-    sdk.paginateDescribeRouteTables({ client, pageSize: 100 }, {}),
+    sdk.paginateDescribeRouteTables({ client, pageSize: 100 }, {}, send),
     ({ RouteTables }) => RouteTables,
   );
-  const gateways = await all(sdk.paginateDescribeNatGateways(page, {}), ({ NatGateways }) => NatGateways);
-  const reservations = await all(sdk.paginateDescribeInstances(page, {}), ({ Reservations }) => Reservations);
+  const gateways = await all(sdk.paginateDescribeNatGateways(page, {}, send), ({ NatGateways }) => NatGateways);
+  const reservations = await all(sdk.paginateDescribeInstances(page, {}, send), ({ Reservations }) => Reservations);
   const { Addresses: elastic = [] } = await client.send(new sdk.DescribeAddressesCommand({}), send);
   return {
     vpcs: vpcs.map(({ VpcId = '', CidrBlock = '', CidrBlockAssociationSet, Tags }) => {

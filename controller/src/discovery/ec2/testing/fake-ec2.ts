@@ -22,6 +22,8 @@ export class FakeEc2 {
   /** Actions in the order in which they were asked for, with their page's token. */
   readonly calls: string[] = [];
   readonly failures: Failure[] = [];
+  /** Actions that are never answered. */
+  readonly silent = new Set<string>();
   region: Region = {};
   /** Items on one page. */
   pageSize = 1000;
@@ -39,6 +41,7 @@ export class FakeEc2 {
         body += chunk;
       });
       request.on('end', () => {
+        if (this.silent.has(new URLSearchParams(body).get('Action') ?? '')) return;
         const { status, text } = this.#answer(new URLSearchParams(body), request.headers.authorization ?? '');
         response.writeHead(status, { 'content-type': 'text/xml;charset=UTF-8' }).end(text);
       });
