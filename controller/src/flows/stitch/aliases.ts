@@ -3,6 +3,7 @@
 import { Confidence } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Held } from './held.js';
 import { commonHash } from './keys.js';
+import { BYTES, DOUBLES, SHORTS } from './layout.js';
 import { FAR, hostOf, NEAR, type Observations } from './types.js';
 
 /** Between what leaves and the first answer to it. */
@@ -25,17 +26,17 @@ export function aliasesOf({ entries, host }: Held, records: Observations, i: num
   let found: number[] | undefined;
   for (let entry = entries.pair.first(hash); entry >= 0; entry = entries.pair.after(entry, hash)) {
     const slot = 2 * entry + NEAR;
-    const called = c.confidence[slot] === Confidence.CONFIDENCE_MAPPED;
+    const called = c.confidence[BYTES * slot] === Confidence.CONFIDENCE_MAPPED;
     const same =
       entries.hasSide(entry, NEAR) &&
       called !== isCalled(records, i) &&
       entries.protocol[entry] === protocol &&
-      c.localPort[slot] === records.localPort[i] &&
-      c.servicePort[slot] === records.servicePort[i] &&
+      c.localPort[SHORTS * slot] === records.localPort[i] &&
+      c.servicePort[SHORTS * slot] === records.servicePort[i] &&
       remotes[slot]?.workloadId === remote.workloadId &&
       ends[slot]?.workloadId === own?.workloadId &&
       reporters[slot] === hostOf(records, i) &&
-      Math.abs((c.firstSeenUs[slot] as number) - (records.firstSeenUs[i] as number)) <= ALIAS_US;
+      Math.abs((c.firstSeenUs[DOUBLES * slot] as number) - (records.firstSeenUs[i] as number)) <= ALIAS_US;
     if (!same) continue;
     found ??= [];
     if (entries.hasSide(entry, FAR)) found.unshift(entry);

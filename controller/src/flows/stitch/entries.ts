@@ -72,14 +72,7 @@ export class Entries {
 
   /** Bytes of the columns that there is memory for; chains and references beside. */
   get bytes(): number {
-    const columns = [
-      ...Object.values(this.views.c),
-      this.flags,
-      this.protocol,
-      this.rowId,
-      this.touchedMs,
-      this.createdMs,
-    ];
+    const columns = [this.views.c.all, this.flags, this.protocol, this.rowId, this.touchedMs, this.createdMs];
     return columns.reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 

@@ -4,6 +4,7 @@ import { EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js'
 import { Entries, Flag } from './entries.js';
 import { Fit } from './fit.js';
 import { offerHash, pairHash, recordHash } from './keys.js';
+import { BYTES, DOUBLES } from './layout.js';
 import { FAR, hostOf, NEAR, type Observations, type Side, type Words } from './types.js';
 
 const FINAL: ReadonlySet<number> = new Set([EventKind.EVENT_KIND_END, EventKind.EVENT_KIND_DENY]);
@@ -49,7 +50,7 @@ export class Held {
   add(slot: number, records: Observations, i: number, spanUs: number, nowMs: number): void {
     const { views, rowId } = this.entries;
     const entry = slot >> 1;
-    const long = (records.lastSeenUs[i] as number) - (views.c.rowFromUs[slot] as number) > spanUs;
+    const long = (records.lastSeenUs[i] as number) - (views.c.rowFromUs[DOUBLES * slot] as number) > spanUs;
     const waits = this.entries.has(entry, Flag.changed | (Flag.ended << NEAR) | (Flag.ended << FAR));
     if (long && !waits && rowId[entry] !== 0) {
       views.beginRow(2 * entry + NEAR);
@@ -211,7 +212,7 @@ export class Held {
     if (near && far) return true;
     if (far) return false;
     const { c, remotes } = entries.views;
-    return c.verdict[2 * entry] === Verdict.VERDICT_BLOCKED || remotes[2 * entry]?.hostId === '';
+    return c.verdict[BYTES * (2 * entry)] === Verdict.VERDICT_BLOCKED || remotes[2 * entry]?.hostId === '';
   }
 
   #open(nowMs: number): number {

@@ -2,6 +2,7 @@
 import { mix } from './chains.js';
 import type { Entries } from './entries.js';
 import { hasEchoId } from './fit.js';
+import { BYTES, SHORTS } from './layout.js';
 import { FAR, NEAR, type Observations, type Side, type Words } from './types.js';
 
 type HostNumber = (hostId: string) => number;
@@ -29,9 +30,9 @@ export function pairHash({ views, protocol }: Entries, entry: number, side: Side
   const slot = 2 * entry + side;
   const called = side === NEAR ? (views.remotes[slot]?.hostId ?? '') : (views.reporters[slot] ?? '');
   const kind = protocol[entry] as number;
-  let port = c.localPort[slot] as number;
-  if (side === FAR && c.told[slot] !== 0) port = c.toldPort[slot] as number;
-  else if (side === FAR && !hasEchoId(kind)) port = c.remotePort[slot] as number;
+  let port = c.localPort[SHORTS * slot] as number;
+  if (side === FAR && c.told[BYTES * slot] !== 0) port = c.toldPort[SHORTS * slot] as number;
+  else if (side === FAR && !hasEchoId(kind)) port = c.remotePort[SHORTS * slot] as number;
   return commonHash(host(called), port, kind);
 }
 
@@ -45,5 +46,8 @@ export function offerHash({ views, protocol }: Entries, entry: number, host: Hos
   const slot = 2 * entry + side;
   const called = side === NEAR ? (views.remotes[slot]?.hostId ?? '') : (views.reporters[slot] ?? '');
   if (called === '') return -1;
-  return mix(mix(mix(0x3c6ef372, host(called)), views.c.servicePort[slot] as number), protocol[entry] as number);
+  return mix(
+    mix(mix(0x3c6ef372, host(called)), views.c.servicePort[SHORTS * slot] as number),
+    protocol[entry] as number,
+  );
 }

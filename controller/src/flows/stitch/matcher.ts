@@ -3,6 +3,7 @@
 import type { ClockOffsets } from './clocks.js';
 import { type Entries, Flag } from './entries.js';
 import { Fit, fits, overlap, RETRY_US, sameAddress } from './fit.js';
+import { DOUBLES } from './layout.js';
 import { FAR, NEAR, type Side, type StitchPorts } from './types.js';
 
 /** One connection is nearer than another when it is this much nearer, and near enough itself. */
@@ -147,7 +148,7 @@ export class Matcher {
   /** How far the difference of first packets is from what the clocks let expect, microseconds. */
   #distance(near: number, far: number): number {
     const { c } = this.#entries.views;
-    const difference = (c.firstSeenUs[far] as number) - (c.firstSeenUs[near] as number);
+    const difference = (c.firstSeenUs[DOUBLES * far] as number) - (c.firstSeenUs[DOUBLES * near] as number);
     return Math.abs(difference - (this.#expected(near, far) ?? 0));
   }
 

@@ -3,6 +3,7 @@ import { Confidence, Direction, EventKind, Verdict } from '@ringfence/proto/gen/
 import { type FlowBlock, UNKNOWN_END } from '../block.js';
 import { type Entries, Flag } from './entries.js';
 import { hasEchoId, observedDestination, sameAddress } from './fit.js';
+import { BYTES, DOUBLES, SHORTS, WORDS } from './layout.js';
 import { FAR, NEAR, type Side } from './types.js';
 import type { Views } from './views.js';
 
@@ -20,7 +21,7 @@ export function writeRow(entries: Entries, entry: number, block: FlowBlock, at: 
   block.direction[at] = near ? Direction.DIRECTION_OUTBOUND : Direction.DIRECTION_INBOUND;
   block.views[at] = (near ? VIEW.outbound : 0) | (far ? VIEW.inbound : 0);
   block.decider[at] = block.direction[at] as number;
-  block.nearConfidence[at] = near ? (views.c.confidence[slot] as number) : 0;
+  block.nearConfidence[at] = near ? (views.c.confidence[BYTES * slot] as number) : 0;
   block.replaces[at] = before;
   block.retired[at] = 0;
   if (!near || !far) return;
@@ -30,21 +31,22 @@ export function writeRow(entries: Entries, entry: number, block: FlowBlock, at: 
 
 function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
   const { c } = v;
-  block.firstSeenUs[at] = c.rowFromUs[slot] as number;
-  block.lastSeenUs[at] = c.lastSeenUs[slot] as number;
-  block.bytesIn[at] = c.bytesIn[slot] as number;
-  block.bytesOut[at] = c.bytesOut[slot] as number;
-  block.packetsIn[at] = c.packetsIn[slot] as number;
-  block.packetsOut[at] = c.packetsOut[slot] as number;
-  block.attempts[at] = Math.max(1, c.attempts[slot] as number);
-  block.pid[at] = c.pid[slot] as number;
-  block.localPort[at] = c.localPort[slot] as number;
-  block.remotePort[at] = c.remotePort[slot] as number;
-  block.servicePort[at] = c.servicePort[slot] as number;
-  block.kind[at] = c.kind[slot] as number;
-  block.tcpFlags[at] = c.tcpFlags[slot] as number;
+  block.firstSeenUs[at] = c.rowFromUs[DOUBLES * slot] as number;
+  block.lastSeenUs[at] = c.lastSeenUs[DOUBLES * slot] as number;
+  block.bytesIn[at] = c.bytesIn[DOUBLES * slot] as number;
+  block.bytesOut[at] = c.bytesOut[DOUBLES * slot] as number;
+  block.packetsIn[at] = c.packetsIn[DOUBLES * slot] as number;
+  block.packetsOut[at] = c.packetsOut[DOUBLES * slot] as number;
+  block.attempts[at] = Math.max(1, c.attempts[WORDS * slot] as number);
+  block.pid[at] = c.pid[WORDS * slot] as number;
+  block.localPort[at] = c.localPort[SHORTS * slot] as number;
+  block.remotePort[at] = c.remotePort[SHORTS * slot] as number;
+  block.servicePort[at] = c.servicePort[SHORTS * slot] as number;
+  block.kind[at] = c.kind[BYTES * slot] as number;
+  block.tcpFlags[at] = c.tcpFlags[BYTES * slot] as number;
   // Of a source that its host told of, the agent that was called knows nothing.
-  block.confidence[at] = c.told[slot] !== 0 ? Confidence.CONFIDENCE_MAPPED : (c.confidence[slot] as number);
+  block.confidence[at] =
+    c.told[BYTES * slot] !== 0 ? Confidence.CONFIDENCE_MAPPED : (c.confidence[BYTES * slot] as number);
   decide(v, slot, block, at);
   block.process[at] = block.stringRef(v.processes[slot] ?? '');
   block.reporter[at] = block.stringRef(v.reporters[slot] ?? '');
@@ -56,35 +58,35 @@ function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
 
 /** The decision of one view, as the row's. */
 function decide({ c }: Views, slot: number, block: FlowBlock, at: number): void {
-  block.verdict[at] = c.verdict[slot] as number;
-  block.reason[at] = c.reason[slot] as number;
-  block.mode[at] = c.mode[slot] as number;
-  block.rule[at] = c.rule[slot] as number;
-  block.policyVersion[at] = c.policyVersion[slot] as number;
+  block.verdict[at] = c.verdict[BYTES * slot] as number;
+  block.reason[at] = c.reason[BYTES * slot] as number;
+  block.mode[at] = c.mode[BYTES * slot] as number;
+  block.rule[at] = c.rule[WORDS * slot] as number;
+  block.policyVersion[at] = c.policyVersion[WORDS * slot] as number;
 }
 
 /** The decision of the view that did not decide. */
 function decideOther({ c }: Views, slot: number, block: FlowBlock, at: number): void {
-  block.otherVerdict[at] = c.verdict[slot] as number;
-  block.otherReason[at] = c.reason[slot] as number;
-  block.otherMode[at] = c.mode[slot] as number;
-  block.otherRule[at] = c.rule[slot] as number;
-  block.otherPolicyVersion[at] = c.policyVersion[slot] as number;
+  block.otherVerdict[at] = c.verdict[BYTES * slot] as number;
+  block.otherReason[at] = c.reason[BYTES * slot] as number;
+  block.otherMode[at] = c.mode[BYTES * slot] as number;
+  block.otherRule[at] = c.rule[WORDS * slot] as number;
+  block.otherPolicyVersion[at] = c.policyVersion[WORDS * slot] as number;
 }
 
 function writeFar(v: Views, slot: number, block: FlowBlock, at: number): void {
   const { c } = v;
-  block.farFirstSeenUs[at] = c.rowFromUs[slot] as number;
-  block.farLastSeenUs[at] = c.lastSeenUs[slot] as number;
-  block.farBytesIn[at] = c.bytesIn[slot] as number;
-  block.farBytesOut[at] = c.bytesOut[slot] as number;
-  block.farPacketsIn[at] = c.packetsIn[slot] as number;
-  block.farPacketsOut[at] = c.packetsOut[slot] as number;
-  block.farPid[at] = c.pid[slot] as number;
-  block.farLocalPort[at] = c.localPort[slot] as number;
-  block.farRemotePort[at] = c.remotePort[slot] as number;
-  block.farServicePort[at] = c.servicePort[slot] as number;
-  block.farConfidence[at] = c.confidence[slot] as number;
+  block.farFirstSeenUs[at] = c.rowFromUs[DOUBLES * slot] as number;
+  block.farLastSeenUs[at] = c.lastSeenUs[DOUBLES * slot] as number;
+  block.farBytesIn[at] = c.bytesIn[DOUBLES * slot] as number;
+  block.farBytesOut[at] = c.bytesOut[DOUBLES * slot] as number;
+  block.farPacketsIn[at] = c.packetsIn[DOUBLES * slot] as number;
+  block.farPacketsOut[at] = c.packetsOut[DOUBLES * slot] as number;
+  block.farPid[at] = c.pid[WORDS * slot] as number;
+  block.farLocalPort[at] = c.localPort[SHORTS * slot] as number;
+  block.farRemotePort[at] = c.remotePort[SHORTS * slot] as number;
+  block.farServicePort[at] = c.servicePort[SHORTS * slot] as number;
+  block.farConfidence[at] = c.confidence[BYTES * slot] as number;
   block.farProcess[at] = block.stringRef(v.processes[slot] ?? '');
   block.farReporter[at] = block.stringRef(v.reporters[slot] ?? '');
   block.farEnd[at] = block.endRef(v.ends[slot] ?? UNKNOWN_END);
@@ -97,22 +99,23 @@ function bringTogether(entries: Entries, entry: number, block: FlowBlock, at: nu
   const { views } = entries;
   const { c } = views;
   const [near, far] = [2 * entry + NEAR, 2 * entry + FAR];
-  if (rank(c.verdict[far]) > rank(c.verdict[near])) {
+  if (rank(c.verdict[BYTES * far]) > rank(c.verdict[BYTES * near])) {
     decide(views, far, block, at);
     decideOther(views, near, block, at);
     block.decider[at] = Direction.DIRECTION_INBOUND;
   } else decideOther(views, far, block, at);
-  const denied = c.kind[far] === EventKind.EVENT_KIND_DENY || c.kind[near] === EventKind.EVENT_KIND_DENY;
+  const denied =
+    c.kind[BYTES * far] === EventKind.EVENT_KIND_DENY || c.kind[BYTES * near] === EventKind.EVENT_KIND_DENY;
   const ended = entries.has(entry, Flag.ended << NEAR) || entries.has(entry, Flag.ended << FAR);
   if (denied) {
     block.kind[at] = EventKind.EVENT_KIND_DENY;
-    block.attempts[at] = Math.max(1, c.attempts[near] as number, c.attempts[far] as number);
+    block.attempts[at] = Math.max(1, c.attempts[WORDS * near] as number, c.attempts[WORDS * far] as number);
   } else if (ended) block.kind[at] = EventKind.EVENT_KIND_END;
-  block.tcpFlags[at] = (c.tcpFlags[near] as number) | (c.tcpFlags[far] as number);
+  block.tcpFlags[at] = (c.tcpFlags[BYTES * near] as number) | (c.tcpFlags[BYTES * far] as number);
   const named = views.remotes[near];
   const own = views.ends[far];
   // What the opener's mapping names is who was meant: a proxy that answers for it is not.
-  const mapped = c.confidence[near] === Confidence.CONFIDENCE_MAPPED && named?.workloadId !== '';
+  const mapped = c.confidence[BYTES * near] === Confidence.CONFIDENCE_MAPPED && named?.workloadId !== '';
   if (own !== undefined && (!mapped || named?.workloadId === own.workloadId)) block.remote[at] = block.endRef(own);
   block.confidence[at] = together(entries, entry);
 }
@@ -125,9 +128,9 @@ function together(entries: Entries, entry: number): Confidence {
   const plain =
     observedDestination(entries.views, protocol, near, far) &&
     sameAddress(c.localIp, near, c.remoteIp, far) &&
-    c.localPort[near] === (hasEchoId(protocol) ? c.localPort : c.remotePort)[far];
+    c.localPort[SHORTS * near] === (hasEchoId(protocol) ? c.localPort : c.remotePort)[SHORTS * far];
   if (plain) return Confidence.CONFIDENCE_EXACT;
-  return c.confidence[far] === Confidence.CONFIDENCE_TAGGED
+  return c.confidence[BYTES * far] === Confidence.CONFIDENCE_TAGGED
     ? Confidence.CONFIDENCE_TAGGED
     : Confidence.CONFIDENCE_MAPPED;
 }
@@ -139,5 +142,5 @@ function rank(verdict: number | undefined): number {
 }
 
 function copyAddress(from: Uint32Array, slot: number, to: Uint32Array, at: number): void {
-  for (let w = 0; w < 4; w += 1) to[4 * at + w] = from[4 * slot + w] as number;
+  for (let w = 0; w < 4; w += 1) to[4 * at + w] = from[WORDS * slot + w] as number;
 }

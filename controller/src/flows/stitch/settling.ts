@@ -5,7 +5,9 @@ import type { ClockOffsets } from './clocks.js';
 import { type Entries, Flag } from './entries.js';
 import { fitsDestination, fitsSource, hasEchoId, overlap, sameAddress } from './fit.js';
 import { offerHash } from './keys.js';
+import { BYTES, DOUBLES, SHORTS } from './layout.js';
 import { FAR, NEAR, type StitchPorts } from './types.js';
+import { bytesOf } from './views.js';
 
 /** First packets of a far side and the near one that speaks for it, beyond what the clocks let expect, are no farther apart. */
 const TOGETHER_US = 300_000;
@@ -61,22 +63,22 @@ export class Settling {
   ask(entry: number): boolean {
     const { c, reporters, remotes } = this.#entries.views;
     const slot = 2 * entry + FAR;
-    if (c.told[slot] !== 0 || c.confidence[slot] === Confidence.CONFIDENCE_EXACT) return false;
+    if (c.told[BYTES * slot] !== 0 || c.confidence[BYTES * slot] === Confidence.CONFIDENCE_EXACT) return false;
     const protocol = this.#entries.protocol[entry] as number;
     const echo = hasEchoId(protocol);
     const source = this.#ports.trueSource?.({
       hostId: reporters[slot] ?? '',
       protocol,
-      sourceIp: new Uint8Array(c.remoteIp.buffer, 16 * slot, 16),
-      sourcePort: (echo ? c.localPort : c.remotePort)[slot] as number,
-      destinationIp: new Uint8Array(c.localIp.buffer, 16 * slot, 16),
-      destinationPort: (echo ? c.remotePort : c.localPort)[slot] as number,
-      firstSeenUs: c.firstSeenUs[slot] as number,
+      sourceIp: bytesOf(c.remoteIp, slot),
+      sourcePort: (echo ? c.localPort : c.remotePort)[SHORTS * slot] as number,
+      destinationIp: bytesOf(c.localIp, slot),
+      destinationPort: (echo ? c.remotePort : c.localPort)[SHORTS * slot] as number,
+      firstSeenUs: c.firstSeenUs[DOUBLES * slot] as number,
     });
     if (source === undefined) return false;
-    c.told[slot] = 1;
-    c.toldPort[slot] = source.port;
-    new Uint8Array(c.toldIp.buffer, 16 * slot, 16).set(source.ip);
+    c.told[BYTES * slot] = 1;
+    c.toldPort[SHORTS * slot] = source.port;
+    bytesOf(c.toldIp, slot).set(source.ip);
     remotes[slot] = source.end;
     return true;
   }
@@ -89,7 +91,7 @@ export class Settling {
     const { c, ends, remotes } = this.#entries.views;
     const far = 2 * entry + FAR;
     const named = remotes[far]?.workloadId ?? '';
-    if (named === '' || !CERTAIN.has(c.confidence[far] as number)) return -1;
+    if (named === '' || !CERTAIN.has(c.confidence[BYTES * far] as number)) return -1;
     let found = -1;
     for (const candidate of this.#offered(entry)) {
       const near = 2 * candidate + NEAR;
@@ -139,7 +141,7 @@ export class Settling {
   /** How far first packets are apart beyond what the clocks let expect. */
   #apartUs(near: number, far: number): number {
     const { firstSeenUs } = this.#entries.views.c;
-    const differenceUs = (firstSeenUs[far] as number) - (firstSeenUs[near] as number);
+    const differenceUs = (firstSeenUs[DOUBLES * far] as number) - (firstSeenUs[DOUBLES * near] as number);
     return Math.abs(differenceUs - (this.#expected(near, far) ?? 0));
   }
 

@@ -17,6 +17,7 @@ import { type Entries, Flag } from './entries.js';
 import { Fit } from './fit.js';
 import { Held } from './held.js';
 import { recordHash } from './keys.js';
+import { BYTES, DOUBLES, SHORTS, WORDS } from './layout.js';
 import { Matcher } from './matcher.js';
 import { Settling } from './settling.js';
 import {
@@ -167,17 +168,18 @@ export class Stitcher {
     const { entries } = this.#held;
     const { c, ends, reporters } = entries.views;
     if ((slot & 1) !== side || entries.protocol[slot >> 1] !== records.protocol[i]) return false;
-    if (c.localPort[slot] !== records.localPort[i] || c.remotePort[slot] !== records.remotePort[i]) return false;
+    if (c.localPort[SHORTS * slot] !== records.localPort[i] || c.remotePort[SHORTS * slot] !== records.remotePort[i])
+      return false;
     for (let w = 0; w < 4; w += 1) {
-      if (c.localIp[4 * slot + w] !== localIp[4 * i + w] || c.remoteIp[4 * slot + w] !== remoteIp[4 * i + w])
+      if (c.localIp[WORDS * slot + w] !== localIp[4 * i + w] || c.remoteIp[WORDS * slot + w] !== remoteIp[4 * i + w])
         return false;
     }
     if (reporters[slot] !== hostOf(records, i)) return false;
     if (ends[slot]?.workloadId !== records.ends[records.local[i] as number]?.workloadId) return false;
     // Refused attempts are reported by the second, and a cut when it happens, each with a beginning of its own.
-    const denied = c.kind[slot] === EventKind.EVENT_KIND_DENY && records.kind[i] === EventKind.EVENT_KIND_DENY;
+    const denied = c.kind[BYTES * slot] === EventKind.EVENT_KIND_DENY && records.kind[i] === EventKind.EVENT_KIND_DENY;
     const cut = records.reason[i] === Reason.REASON_REVOKED;
-    const apartUs = Math.abs((c.firstSeenUs[slot] as number) - (records.firstSeenUs[i] as number));
+    const apartUs = Math.abs((c.firstSeenUs[DOUBLES * slot] as number) - (records.firstSeenUs[i] as number));
     return denied || cut || apartUs <= SAME_START_US;
   }
 
@@ -250,7 +252,12 @@ export class Stitcher {
     const { confidence, told: named, verdict } = entries.views.c;
     const far = 2 * entry + FAR;
     // What was refused here is nowhere else on record: it stays, with a source that is not known.
-    if (named[far] !== 0 || !OPEN.has(confidence[far] as number) || verdict[far] !== Verdict.VERDICT_ALLOWED) return;
+    if (
+      named[BYTES * far] !== 0 ||
+      !OPEN.has(confidence[BYTES * far] as number) ||
+      verdict[BYTES * far] !== Verdict.VERDICT_ALLOWED
+    )
+      return;
     const near = this.#settling.favourite(entry);
     if (near < 0) return;
     entries.set(near, Flag.favoured);
@@ -261,7 +268,7 @@ export class Stitcher {
   #learn(entry: number): void {
     const { c, reporters } = this.#held.entries.views;
     const [near, far] = [2 * entry + NEAR, 2 * entry + FAR];
-    const differenceUs = (c.firstSeenUs[far] as number) - (c.firstSeenUs[near] as number);
+    const differenceUs = (c.firstSeenUs[DOUBLES * far] as number) - (c.firstSeenUs[DOUBLES * near] as number);
     // A connection that an agent found open begins, for it, when it looked.
     if (Math.abs(differenceUs) > 2 * this.#options.skewUs) return;
     this.#clocks.learn(this.#held.host(reporters[near] ?? ''), this.#held.host(reporters[far] ?? ''), differenceUs);
