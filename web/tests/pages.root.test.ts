@@ -228,7 +228,6 @@ test('policy: a rule in words and as written; a file is changed, its mistake tol
   await text.fill(added);
   await page.getByRole('button', { name: 'Save to the draft' }).click();
   await page.getByText('the draft differs').waitFor();
-  expect(await seriousFindings(page)).toEqual([]);
 
   // The test fails: a rule lets workers into the cache.
   await page.getByRole('link', { name: 'Tests', exact: true }).click();

@@ -9,6 +9,13 @@ export interface Resource<T> {
   readonly reload: () => void;
 }
 
+const standing = new Set<() => void>();
+
+/** Something was changed: what is shown and kept up to date is asked anew now, instead of at its next turn. */
+export function reloadStanding(): void {
+  for (const reload of [...standing]) reload();
+}
+
 /**
  * Runs `load` when `key` changes, each `everyMs` (0: never) while the page is visible, and on reload. An answer to a question that was
  * given up is dropped. `keep`: the answer to the question before stays until the new one is there.
@@ -52,7 +59,11 @@ export function useResource<T>(
     const timer = setInterval(() => {
       if (document.visibilityState === 'visible') reload();
     }, everyMs);
-    return () => clearInterval(timer);
+    standing.add(reload);
+    return () => {
+      clearInterval(timer);
+      standing.delete(reload);
+    };
   }, [everyMs, reload]);
   const { data, error, loading } = state.key === key || keep ? state : { loading: true };
   return { data, error, loading, reload };

@@ -1,6 +1,7 @@
 // A dialog that does one thing: says what will happen, does it, and stays open with the reason when the controller refuses.
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
+import { reloadStanding } from '../api/resource.js';
 import { Button } from './controls.js';
 import { Dialog } from './dialog.js';
 import './parts.css';
@@ -29,10 +30,17 @@ export function ActionDialog<T>(props: ActionDialogProps<T>) {
   const go = () => {
     setBusy(true);
     setFailed('');
-    run().then(onDone ?? onClose, (error: unknown) => {
-      setFailed(error instanceof Error ? error.message : String(error));
-      setBusy(false);
-    });
+    run().then(
+      (result) => {
+        reloadStanding();
+        if (onDone === undefined) onClose();
+        else onDone(result);
+      },
+      (error: unknown) => {
+        setFailed(error instanceof Error ? error.message : String(error));
+        setBusy(false);
+      },
+    );
   };
   return (
     <Dialog

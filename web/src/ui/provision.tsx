@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { Policy } from '../api/admin.js';
 import { CallError, call } from '../api/client.js';
-import { useResource } from '../api/resource.js';
+import { reloadStanding, useResource } from '../api/resource.js';
 import type { DiffPolicyResponse, SimulatePolicyResponse } from '../gen/ringfence/v1/admin_policy_pb.js';
 import type { Problem } from '../gen/ringfence/v1/common_pb.js';
 import { Button, Field, Select, TextInput } from './controls.js';
@@ -68,6 +68,7 @@ export function ProvisionDialog(props: {
           ? `Version ${answer.version} is in force.${told}`
           : 'Nothing has changed: this content is in force already.',
       );
+      reloadStanding();
       onDone();
     } catch (error) {
       setFailed(error instanceof Error ? error.message : String(error));

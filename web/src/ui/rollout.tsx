@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Policy } from '../api/admin.js';
 import { call } from '../api/client.js';
+import { reloadStanding } from '../api/resource.js';
 import type { PolicyRollout } from '../gen/ringfence/v1/admin_policy_pb.js';
 import { Button } from './controls.js';
 import { tell, tellError } from './toast.js';
@@ -16,6 +17,7 @@ export function RolloutBanner({ rollout, onEnded }: { readonly rollout: PolicyRo
       .then(() => tell(told), tellError)
       .finally(() => {
         setBusy(false);
+        reloadStanding();
         onEnded();
       });
   };
