@@ -75,12 +75,18 @@ ${table(
     'repetitions dropped',
     'given up in favour of the other end',
     'of these, whose other end was lost',
+    'refused, source ambiguous: kept apart',
     'taken apart again',
     'overflowed',
   ],
-  [counters.duplicates, counters.discarded, verdicts.missing, counters.contested, counters.overflowed].map((n) =>
-    number(n),
-  ),
+  [
+    counters.duplicates,
+    counters.discarded,
+    verdicts.missing,
+    verdicts.keptApart,
+    counters.contested,
+    counters.overflowed,
+  ].map((n) => number(n)),
 )}
 
 | | records/s | processor s for 1 M records | MiB |

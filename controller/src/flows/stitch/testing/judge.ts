@@ -2,6 +2,7 @@
 import { FlowBlock, UNKNOWN_END } from '../../block.js';
 import { VIEW, writeRow } from '../row.js';
 import type { Stitcher } from '../stitcher.js';
+import { FAR } from '../types.js';
 import { ArrivalBlock, type FakeConnection, type Traffic } from './traffic.js';
 
 /** Rows by id, as a store keeps them: what is replaced or removed is gone. */
@@ -50,6 +51,8 @@ export interface Verdicts {
   readonly mistaken: number;
   /** Connections of which two rows tell the same stretch. */
   readonly doubled: number;
+  /** Refused ones of which the called end's row stands beside the other one's, without a source. */
+  readonly keptApart: number;
   /** Connections that arrived and have no row; each was given up in favour of another one, or is an error. */
   readonly missing: number;
   /** Connections of which both sides arrived that stand in one row with both views. */
@@ -67,7 +70,7 @@ export function judge(traffic: Traffic, store: RowStore, examples: string[] = []
   /** 1 + view bits of rows that were seen; two rows of one connection must both be of both sides, or it is doubled. */
   const views = new Uint8Array(connections.length);
   const lone = new Uint8Array(connections.length);
-  const counts = { rows: 0, mistaken: 0, doubled: 0, missing: 0, together: 0, both: 0, miscounted: 0 };
+  const counts = { rows: 0, mistaken: 0, doubled: 0, keptApart: 0, missing: 0, together: 0, both: 0, miscounted: 0 };
   const say = (what: string, id: number) => {
     if (examples.length < 20) examples.push(`${what} ${id}: ${describe(connections[id])}`);
   };
@@ -102,8 +105,13 @@ export function judge(traffic: Traffic, store: RowStore, examples: string[] = []
     }
     // Rows one after the other tell a long connection; a row of one side beside one of the other tells one twice.
     if (lone[id] !== 0 && nears > 0 && fars > 0 && (paired[id] !== 0 || views[id] === 3)) {
-      counts.doubled += 1;
-      say('doubled', id);
+      // What was refused behind a translation that nobody told of is kept, its source unnamed, when it may be several.
+      const ambiguous = connection.blocked === FAR && connection.path.translated && !connection.told;
+      if (ambiguous) counts.keptApart += 1;
+      else {
+        counts.doubled += 1;
+        say('doubled', id);
+      }
     }
     const given = nears > 0 && fars > 0 && views[id] === VIEW.outbound;
     if ((bytes[0] as Float64Array)[id] !== connection.bytes[0]) counts.miscounted += 1;
