@@ -27,9 +27,16 @@ export function readColors(): Colors {
   };
 }
 
+const known = new Map<string, string>();
+
 /** A colour, hardly there on a ground. Opaque: the graphics card adds up what shines through. */
 export function faded(color: string, ground: string): string {
+  const key = `${color} ${ground}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
   const at = (text: string, index: number) => Number.parseInt(text.slice(1 + 2 * index, 3 + 2 * index), 16);
   const parts = [0, 1, 2].map((index) => Math.round(at(color, index) * FADED + at(ground, index) * (1 - FADED)));
-  return `#${parts.map((part) => part.toString(16).padStart(2, '0')).join('')}`;
+  const text = `#${parts.map((part) => part.toString(16).padStart(2, '0')).join('')}`;
+  known.set(key, text);
+  return text;
 }

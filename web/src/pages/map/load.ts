@@ -9,7 +9,7 @@ import { EMPTY_MAP, foldGraph, joinMaps, type Labels, type MapData, type MapNode
 import { groupKeyOf, labelsOfKey, type MapView, OUTSIDE, timesOf } from './view.js';
 
 /** Edges of one answer: more than this cannot be told apart, and cannot be drawn while one waits. */
-const EDGES_MAX = 4000;
+const EDGES_MAX = 3000;
 const STEPS = 96;
 const VERDICTS = { allowed: Verdict.ALLOWED, would: Verdict.WOULD_BLOCK, blocked: Verdict.BLOCKED };
 

@@ -9,7 +9,7 @@ import { readFilterText } from './filter-text.js';
 import { layOut } from './layout.js';
 import { foldGraph, joinMaps, type MapNode, withBefore } from './model.js';
 import { commonLabels, ruleFile, ruleId } from './rule-text.js';
-import { groupKeyOf, labelsOfKey, readView } from './view.js';
+import { groupKeyOf, labelsOfKey, readView, usualDimension } from './view.js';
 
 const { IN, NOT_IN } = LabelRequirement_Operator;
 
@@ -71,6 +71,10 @@ test('readView: what stands in an address, and nothing that does not', () => {
     level: 'processes',
     range: { fromMs: 3, toMs: 5 },
   });
+});
+
+test('usualDimension: applications, else roles, else what there is', () => {
+  expect([['env', 'app'], ['env', 'role'], ['env'], []].map(usualDimension)).toEqual(['app', 'role', 'env', 'app']);
 });
 
 test('keys of groups: in the order of the dimensions, without those that are missing, and back', () => {

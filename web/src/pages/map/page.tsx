@@ -1,11 +1,13 @@
 // The flow map: who talks to whom, and what policy says of it.
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import { Labels } from '../../api/admin.js';
+import { call } from '../../api/client.js';
 import { useResource } from '../../api/resource.js';
 import { setQuery, usePlace } from '../../location.js';
 import { Button } from '../../ui/controls.js';
 import { count, plural, service, shortCount, time } from '../../ui/format.js';
 import { ProvisionDialog } from '../../ui/provision.js';
-import { Empty, Failure, Stale } from '../../ui/states.js';
+import { Empty, Failure, Loading, Stale } from '../../ui/states.js';
 import { VERDICT_WORDS, verdictName } from '../../ui/verdict.js';
 import { MapCanvas } from './canvas.js';
 import { type DetailsActions, EdgeDetails, NodeDetails } from './details.js';
@@ -18,14 +20,23 @@ import { RuleDialog } from './rule-dialog.js';
 import { MapTable } from './table.js';
 import { Timeline } from './timeline.js';
 import { Toolbar } from './toolbar.js';
-import { labelsOfKey, type MapView, readView } from './view.js';
+import { labelsOfKey, type MapView, readView, usualDimension } from './view.js';
 
 const REFRESH_MS = 15_000;
 
 export function MapPage() {
+  const dimensions = useResource('dimensions', async (signal) => {
+    const { dimensions: all } = await call(Labels.method.listDimensions, {}, signal);
+    return all.filter(({ used }) => used.length > 0).map(({ name }) => name);
+  });
+  if (dimensions.data === undefined && dimensions.error === undefined) return <Loading what="the map" />;
+  return <GroupedMap used={dimensions.data ?? []} />;
+}
+
+function GroupedMap({ used }: { readonly used: readonly string[] }) {
   const { query } = usePlace();
   const text = query.toString();
-  const view = useMemo(() => readView(new URLSearchParams(text)), [text]);
+  const view = useMemo(() => readView(new URLSearchParams(text), usualDimension(used)), [text, used]);
   const [ruleEdge, setRuleEdge] = useState<MapEdge>();
   const [provisioning, setProvisioning] = useState(false);
   // What is asked of the controller; choosing something asks nothing.
@@ -73,7 +84,7 @@ export function MapPage() {
   return (
     <div class="map-page">
       <h1 class="visually-hidden">Flow map</h1>
-      <Toolbar view={view} />
+      <Toolbar view={view} used={used} />
       <Trail view={view} data={data} known={map.data !== undefined} onProvision={() => setProvisioning(true)} />
       {map.error && map.data !== undefined && <Stale error={map.error} retry={map.reload} />}
       {view.live && <LiveStrip live={live} />}

@@ -33,6 +33,8 @@ export interface Emphasis {
 const ISLANDS_MIN = 80;
 /** So few nodes all have their names. */
 const ALL_NAMED = 30;
+/** More edges cannot be told apart by pointing, and drawing them a second time to find the one under the pointer takes as long again. */
+const POINTABLE_EDGES_MAX = 1500;
 /** Nearer than this one reads names of members. */
 const NEAR_RATIO = 0.45;
 /** So near, turning the wheel on opens the node under it; so far, it leaves. */
@@ -86,7 +88,8 @@ export class Picture {
     this.#islands = new Map([...members].map(([cluster, nodes]) => [cluster, nodes.map(({ key }) => key)]));
     this.#graph = buildGraph(data, (key) => this.#stretched(this.#positions.get(key) ?? { x: 0, y: 0 }), this.#colors);
     if (!this.#isLaidOut()) return;
-    if (this.#sigma === undefined) this.#start();
+    const pointable = data.edges.length <= POINTABLE_EDGES_MAX;
+    if (this.#sigma?.getSetting('enableEdgeEvents') !== pointable) this.#start(pointable);
     else this.#sigma.setGraph(this.#graph);
     this.emphasize(this.#emphasis);
   }
@@ -154,13 +157,15 @@ export class Picture {
     this.#sigma = undefined;
   }
 
-  #start(): void {
+  /** sigma decides once whether edges can be pointed at. */
+  #start(pointable: boolean): void {
+    this.#sigma?.kill();
     const sigma = new Sigma<NodeAttributes, StrandAttributes>(this.#graph, this.#container, {
       labelFont: pageFont(),
       labelColor: { color: this.#colors.text },
       defaultDrawNodeLabel: (context, data) => drawLabel(context, data as LabelData, this.#colors, false),
       defaultDrawNodeHover: (context, data) => drawLabel(context, data as LabelData, this.#colors, true),
-      enableEdgeEvents: true,
+      enableEdgeEvents: pointable,
       defaultEdgeType: 'patterned',
       edgeProgramClasses: { patterned: PatternedEdgeProgram as never },
       labelDensity: 0.9,

@@ -1,8 +1,5 @@
 // What of the map is shown: search and filters, grouping, time, verdicts, live, draft, drawing or table.
 import { useEffect, useState } from 'preact/hooks';
-import { Labels } from '../../api/admin.js';
-import { call } from '../../api/client.js';
-import { useResource } from '../../api/resource.js';
 import { setQuery } from '../../location.js';
 import { Button, Check, Segments } from '../../ui/controls.js';
 import { Icon } from '../../ui/icons.js';
@@ -12,9 +9,8 @@ import { type MapView, WINDOWS } from './view.js';
 const TYPING_MS = 250;
 const VERDICTS = ['allowed', 'would', 'blocked'] as const;
 
-export function Toolbar({ view }: { readonly view: MapView }) {
-  const dimensions = useResource('dimensions', (signal) => call(Labels.method.listDimensions, {}, signal));
-  const used = dimensions.data?.dimensions.filter((each) => each.used.length > 0).map(({ name }) => name) ?? [];
+/** `used`: dimensions in which workloads have labels. */
+export function Toolbar({ view, used }: { readonly view: MapView; readonly used: readonly string[] }) {
   const groups = [...new Set([...used, ...view.by])];
   const toggleGroup = (name: string) => {
     const next = view.by.includes(name) ? view.by.filter((each) => each !== name) : [...view.by, name];

@@ -40,7 +40,12 @@ export const WINDOWS: Readonly<Record<string, { readonly text: string; readonly 
 const WINDOW_DEFAULT = '1h';
 const BY_DEFAULT = 'app';
 
-export function readView(query: URLSearchParams): MapView {
+/** Dimension that a map is grouped by unless one says otherwise: applications, where workloads have such labels. */
+export function usualDimension(used: readonly string[]): string {
+  return [BY_DEFAULT, 'role'].find((name) => used.includes(name)) ?? used[0] ?? BY_DEFAULT;
+}
+
+export function readView(query: URLSearchParams, by = BY_DEFAULT): MapView {
   const text = (name: string) => query.get(name) ?? '';
   const [group, workload] = [text('in'), text('wl')];
   const [from, to] = [Number(text('from')), Number(text('to'))];
@@ -51,7 +56,7 @@ export function readView(query: URLSearchParams): MapView {
     workload !== '' ? 'processes' : group !== '' ? 'members' : text('all') === '1' ? 'all' : 'groups';
   return {
     level,
-    by: (text('by') || BY_DEFAULT).split(',').filter((dimension) => dimension !== ''),
+    by: (text('by') || by).split(',').filter((dimension) => dimension !== ''),
     group,
     workload,
     text: text('q'),
