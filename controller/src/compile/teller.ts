@@ -80,7 +80,7 @@ export class Teller {
 
   /** The deltas of a flush, one after the other. Each host counts as told when its delta is taken. */
   *deltas(dirtyHosts: ReadonlySet<HostState>, version: number): Generator<HostDelta> {
-    const { hosts, sets, nats, placement, identity } = this.#parts;
+    const { hosts, sets, placement, identity } = this.#parts;
     const bindings = bindingChanges({
       ...this.#sources,
       dirtyHosts,
