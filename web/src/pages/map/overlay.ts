@@ -114,8 +114,12 @@ export function clear(context: CanvasRenderingContext2D, sigma: Sigma): void {
   context.clearRect(0, 0, width, height);
 }
 
+let font = '';
+
+/** The page's font; asked once, since the answer makes the browser lay the page out. */
 export function pageFont(): string {
-  return getComputedStyle(document.body).fontFamily;
+  font ||= getComputedStyle(document.body).fontFamily;
+  return font;
 }
 
 function ground(
