@@ -1,6 +1,6 @@
 import { addressHex, parseAddress } from '@ringfence/proto/address.js';
-import type { AgentMessage } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { ExplainRequest } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
+import type { AgentMessage } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { Confidence, Verdict, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { call } from '../testing/admin-client.js';
