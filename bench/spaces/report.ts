@@ -49,7 +49,7 @@ export function report(results: readonly SizeResult[], run: { seed: number; roun
   return `# bench/spaces
 
 ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown processor'}, Node ${process.versions.node}, load average ${loadavg()[0]?.toFixed(1)} at the end (what is above 1 is others'
-work on the same processors: wall times are then too long, processor times are not). Seed ${run.seed}, ${run.rounds} changes of each kind. Sizes are
+work on the same processors: wall times are then far too long, processor times somewhat). Seed ${run.seed}, ${run.rounds} changes of each kind. Sizes are
 spaces × workloads. One command: \`make bench BENCH=spaces\`. How to read it: bench/README.md.
 
 ## Everything from nothing
