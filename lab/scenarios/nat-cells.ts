@@ -112,7 +112,6 @@ export function cells(fleet: Fleet): Cell[] {
       from: 'alpha',
       to: 'a-web',
       address: v4('alpha'),
-      observed: inside('a-web').ip4,
       ...own,
       // A container on the host's own network has its addresses too.
       in: SHARED,
@@ -122,7 +121,6 @@ export function cells(fleet: Fleet): Cell[] {
       from: 'beta',
       to: 'b-web',
       address: v4('beta'),
-      observed: inside('b-web').ip4,
       ...own,
       in: EXACT,
     },

@@ -43,8 +43,6 @@ export interface Cell {
   readonly protocol: CellProtocol;
   readonly family: Family;
   readonly address: string;
-  /** The same as the client's kernel sees it when it decides. */
-  readonly observed: string;
   readonly port: number;
   readonly servicePort: number;
   readonly allowed: boolean;
@@ -59,8 +57,6 @@ export interface Row {
   readonly from: string;
   readonly to: string;
   readonly address: string;
-  /** Default: address. A host's own processes are decided after Docker has translated. */
-  readonly observed?: string;
   /** Added to published ports on the way. */
   readonly outside?: number;
   /** Reached by published ports, not by the service's own. */
@@ -91,9 +87,7 @@ function pair(row: Row, protocol: 'tcp' | 'udp', family: Family): Cell[] {
   const [client, bad, machine] = protocol === 'tcp' ? [80, 81, 82] : [53, 54, 55];
   const good = row.machine ? machine : client;
   const outside = (port: number) => (row.published ? 8000 + port + (row.outside ?? 0) : port);
-  const observed = row.observed ?? row.address;
   const cell = {
-    observed,
     from: row.from,
     to: row.to,
     protocol,
@@ -149,9 +143,7 @@ export interface PingRow extends Omit<Row, 'published' | 'machine' | 'outside'> 
 export function pingsOf(row: PingRow): Cell[] {
   const family = row.family ?? 'v4';
   const type = family === 'v4' ? 8 : 128;
-  const observed = row.observed ?? row.address;
   const cell = {
-    observed,
     to: row.to,
     protocol: 'ping',
     family,
@@ -213,22 +205,14 @@ function rowsOf(flows: readonly Flow[], cell: Cell, { beginUs, endUs }: Exchange
     (flow) =>
       flow.protocol === protocolOf(cell) &&
       flow.servicePort === cell.servicePort &&
-      flow.reason !== Reason.REASON_LOOPBACK &&
       // What was still open when the gateway was replaced is cut then: its source's address is nobody's any more.
       flow.reason !== Reason.REASON_REVOKED &&
-      !isEcho(flow, cell) &&
       Number(flow.firstSeenUs) >= beginUs - CLOCK_US &&
       Number(flow.firstSeenUs) <= endUs + CLOCK_US &&
       // Cells follow each other closely: others' records are told by their names, those that name nobody may be of this one.
       [cell.from, ''].includes(flow.source?.workloadName ?? '') &&
       [cell.to, ''].includes(flow.destination?.workloadName ?? ''),
   );
-}
-
-/** A host sees what it sends after translation and what it is answered before it: its agent tells both. */
-function isEcho(flow: Flow, cell: Cell): boolean {
-  if (cell.observed === cell.address || flow.views.length > 0) return false;
-  return flow.confidence === MAPPED && text(flow.destination?.ip) === cell.address;
 }
 
 /** What is wrong with a cell, one line each: the exchange, that its connection is one record, its ends, and what each of them saw. */
