@@ -90,11 +90,21 @@ describe('translations that hosts see by themselves', () => {
 
   it('lets in who is allowed behind one gateway and refuses the same address behind the other one', async () => {
     await until('the allowed client to get through', () => udp('z1-client', 53));
-    expect(await udp('z2-client', 53)).toBe(false);
     const { ip4 } = fleet.member('gw2').host.addresses;
-    const refused = await inbound(53, (flow) => flow.verdict === Verdict.VERDICT_BLOCKED && seenFrom(flow) === ip4);
+    // The first connection of a container whose masquerade nobody has seen yet may carry its host's name; none may get through.
+    const refused = await until('a refused connection to be told by its client', async () => {
+      expect(await udp('z2-client', 53)).toBe(false);
+      const flows = await fleet.api.flows();
+      return flows.find(
+        (flow) =>
+          flow.verdict === Verdict.VERDICT_BLOCKED &&
+          seenFrom(flow) === ip4 &&
+          flow.destination?.workloadName === 's-web' &&
+          flow.source?.workloadName === 'z2-client',
+      );
+    });
     // Both networks have the same addresses; each gateway's conntrack tells whose connection it was.
-    expect([refused.source?.workloadName, refused.confidence]).toEqual(['z2-client', Confidence.CONFIDENCE_MAPPED]);
+    expect(refused.confidence).toBe(Confidence.CONFIDENCE_MAPPED);
   });
 
   it('names a machine without an agent behind a gateway by what the gateway saw', async () => {
