@@ -10,7 +10,7 @@ import type { TranslationResolverOptions } from './translation-resolver.js';
 export function gatewaySides(
   store: StateStore,
   distributor: Pick<Distributor, 'topology'>,
-): Pick<TranslationResolverOptions, 'behind' | 'inside'> {
+): Pick<TranslationResolverOptions, 'behind' | 'inside' | 'mayTell'> {
   // Asked for every record that wants a name: worked out once for as long as no space changes.
   let byGateway: Map<string, Space[]> | undefined;
   store.onCommit((changes) => {
@@ -38,6 +38,10 @@ export function gatewaySides(
       // Without an agent of its own: what the hosts beside it know the address as.
       const neighbours = inner.map((each) => distributor.topology.behind(each, hex)).find((ids) => ids.length > 0);
       return neighbours ?? distributor.topology.behind(hostId, hex);
+    },
+    mayTell: (workloadId, hostId) => {
+      const own = store.get('workload', workloadId)?.hostId ?? '';
+      return own !== '' && own !== hostId;
     },
     inside: (gatewayId, hostId) => {
       const spaces = spacesOf(gatewayId);

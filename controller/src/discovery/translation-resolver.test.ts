@@ -88,7 +88,7 @@ function rig(options: Partial<TranslationResolverOptions> = {}) {
   const clock = { nowMs: 1_000_000 };
   const resolver = new TranslationResolver({ now: () => clock.nowMs, behind: () => [], ...options });
   const tell = (hostId: string, ...rows: Row[]) => resolver.take(hostId, 'run', columns(rows));
-  const who = (hostId: string, from: string, to: string, firstSeenUs = 1e9, protocol = 6) => {
+  const who = (hostId: string, from: string, to: string, firstSeenUs = 1e9, protocol = 6, final = false) => {
     const [source, destination] = [end(from), end(to)];
     const found = resolver.trueSource({
       hostId,
@@ -98,6 +98,7 @@ function rig(options: Partial<TranslationResolverOptions> = {}) {
       destinationIp: destination.ip,
       destinationPort: destination.port,
       firstSeenUs,
+      final,
     });
     return found && `${found.workloadId}:${found.port}`;
   };
@@ -133,6 +134,19 @@ describe('TranslationResolver', () => {
     tell('gw', { from: '10.1.0.6:6000', to: '192.0.2.20:80', as: '198.51.100.1:7001' });
     expect(who('B', '198.51.100.1:7000', '192.0.2.20:80')).toBe('A/host:6000');
     expect(who('B', '198.51.100.1:7001', '192.0.2.20:80')).toBeUndefined();
+  });
+
+  it('does not name a machine by its address while its own agent may still tell whom it hides, until asked for the last time', () => {
+    const { tell, who } = rig({
+      behind: () => ['A/host'],
+      mayTell: (workloadId, hostId) => workloadId === 'A/host' && hostId !== 'A',
+    });
+    const [seen, called] = ['198.51.100.1:7000', '192.0.2.20:80'];
+    tell('gw', { from: '10.1.0.5:6000', to: called, as: seen });
+    expect(who('B', seen, called)).toBeUndefined();
+    expect(who('B', seen, called, 1e9, 6, true)).toBe('A/host:6000');
+    tell('A', { from: '172.17.0.2:5000', to: called, as: '10.1.0.5:6000', by: 'container:a' });
+    expect(who('B', seen, called)).toBe('A/container:a:5000');
   });
 
   it('says nothing of the source when only the destination was translated', () => {

@@ -20,6 +20,11 @@ export interface TranslationResolverOptions {
   readonly now: () => number;
   /** Ids of the workloads that a host knows under an address (hexadecimal) on the side that it translates. */
   readonly behind: (hostId: string, hex: string) => readonly string[];
+  /**
+   * Whether the workload lives on a host with an agent other than `hostId`: what that host translates it tells itself, maybe later than the
+   * host in front of it.
+   */
+  readonly mayTell?: (workloadId: string, hostId: string) => boolean;
   /** Whether a gateway translates for a host; undefined: nobody says. */
   readonly inside?: (gatewayId: string, hostId: string) => boolean | undefined;
   /** Entries at most. Default 262,144, about 300 bytes each. */
@@ -161,6 +166,9 @@ export class TranslationResolver implements SourceResolver {
     const ip = Buffer.from(keySource(key), 'latin1');
     const workloadId = last.localId === '' ? this.#only(last.hostId, ip) : `${last.hostId}/${last.localId}`;
     if (workloadId === undefined) return undefined;
+    // The address of a machine is also that of whom it hides, and it may not have told yet.
+    if (last.localId === '' && !tuple.final && this.#options.mayTell?.(workloadId, last.hostId) === true)
+      return undefined;
     this.#found += 1n;
     return { workloadId, ip, port: keySourcePort(key) };
   }

@@ -16,6 +16,8 @@ export interface InboundTuple {
   readonly destinationPort: number;
   /** First packet by the reporter's clock, Unix microseconds. Clocks differ by up to 5 s. */
   readonly firstSeenUs: number;
+  /** Nobody asks about this one again. Until then a name may wait for what other hosts still have to tell. */
+  readonly final: boolean;
 }
 
 /** The end that opened it, as its own host saw it. */

@@ -36,6 +36,7 @@ export class Translations implements StitchPorts {
     destinationIp: new Uint8Array(16),
     destinationPort: 0,
     firstSeenUs: 0,
+    final: false,
   };
 
   /** Without a source nobody is behind an address but who has it; without a resolver nobody tells. */

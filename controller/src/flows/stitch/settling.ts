@@ -74,6 +74,7 @@ export class Settling {
       destinationIp: bytesOf(c.localIp, slot),
       destinationPort: (echo ? c.remotePort : c.localPort)[SHORTS * slot] as number,
       firstSeenUs: c.firstSeenUs[DOUBLES * slot] as number,
+      final: true,
     });
     if (source === undefined) return false;
     c.told[BYTES * slot] = 1;
