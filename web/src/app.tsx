@@ -19,7 +19,8 @@ export function App() {
     enter().then(setState, (error: Error) => setState({ is: 'failed', error }));
   };
   useEffect(() => {
-    whenSignedOut(() => setState({ is: 'out', why: 'Your session has ended.' }));
+    // A call that was on its way while its operator signed out is refused after that: what he is told stays.
+    whenSignedOut(() => setState((now) => (now.is === 'in' ? { is: 'out', why: 'Your session has ended.' } : now)));
     // A link that is opened in a tab that shows the page already.
     addEventListener('hashchange', start);
     start();
