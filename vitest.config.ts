@@ -10,12 +10,14 @@ const exclude = ['**/node_modules/**', '**/dist/**', '.tools/**'];
 
 export default defineConfig({
   test: {
+    // Bounds for a broken run, not expectations of speed: a busy machine takes seconds for what takes milliseconds on an idle one.
     projects: [
       {
         ...shared,
         test: {
           name: 'unit',
-          testTimeout: 30_000,
+          testTimeout: 60_000,
+          expect: { poll: { timeout: 50_000 } },
           include: ['**/*.test.ts'],
           exclude: [...exclude, '**/*.root.test.ts', '**/*.vm.test.ts'],
         },
@@ -27,8 +29,9 @@ export default defineConfig({
           include: ['**/*.root.test.ts'],
           exclude,
           fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 180_000,
+          expect: { poll: { timeout: 60_000 } },
+          hookTimeout: 180_000,
           pool: 'forks',
         },
       },

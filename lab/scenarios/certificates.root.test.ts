@@ -52,7 +52,7 @@ describe('certificates under a moved clock', () => {
   /** What policy allows passes and what it forbids does not: the kernel enforces it. */
   const enforced = async () => {
     const [allowed, forbidden] = await Promise.all([
-      web.probe('tcp', db.addresses.ip4, 80, 1000),
+      web.probe('tcp', db.addresses.ip4, 80, 5000),
       web.probe('tcp', db.addresses.ip4, 81, 300),
     ]);
     return [allowed.ok, forbidden.ok];

@@ -111,13 +111,13 @@ describe('a version that must be confirmed', () => {
 
   /** What the new version changes, from both hosts: 'new', 'old' or neither. */
   async function inForce(): Promise<string> {
-    const try1 = async (from: Place, port: number) => (await from.probe('tcp', server.addresses.ip4, port, 400)).ok;
+    const try1 = async (from: Place, port: number) => (await from.probe('tcp', server.addresses.ip4, port, 1000)).ok;
     const results = await Promise.all([try1(client, 81), try1(probe, 81), try1(client, 82), try1(probe, 82)]);
     const text = results.join(' ');
     if (text === 'true true false false') return 'old';
     return text === 'false false true true' ? 'new' : text;
   }
-  const comes = (wanted: string, timeoutMs = 10_000) =>
+  const comes = (wanted: string, timeoutMs = 60_000) =>
     until(
       `the ${wanted} version to be in force`,
       async () => {
@@ -209,7 +209,7 @@ describe('a version that must be confirmed', () => {
     expect(await client.probe('tcp', server.addresses.ip4, 81, 400)).toMatchObject({ ok: false });
     expect(await client.probe('tcp', server.addresses.ip4, 82, 400)).toMatchObject({ ok: false });
     // The service beside it on the same host is not in the canary.
-    expect(await probe.probe('tcp', server.addresses.ip4, 81, 2000)).toMatchObject({ ok: true });
+    expect(await probe.probe('tcp', server.addresses.ip4, 81, 5000)).toMatchObject({ ok: true });
     expect(await cli('explain', 'client', 'server', 'tcp/82')).toMatchObject({
       verdict: 'blocked',
       outbound: { ruleId: 'client-new', policyVersion: made, hostPolicyVersion: made },

@@ -39,10 +39,10 @@ describe('the life of a host', () => {
   let utmp: string;
 
   const cli = (...args: string[]) => fleet.controller.cli(args);
-  const reaches = async (from: Place, port: number, timeoutMs = 400) =>
+  const reaches = async (from: Place, port: number, timeoutMs = 1000) =>
     (await from.probe('tcp', db.addresses.ip4, port, timeoutMs)).ok;
   /** What policy allows, and what it forbids. */
-  const served = async () => [await reaches(web, 80, 1500), await reaches(web, 81)];
+  const served = async () => [await reaches(web, 80, 5000), await reaches(web, 81)];
   const ENFORCED = [true, false];
   const OPEN = [true, true];
   const shown = async () => JSON.parse(await cli('-o', 'json', 'host', 'show', 'alpha')) as { connected: boolean };

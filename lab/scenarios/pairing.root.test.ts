@@ -75,7 +75,7 @@ describe('pairing', () => {
   }
 
   const reaches = async (from: Place, to = server, port = 80) =>
-    (await from.probe('tcp', to.addresses.ip4, port, 400)).ok;
+    (await from.probe('tcp', to.addresses.ip4, port, 1000)).ok;
 
   beforeAll(async () => {
     fleet = await Fleet.start([

@@ -121,7 +121,7 @@ async function seen(server: string, beginUs: number, views: 1 | 2): Promise<stri
       const view = views === 2 ? flow?.views.find(({ direction }) => direction === IN) : flow;
       return flow !== undefined && view?.direction === IN ? { flow, view } : undefined;
     },
-    { timeoutMs: 15_000, intervalMs: 100 },
+    { intervalMs: 100 },
   );
   const { flow, view } = found;
   const word = (text: string) => text.slice(text.indexOf('_') + 1).toLowerCase();

@@ -11,7 +11,7 @@ export class HopelessError extends Error {
 }
 
 export interface UntilOptions {
-  /** Give up after this long. Default 20 s: a bound for a broken run, not an expectation of speed. */
+  /** Give up after this long. Default 60 s: a bound for a broken run, not an expectation of speed. */
   timeoutMs?: number;
   /** Between two looks. Default 50 ms. */
   intervalMs?: number;
@@ -26,7 +26,7 @@ export async function until<T>(
   probe: () => T | undefined | null | false | Promise<T | undefined | null | false>,
   options: UntilOptions = {},
 ): Promise<T> {
-  const timeoutMs = options.timeoutMs ?? 20_000;
+  const timeoutMs = options.timeoutMs ?? 60_000;
   const end = performance.now() + timeoutMs;
   let last: unknown;
   for (;;) {

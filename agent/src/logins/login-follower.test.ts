@@ -28,13 +28,15 @@ test('tells everybody with number and groups, once per change', async () => {
   const { source, told, follower } = follow(groups);
   expect(follower.logins).toBeUndefined();
   source.tell(['anna']);
-  await vi.waitFor(() => expect(told).toHaveLength(1));
+  await vi.waitFor(() => expect(told).toHaveLength(1), { timeout: 30_000 });
   expect(told[0]).toEqual({ source: 'utmp', users: [{ user: 'anna', uid: 4, groups: ['annas'] }] });
   source.tell(['anna']);
   source.tell(['anna', 'ben']);
-  await vi.waitFor(() => expect(told.at(-1)?.users.map(({ user }) => user)).toEqual(['anna', 'ben']));
+  await vi.waitFor(() => expect(told.at(-1)?.users.map(({ user }) => user)).toEqual(['anna', 'ben']), {
+    timeout: 30_000,
+  });
   source.tell([]);
-  await vi.waitFor(() => expect(follower.logins?.users).toEqual([]));
+  await vi.waitFor(() => expect(follower.logins?.users).toEqual([]), { timeout: 30_000 });
   expect(told).toHaveLength(3);
 });
 
@@ -44,13 +46,13 @@ test('what changed while groups were looked up counts; a stale answer is never t
     (user) => new Promise((resolve) => pending.push(() => resolve({ uid: 1, groups: [user] }))),
   );
   source.tell(['old']);
-  await vi.waitFor(() => expect(pending).toHaveLength(1));
+  await vi.waitFor(() => expect(pending).toHaveLength(1), { timeout: 30_000 });
   source.tell(['new']);
   pending[0]?.();
-  await vi.waitFor(() => expect(pending).toHaveLength(2));
+  await vi.waitFor(() => expect(pending).toHaveLength(2), { timeout: 30_000 });
   expect(told).toEqual([]);
   pending[1]?.();
-  await vi.waitFor(() => expect(told.map(({ users }) => users[0]?.user)).toEqual(['new']));
+  await vi.waitFor(() => expect(told.map(({ users }) => users[0]?.user)).toEqual(['new']), { timeout: 30_000 });
 });
 
 test('a name service that does not answer is told and tried again; what was known stands', async () => {
@@ -60,11 +62,11 @@ test('a name service that does not answer is told and tried again; what was know
     return groups(user);
   });
   source.tell(['anna']);
-  await vi.waitFor(() => expect(follower.problem).toBe('id did not answer'));
+  await vi.waitFor(() => expect(follower.problem).toBe('id did not answer'), { timeout: 30_000 });
   expect(told).toEqual([]);
   broken = false;
   timers.advance(10_000);
-  await vi.waitFor(() => expect(told).toHaveLength(1));
+  await vi.waitFor(() => expect(told).toHaveLength(1), { timeout: 30_000 });
   expect(follower.problem).toBeUndefined();
 });
 

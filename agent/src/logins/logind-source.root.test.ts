@@ -134,7 +134,7 @@ test('follows sessions as they come, close and go; greeters and closing sessions
   await until(['anna', 'ben']);
   await logind.add('3', 'anna');
   logind.remove('1');
-  await vi.waitFor(() => expect(logind?.sessions.size).toBe(3));
+  await vi.waitFor(() => expect(logind?.sessions.size).toBe(3), { timeout: 30_000 });
   logind.close('2');
   await until(['anna']);
   logind.remove('3');

@@ -69,6 +69,6 @@ test('rubbish, a directory in its place, and a huge file: the source goes on and
 test('without the directory it says so and what was known stands', async () => {
   file = join(dir, 'not', 'there', 'utmp');
   follow();
-  await vi.waitFor(() => expect(source.problem).toMatch(/wanted its directory to watch/));
+  await vi.waitFor(() => expect(source.problem).toMatch(/wanted its directory to watch/), { timeout: 30_000 });
   expect(seen).toEqual([]);
 });

@@ -78,8 +78,9 @@ test('confirm window: hosts are told what is left of it, and a confirmation ends
   expect(web.terms.confirmWithinMs).toBeLessThanOrEqual(60_000);
   expect(web.terms.confirmedPolicyVersion).toBe(0);
   expect(await states()).toEqual({ 1: 'STANDBY', 2: 'AWAITING' });
-  await vi.waitFor(async () =>
-    expect((await get()).rollout).toMatchObject({ version: 2, hosts: 2, hostsInForce: 2, workloads: 2 }),
+  await vi.waitFor(
+    async () => expect((await get()).rollout).toMatchObject({ version: 2, hosts: 2, hostsInForce: 2, workloads: 2 }),
+    { timeout: 30_000 },
   );
   expect((await get()).conditions.map(({ code }) => code)).toContain('RF_POLICY_OPEN');
   expect(await step('confirm', 2)).toMatchObject({ accepted: true, version: 2, rollout: undefined });

@@ -137,7 +137,7 @@ export class Tail {
     return this.messages.some(({ body }) => body?.$case === 'synced');
   }
 
-  async until(condition: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {
+  async until(condition: () => boolean, what: string, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!condition()) {
       const left = deadline - Date.now();

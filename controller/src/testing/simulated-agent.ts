@@ -199,7 +199,7 @@ export class SimulatedAgent {
   }
 
   /** Resolves once `condition` holds; rejects after `timeoutMs`, or when the stream ends before that. */
-  until(condition: () => boolean, what: string, timeoutMs = 10_000): Promise<void> {
+  until(condition: () => boolean, what: string, timeoutMs = 60_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const finish = (error?: Error) => {
         clearTimeout(timer);
@@ -222,7 +222,7 @@ export class SimulatedAgent {
   }
 
   /** Resolves with how the stream ended. */
-  async untilEnded(timeoutMs = 10_000): Promise<ServiceError | 'closed'> {
+  async untilEnded(timeoutMs = 60_000): Promise<ServiceError | 'closed'> {
     await this.until(() => this.ended !== undefined, 'end of stream', timeoutMs);
     return this.ended ?? 'closed';
   }
