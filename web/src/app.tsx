@@ -1,7 +1,7 @@
 // Who is signed in decides what is shown: the pages, or how to sign in.
-import { useEffect, useState } from 'preact/hooks';
-import { whenSignedOut } from './api/client.js';
-import { currentSession, type Session, signIn, takeLink } from './api/session.js';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { sessionChanged, whenSignedOut } from './api/client.js';
+import { currentSession, hasLink, type Session, signIn, takeLink } from './api/session.js';
 import { SignInPage } from './pages/sign-in/page.js';
 import { Shell } from './shell.js';
 import { Failure, Loading } from './ui/states.js';
@@ -14,15 +14,28 @@ type State =
 
 export function App() {
   const [state, setState] = useState<State>({ is: 'starting' });
+  const turn = useRef(0);
+  const become = (next: State) => {
+    turn.current += 1;
+    sessionChanged();
+    setState(next);
+  };
   const start = () => {
-    setState({ is: 'starting' });
-    enter().then(setState, (error: Error) => setState({ is: 'failed', error }));
+    become({ is: 'starting' });
+    const own = turn.current;
+    // A link that was opened since has an answer of its own.
+    const answered = (next: State) => {
+      if (turn.current === own) become(next);
+    };
+    enter().then(answered, (error: Error) => answered({ is: 'failed', error }));
   };
   useEffect(() => {
     // A call that was on its way while its operator signed out is refused after that: what he is told stays.
     whenSignedOut(() => setState((now) => (now.is === 'in' ? { is: 'out', why: 'Your session has ended.' } : now)));
-    // A link that is opened in a tab that shows the page already.
-    addEventListener('hashchange', start);
+    // A link that is opened in a tab that shows the page already. Other fragments are places in the page.
+    addEventListener('hashchange', () => {
+      if (hasLink()) start();
+    });
     start();
   }, []);
   switch (state.is) {
@@ -33,7 +46,7 @@ export function App() {
     case 'out':
       return <SignInPage why={state.why} />;
     case 'in':
-      return <Shell session={state.session} onSignedOut={() => setState({ is: 'out', why: 'You have signed out.' })} />;
+      return <Shell session={state.session} onSignedOut={() => become({ is: 'out', why: 'You have signed out.' })} />;
   }
 }
 

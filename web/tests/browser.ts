@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 
+/** For whatever is waited for: a machine that does other work is slow, not wrong. */
+const PATIENCE_MS = 60_000;
+
 /** Without these Chromium looks for its maker's hosts, and as root it needs no sandbox. */
 const FLAGS = [
   '--no-sandbox',
@@ -37,7 +40,7 @@ export class Browser {
       ignoreHTTPSErrors: options.trustAnyCertificate ?? false,
       reducedMotion: 'reduce',
     });
-    context.setDefaultTimeout(15_000);
+    context.setDefaultTimeout(PATIENCE_MS);
     const browser = new Browser(context, profile);
     await context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', (event) => {

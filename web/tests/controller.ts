@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { AdminClient, call } from '@ringfence/controller/testing/admin-client.js';
 
 const MAIN = join(repository(), 'controller', 'dist', 'main.js');
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 interface Ready {
   readonly sync: string;

@@ -88,7 +88,7 @@ export async function makeFleet(
   const hosts = Math.max(...members.map(({ host }) => host)) + 1;
   const agents: SimulatedAgent[] = [];
   for (let host = 0; host < hosts; host += 1) {
-    const { token } = await call(admin.hosts, admin.hosts.createToken, { ttlSeconds: 60, hostId: '', note: '' });
+    const { token } = await call(admin.hosts, admin.hosts.createToken, { ttlSeconds: 3600, hostId: '', note: '' });
     const own = await enrollAgent(controller.addresses.enroll, token, admin.caPem, { hostname: hostName(host) });
     const agent = new SimulatedAgent(own, { facts: FACTS, capacities: CAPACITIES });
     agents.push(agent);
@@ -97,7 +97,7 @@ export async function makeFleet(
   await Promise.all(
     agents.map((agent, host) => {
       const own = members.filter((member) => member.host === host).length;
-      return agent.until(() => agent.assignments.size === own, 'assignments', 60_000);
+      return agent.until(() => agent.assignments.size === own, 'assignments', 100_000);
     }),
   );
   await labelAll(admin, members);

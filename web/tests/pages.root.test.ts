@@ -1,8 +1,9 @@
 // Workloads, hosts and policy in Chromium, against a controller with a fleet: lists, filters that are the address, changes that the
 // API shows afterwards, refusals that are said where they belong, and axe-core over each.
 import { call } from '@ringfence/controller/testing/admin-client.js';
+import { ApplyPolicyRequest } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { ListWorkloadsRequest } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
-import { Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { TagMode, Unpaired } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { seriousFindings } from './axe.js';
@@ -36,8 +37,7 @@ afterEach(() => expect(browser.take()).toEqual([]));
 test('workloads: filter and page are the address, and the address gives the same list', async () => {
   const { workloads } = controller.admin;
   await page.goto(web('/workloads'));
-  await rowsOf('Workloads').first().waitFor();
-  expect(await rowsOf('Workloads').count()).toBe(100);
+  await expect.poll(() => rowsOf('Workloads').count()).toBe(100);
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByText('101–200 of 240').waitFor();
   await page.getByRole('button', { name: 'Previous' }).click();
@@ -79,7 +79,7 @@ test('a workload: why it has its labels; labels are set; a change that somebody 
   await panel.getByText('set by admin').first().waitFor();
   await panel.getByText('api-to-db').waitFor();
   expect(new URL(page.url()).searchParams.get('sel')).toBe(member.id);
-  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('H2');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe('H2');
   expect(await seriousFindings(page)).toEqual([]);
 
   await panel.getByRole('button', { name: 'Edit labels' }).click();
@@ -148,9 +148,22 @@ test('hosts: what each can do and holds; how unpaired containers are treated is 
   await panel.getByText('9 of 10 features are there').waitFor();
   await panel.getByText('clsact is used').waitFor();
   await panel.getByText('Ring buffers, denies').waitFor();
-  const { revisionAcked, revisionWanted } = await call(hosts, hosts.get, { host: 'host-02' });
-  await panel.getByText(`${revisionAcked} in force, ${revisionWanted} wanted`).waitFor();
+  const asTheApiSays = async () => {
+    const { revisionAcked, revisionWanted } = await call(hosts, hosts.get, { host: 'host-02' });
+    return panel.getByText(`${revisionAcked} in force, ${revisionWanted} wanted`).isVisible();
+  };
+  await expect.poll(asTheApiSays).toBe(true);
   expect(await seriousFindings(page)).toEqual([]);
+
+  // Tags as the controller has them: on towards hosts with an agent unless switched.
+  const { tags } = controller.admin;
+  const on = page.getByText(/In-band tags are on, towards hosts with an agent; epoch \d+/);
+  await on.waitFor();
+  await panel.getByText('Its agent knows no tags').waitFor();
+  await call(tags, tags.setTagMode, { mode: TagMode.TAG_MODE_OFF });
+  await page.getByText('In-band tags are off').waitFor();
+  await call(tags, tags.setTagMode, { mode: TagMode.TAG_MODE_PEERS });
+  await on.waitFor();
 
   await panel.getByRole('button', { name: 'Unpaired containers' }).click();
   await dialog().getByLabel('From now on').selectOption('isolate');
@@ -263,7 +276,7 @@ test('policy: provisioned on condition, confirmed, rolled back; every version st
   await page.getByRole('button', { name: 'Provision the draft' }).click();
   await dialog().getByText('Recorded connections, replayed').waitFor();
   await dialog().getByLabel('Note: why').fill('workers need no cache');
-  await dialog().getByLabel('How long').selectOption('60000');
+  await dialog().getByLabel('How long').selectOption('1800000');
   await button('Provision').click();
   await dialog().waitFor({ state: 'detached' });
   const banner = page.getByRole('region', { name: 'Open rollout' });
@@ -290,4 +303,37 @@ test('policy: provisioned on condition, confirmed, rolled back; every version st
   await page.goto(web('/policy?tab=findings'));
   await page.getByText('rules of the draft looked at').waitFor();
   expect(await seriousFindings(page)).toEqual([]);
+});
+
+test('policy: a version is tried on some workloads first, then put in force everywhere', async () => {
+  const { policy } = controller.admin;
+  const content = 'rules:\n  - { id: backups, service: [tcp/873], providedBy: role=db, usedBy: app=mail }\n';
+  const files = [{ name: 'backups.yaml', content }];
+  await call(policy, policy.apply, ApplyPolicyRequest.fromPartial({ files, draftOnly: true }));
+  await page.goto(web('/policy?tab=versions'));
+  await page.getByRole('button', { name: 'Provision the draft' }).click();
+  await dialog().getByText('added rules backups').waitFor();
+  await dialog().getByLabel('Note: why').fill('backups, on crm first');
+  await dialog().getByLabel('How long').selectOption('0');
+  const canary = dialog().getByLabel('Canary: only workloads with these labels');
+  await canary.fill('app=crm first');
+  await dialog().getByText('first is no label').waitFor();
+  await expect.poll(() => button('Provision').isDisabled()).toBe(true);
+  await canary.fill('app=crm env=prod');
+  const chosen = fleet.members.filter(({ labels }) => labels.app === 'crm' && labels.env === 'prod').length;
+  await dialog().getByText(`${chosen} workloads today: `).waitFor();
+  expect(await seriousFindings(page)).toEqual([]);
+  await button('Provision').click();
+  await dialog().waitFor({ state: 'detached' });
+  const banner = page.getByRole('region', { name: 'Open rollout' });
+  await banner.getByText(/is in force for app=crm and env=prod on \d of 3 hosts/).waitFor();
+  await rowsOf('Versions').first().getByText('canary on app=crm and env=prod').waitFor();
+  const { status } = controller.admin;
+  const rollout = async () => (await call(status, status.get, {})).rollout;
+  expect(await rollout()).toMatchObject({ workloads: chosen, confirmByMs: 0n });
+  expect(await seriousFindings(page)).toEqual([]);
+  await banner.getByRole('button', { name: /^Put version \d+ in force everywhere$/ }).click();
+  await banner.waitFor({ state: 'detached' });
+  expect(await rollout()).toBeUndefined();
+  await rowsOf('Versions').first().getByText('in force', { exact: true }).waitFor();
 });

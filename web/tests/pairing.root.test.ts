@@ -23,7 +23,7 @@ const button = (name: string | RegExp) =>
 beforeAll(async () => {
   [controller, browser] = await Promise.all([RunningController.start(), Browser.start()]);
   const { hosts } = controller.admin;
-  const { token } = await call(hosts, hosts.createToken, { ttlSeconds: 60, hostId: 'h1', note: '' });
+  const { token } = await call(hosts, hosts.createToken, { ttlSeconds: 3600, hostId: 'h1', note: '' });
   agent = new SimulatedAgent(await enrollAgent(controller.addresses.enroll, token, controller.admin.caPem));
   page = await browser.page();
   await page.goto(await controller.link());
@@ -119,8 +119,8 @@ test('a key is shown once; what presents it is paired, what presents nonsense st
   await page.getByRole('link', { name: /^Denied/ }).click();
   await rowsOf('Denied workloads').getByText('malformed').waitFor();
   await page.getByLabel('Reason of the denial').selectOption('malformed');
-  expect(new URL(page.url()).searchParams.get('why')).toBe('malformed');
-  expect(await rowsOf('Denied workloads').count()).toBe(1);
+  await page.waitForURL((url) => url.searchParams.get('why') === 'malformed');
+  await expect.poll(() => rowsOf('Denied workloads').count()).toBe(1);
   expect(await seriousFindings(page)).toEqual([]);
 });
 
@@ -165,7 +165,7 @@ test('workloads are cut off by label after a preview; what does not exist is ref
   await dialog().getByRole('textbox', { name: /^What/ }).fill('nobody-of-this-name');
   await dialog().getByText('RF_WORKLOAD_UNKNOWN').waitFor();
   await dialog().getByLabel('Reason').fill('odd');
-  expect(await button('Cut off').isDisabled()).toBe(true);
+  await expect.poll(() => button('Cut off').isDisabled()).toBe(true);
   await dialog().getByRole('textbox', { name: /^What/ }).fill('role=web env=prod');
   await dialog().getByRole('link', { name: 'good' }).waitFor();
   expect((await call(pairing, pairing.listQuarantines, {})).quarantines).toEqual([]);

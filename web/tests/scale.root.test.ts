@@ -95,7 +95,7 @@ test.each([
     milliseconds['every workload: choose a node'] = await interaction(page, async () => {
       await clickOn(page, `workload=${ids[turn++ % ids.length]}`);
     });
-    expect(new URL(page.url()).searchParams.get('sel')).toMatch(/^n:workload=/);
+    await page.waitForURL((url) => url.searchParams.get('sel')?.startsWith('n:workload=') === true);
     milliseconds['every workload: zoom'] = await interaction(page, () =>
       page.getByRole('button', { name: 'Zoom in' }).click(),
     );

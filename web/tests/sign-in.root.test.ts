@@ -43,8 +43,11 @@ test('a link signs in once; the address bar forgets it; the cookie cannot be rea
 
   const { audit } = controller.admin;
   const filter = AuditFilter.fromPartial({ actions: ['web.'] });
-  const { entries } = await call(audit, audit.list, { filter, limit: 10, before: 0n });
-  expect(entries.map(({ action, actor }) => [action, actor])).toEqual([
+  const audited = async () => {
+    const { entries } = await call(audit, audit.list, { filter, limit: 10, before: 0n });
+    return entries.map(({ action, actor }) => [action, actor]);
+  };
+  await expect.poll(audited).toEqual([
     ['web.sign-in', 'admin'],
     ['web.link', 'admin'],
   ]);
@@ -63,6 +66,38 @@ test('signing out ends the session for every tab and for whoever kept the cookie
     headers: { cookie: `${cookie?.name}=${cookie?.value}` },
   });
   expect(again.status).toBe(401);
+  await page.close();
+});
+
+test('what is refused while one signs out does not hide that; a new link in the same tab signs in; other fragments do nothing', async () => {
+  const page = await browser.page(REFUSED);
+  await page.goto(await controller.link());
+  await page.getByRole('button', { name: 'Sign out' }).waitFor();
+  // The session has ended at the controller; before that is told, the page's own polling is refused.
+  await page.route('**/auth/sign-out', async (route) => {
+    const refused = page.waitForResponse((each) => each.status() === 401 && each.url().endsWith('.Status/Get'));
+    const response = await route.fetch();
+    await refused;
+    await route.fulfill({ response });
+  });
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You have signed out').waitFor();
+
+  const { hash } = new URL(await controller.link());
+  await page.evaluate((link) => {
+    location.hash = link;
+  }, hash);
+  await page.getByText('admin', { exact: true }).waitFor();
+  const shell = await page.locator('.shell').elementHandle();
+  await page.evaluate(
+    () =>
+      new Promise<void>((resolve) => {
+        const drawn = () => requestAnimationFrame(() => requestAnimationFrame(() => resolve()));
+        addEventListener('hashchange', drawn, { once: true });
+        location.hash = '#main';
+      }),
+  );
+  expect(await shell?.evaluate((element) => element.isConnected)).toBe(true);
   await page.close();
 });
 

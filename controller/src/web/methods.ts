@@ -50,6 +50,7 @@ const ALLOWED: Readonly<Record<string, ReadonlySet<string>>> = {
     'ReleaseQuarantine',
   ]),
   Spaces: new Set(['List', 'Path']),
+  Tags: new Set(['GetTags']),
   Audit: new Set(['List', 'Follow']),
   Web: new Set(['ListSessions', 'EndSessions']),
 };

@@ -7,5 +7,6 @@ export { Pairing } from '../gen/ringfence/v1/admin_pairing_pb.js';
 export { Policy } from '../gen/ringfence/v1/admin_policy_pb.js';
 export { Spaces } from '../gen/ringfence/v1/admin_spaces_pb.js';
 export { Status } from '../gen/ringfence/v1/admin_status_pb.js';
+export { Tags } from '../gen/ringfence/v1/admin_tags_pb.js';
 export { Web } from '../gen/ringfence/v1/admin_web_pb.js';
 export { Workloads } from '../gen/ringfence/v1/admin_workloads_pb.js';

@@ -33,9 +33,16 @@ const RESOURCE_EXHAUSTED = 8;
 
 /** Called when the server says that nobody is signed in any more. */
 let onSignedOut = () => {};
+/** Sessions that began or ended in this tab. A call of an earlier one says nothing of this one. */
+let sessions = 0;
 
 export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener;
+}
+
+/** Somebody signed in or out here: what is still on its way belongs to the session before. */
+export function sessionChanged(): void {
+  sessions += 1;
 }
 
 /** One call with its one answer. Throws CallError; an abort throws the signal's reason. */
@@ -46,7 +53,10 @@ export async function call<M extends DescMethodUnary>(
 ): Promise<MessageShape<M['output']>> {
   const response = await send(method, request, signal);
   const frames = new Frames();
-  frames.push(new Uint8Array(await response.arrayBuffer()));
+  const bytes = await response.arrayBuffer().catch((error: unknown) => {
+    throw unreachable(error);
+  });
+  frames.push(new Uint8Array(bytes));
   let answer: MessageShape<M['output']> | undefined;
   for (const { flag, payload } of frames.take()) {
     if (flag & TRAILER_FLAG) throwUnlessOk(payload);
@@ -101,6 +111,7 @@ async function send(
   const body = new Uint8Array(HEADER + message.length);
   new DataView(body.buffer).setUint32(1, message.length);
   body.set(message, HEADER);
+  const session = sessions;
   const name = `${method.name.charAt(0).toUpperCase()}${method.name.slice(1)}`;
   let response: Response;
   try {
@@ -116,7 +127,7 @@ async function send(
   }
   if (response.ok) return response;
   const { code = '', message: told = response.statusText } = await errorBody(response);
-  if (response.status === 401) onSignedOut();
+  if (response.status === 401 && session === sessions) onSignedOut();
   throw new CallError(statusOf(response.status), code, told);
 }
 

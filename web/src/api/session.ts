@@ -7,9 +7,16 @@ export interface Session {
   readonly expiresMs: number;
 }
 
+const LINK = /^#sign-in=(.+)$/;
+
+/** The address bar holds a sign-in link. */
+export function hasLink(): boolean {
+  return LINK.test(location.hash);
+}
+
 /** The secret of a sign-in link that this page was opened with; takes it out of the address bar. */
 export function takeLink(): string | undefined {
-  const match = /^#sign-in=(.+)$/.exec(location.hash);
+  const match = LINK.exec(location.hash);
   if (match?.[1] === undefined) return undefined;
   history.replaceState(null, '', location.pathname + location.search);
   return match[1];

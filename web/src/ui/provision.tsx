@@ -1,10 +1,12 @@
-// Makes the draft the next version: what changes and whom it hits is shown first; a window takes it back by itself unless confirmed.
+// Makes the draft the next version: what changes and whom it hits is shown first; a window takes it back by itself unless confirmed, and a
+// canary limits it to some workloads first.
 import { useState } from 'preact/hooks';
 import { Policy } from '../api/admin.js';
 import { CallError, call } from '../api/client.js';
 import { reloadStanding, useResource } from '../api/resource.js';
 import type { DiffPolicyResponse, SimulatePolicyResponse } from '../gen/ringfence/v1/admin_policy_pb.js';
 import type { Problem } from '../gen/ringfence/v1/common_pb.js';
+import { CanaryField, canaryOf } from './canary.js';
 import { Button, Field, Select, TextInput } from './controls.js';
 import { Dialog } from './dialog.js';
 import { count, service } from './format.js';
@@ -29,6 +31,8 @@ export function ProvisionDialog(props: {
   const { rollbackTo, onClose, onDone } = props;
   const [note, setNote] = useState('');
   const [window, setWindow] = useState<(typeof WINDOWS)[number][0]>('300000');
+  const [whom, setWhom] = useState('');
+  const canary = canaryOf(whom);
   const [busy, setBusy] = useState(false);
   const [problems, setProblems] = useState<readonly Problem[]>([]);
   const [failed, setFailed] = useState('');
@@ -54,7 +58,10 @@ export function ProvisionDialog(props: {
     setBusy(true);
     setFailed('');
     setProblems([]);
-    const rollout = window === '0' ? {} : { rollout: { confirmWithinMs: Number(window) } };
+    const onCondition = window !== '0' || canary.selector !== undefined;
+    const rollout = onCondition
+      ? { rollout: { confirmWithinMs: Number(window), ...(canary.selector && { canary: canary.selector }) } }
+      : {};
     try {
       const answer =
         rollbackTo === undefined
@@ -63,9 +70,10 @@ export function ProvisionDialog(props: {
       setProblems(answer.problems);
       if (!answer.accepted) return;
       const told = window === '0' ? '' : ' Confirm it above before its window ends.';
+      const where = canary.selector === undefined ? '' : ` for ${whom.trim()}`;
       tell(
         answer.changed
-          ? `Version ${answer.version} is in force.${told}`
+          ? `Version ${answer.version} is in force${where}.${told}`
           : 'Nothing has changed: this content is in force already.',
       );
       reloadStanding();
@@ -76,6 +84,8 @@ export function ProvisionDialog(props: {
       setBusy(false);
     }
   };
+  // Nobody provisions what he was not shown; what cannot be shown can be tried, and is refused with its reason.
+  const unseen = effect.data === undefined && effect.error === undefined;
   const title = rollbackTo === undefined ? 'Provision the draft' : `Roll back to version ${rollbackTo}`;
   return (
     <Dialog
@@ -83,7 +93,7 @@ export function ProvisionDialog(props: {
       wide
       onClose={onClose}
       actions={
-        <Button kind="primary" disabled={busy || note.trim() === ''} onClick={provision}>
+        <Button kind="primary" disabled={busy || unseen || note.trim() === '' || !canary.ready} onClick={provision}>
           {rollbackTo === undefined ? 'Provision' : 'Roll back'}
         </Button>
       }
@@ -97,6 +107,7 @@ export function ProvisionDialog(props: {
       <Field label="How long">
         <Select value={window} options={WINDOWS} onChange={setWindow} />
       </Field>
+      <CanaryField text={whom} onInput={setWhom} />
       <Problems problems={problems} />
       {failed !== '' && (
         <p class="notice alarm" role="alert">

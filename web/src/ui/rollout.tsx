@@ -40,7 +40,7 @@ export function RolloutBanner({ rollout, onEnded }: { readonly rollout: PolicyRo
         disabled={busy}
         onClick={() => end(() => call(Policy.method.confirm, { version }), `Version ${version} stays in force.`)}
       >
-        Confirm version {version}
+        {canary === '' ? `Confirm version ${version}` : `Put version ${version} in force everywhere`}
       </Button>
       <Button
         kind="danger"

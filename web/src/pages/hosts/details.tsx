@@ -2,8 +2,9 @@
 import { useState } from 'preact/hooks';
 import { Hosts } from '../../api/admin.js';
 import { call } from '../../api/client.js';
-import { useResource } from '../../api/resource.js';
+import { type Resource, useResource } from '../../api/resource.js';
 import type { Host } from '../../gen/ringfence/v1/admin_hosts_pb.js';
+import type { TagsState } from '../../gen/ringfence/v1/admin_tags_pb.js';
 import { linkTo } from '../../location.js';
 import { Button } from '../../ui/controls.js';
 import { address, ago, count, plural, time } from '../../ui/format.js';
@@ -12,13 +13,16 @@ import { Loaded } from '../../ui/states.js';
 import { RemoveHostDialog, RevokeDialog, TreatmentDialog } from './actions.js';
 import { compatibilityOf, furtherFeatures } from './compatibility.js';
 import { HostMark, stateText, unpairedWord } from './state.js';
+import { HostTagsSection } from './tags.js';
 
 export function HostDetails({
   id,
+  tags,
   onClose,
   onChanged,
 }: {
   readonly id: string;
+  readonly tags: Resource<TagsState>;
   readonly onClose: () => void;
   readonly onChanged: () => void;
 }) {
@@ -55,7 +59,7 @@ export function HostDetails({
       <Loaded resource={found} what="the host">
         {(host) => (
           <>
-            <Body host={host} />
+            <Body host={host} tags={tags} />
             {open === 'treatment' && <TreatmentDialog host={host} onClose={close} onDone={changed} />}
             {open === 'revoke' && <RevokeDialog host={host} onClose={close} onDone={changed} />}
             {open === 'remove' && (
@@ -75,7 +79,7 @@ export function HostDetails({
   );
 }
 
-function Body({ host }: { readonly host: Host }) {
+function Body({ host, tags }: { readonly host: Host; readonly tags: Resource<TagsState> }) {
   const { facts, nack, conditions, logins, tables } = host;
   const now = Date.now();
   return (
@@ -145,6 +149,7 @@ function Body({ host }: { readonly host: Host }) {
         </Section>
       )}
       <Losses host={host} />
+      <HostTagsSection hostId={host.id} tags={tags} />
       <Section title="Machine">
         <Facts
           rows={[

@@ -4,6 +4,7 @@ import { Hosts } from '../../api/admin.js';
 import { call } from '../../api/client.js';
 import { type Resource, useResource } from '../../api/resource.js';
 import type { Host } from '../../gen/ringfence/v1/admin_hosts_pb.js';
+import type { TagsState } from '../../gen/ringfence/v1/admin_tags_pb.js';
 import { linkTo, setQuery, usePlace } from '../../location.js';
 import { Button, Select } from '../../ui/controls.js';
 import { ago, count, shortCount } from '../../ui/format.js';
@@ -14,6 +15,7 @@ import { Tabs, tabOf } from '../../ui/tabs.js';
 import { HostDetails } from './details.js';
 import { Enrolment } from './enrolment.js';
 import { HostMark, hostState, lostOf, STATES, unpairedWord } from './state.js';
+import { TagsLine, useTags } from './tags.js';
 
 const TABS = [{ id: 'hosts' }, { id: 'enrolment' }] as const;
 const EVERY_MS = 5000;
@@ -27,10 +29,12 @@ export function HostsPage() {
   const tokens = useResource('tokens', async (signal) => (await call(Hosts.method.listTokens, {}, signal)).tokens, {
     everyMs: EVERY_MS,
   });
+  const tags = useTags();
   return (
     <div class="page fill">
       <header>
         <h1>Hosts</h1>
+        <TagsLine tags={tags} />
       </header>
       <Tabs
         label="Parts of the hosts page"
@@ -41,12 +45,17 @@ export function HostsPage() {
           { id: 'enrolment', title: 'Enrolment tokens', count: tokens.data?.length },
         ]}
       />
-      {tab === 'enrolment' ? <Enrolment tokens={tokens} /> : <HostList hosts={hosts} query={query} />}
+      {tab === 'enrolment' ? <Enrolment tokens={tokens} /> : <HostList hosts={hosts} tags={tags} query={query} />}
     </div>
   );
 }
 
-function HostList({ hosts, query }: { readonly hosts: Resource<Host[]>; readonly query: URLSearchParams }) {
+function HostList(props: {
+  readonly hosts: Resource<Host[]>;
+  readonly tags: Resource<TagsState>;
+  readonly query: URLSearchParams;
+}) {
+  const { hosts, tags, query } = props;
   const chosen = query.get('sel') ?? '';
   const [q, state] = [query.get('q') ?? '', query.get('state') ?? ''];
   const shown = useMemo(() => (hosts.data ?? []).filter((host) => matches(host, q, state)), [hosts.data, q, state]);
@@ -85,7 +94,9 @@ function HostList({ hosts, query }: { readonly hosts: Resource<Host[]>; readonly
             }
           </Loaded>
         </div>
-        {chosen !== '' && <HostDetails id={chosen} onClose={() => setQuery({ sel: '' })} onChanged={hosts.reload} />}
+        {chosen !== '' && (
+          <HostDetails id={chosen} tags={tags} onClose={() => setQuery({ sel: '' })} onChanged={hosts.reload} />
+        )}
       </div>
     </>
   );

@@ -37,7 +37,8 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
   const { query } = usePlace();
   const text = query.toString();
   const view = useMemo(() => readView(new URLSearchParams(text), usualDimension(used)), [text, used]);
-  const [ruleEdge, setRuleEdge] = useState<MapEdge>();
+  // With its ends as they were when it was asked for: the map may be drawn anew without them meanwhile.
+  const [ruleFor, setRuleFor] = useState<{ edge: MapEdge; source: MapNode; target: MapNode }>();
   const [provisioning, setProvisioning] = useState(false);
   // What is asked of the controller; choosing something asks nothing.
   const question = JSON.stringify({ ...view, chosen: '', table: false, live: false });
@@ -54,8 +55,8 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
   });
   const timeline = useResource(timeKey, (signal) => loadTimeline(view, Date.now(), signal), { everyMs: REFRESH_MS });
   const live = useLive(view, () => {
-    map.reload();
-    timeline.reload();
+    map.refresh();
+    timeline.refresh();
   });
   const data = useMemo(() => searched(map.data ?? EMPTY_MAP, view), [map.data, view.filter]);
   const emphasis = useEmphasis(view.chosen, data.found);
@@ -68,7 +69,11 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
     if (to.kind === 'workload' && workload !== undefined) setQuery({ wl: workload, sel: '' });
     else if (to.kind === 'group') setQuery({ in: to.key, wl: '', all: '', sel: '' });
   };
-  const actions: DetailsActions = { onChoose: choose, onOpen: open, onRule: setRuleEdge, onClose: () => choose('') };
+  const writeRule = (about: MapEdge) => {
+    const [source, target] = [about.source, about.target].map((key) => data.nodes.find((each) => each.key === key));
+    if (source !== undefined && target !== undefined) setRuleFor({ edge: about, source, target });
+  };
+  const actions: DetailsActions = { onChoose: choose, onOpen: open, onRule: writeRule, onClose: () => choose('') };
   const events = {
     onNode: (key: string) => choose(`n:${key}`),
     onEdge: (key: string) => choose(`e:${key}`),
@@ -79,8 +84,6 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
     },
     onLeave: () => leave(view),
   };
-  const ends = (of: MapEdge) => [of.source, of.target].map((key) => data.nodes.find((each) => each.key === key));
-  const [ruleSource, ruleTarget] = ruleEdge === undefined ? [] : ends(ruleEdge);
   return (
     <div class="map-page">
       <h1 class="visually-hidden">Flow map</h1>
@@ -111,15 +114,13 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
         {node && <NodeDetails key={node.key} node={node} data={data} view={view} actions={actions} />}
         {edge && <EdgeDetails key={edge.key} edge={edge} data={data} view={view} actions={actions} />}
       </div>
-      {ruleEdge && ruleSource && ruleTarget && (
+      {ruleFor && (
         <RuleDialog
-          edge={ruleEdge}
-          source={ruleSource}
-          target={ruleTarget}
+          {...ruleFor}
           view={view}
-          onClose={() => setRuleEdge(undefined)}
+          onClose={() => setRuleFor(undefined)}
           onAdded={() => {
-            setRuleEdge(undefined);
+            setRuleFor(undefined);
             setQuery({ view: 'draft' });
             map.reload();
           }}

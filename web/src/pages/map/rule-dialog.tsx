@@ -1,5 +1,5 @@
 // "Write rule from this edge": which labels talk over it, a rule that allows them, checked and put into the draft.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { Flows, Labels, Policy } from '../../api/admin.js';
 import { call } from '../../api/client.js';
 import { useResource } from '../../api/resource.js';
@@ -69,8 +69,9 @@ function RuleForm(props: Parameters<typeof RuleDialog>[0] & { readonly facts: Fa
       }),
     [id, chosen, from, to, same, facts, source, target],
   );
-  const [text, setText] = useState(made);
-  useEffect(() => setText(made), [made]);
+  // What was typed holds for the rule that it was typed over: another choice above makes another text.
+  const [typed, setTyped] = useState({ over: made, text: made });
+  const text = typed.over === made ? typed.text : made;
   const [problems, setProblems] = useState<readonly Problem[]>([]);
   const [busy, setBusy] = useState(false);
   const add = async () => {
@@ -143,7 +144,7 @@ function RuleForm(props: Parameters<typeof RuleDialog>[0] & { readonly facts: Fa
           class="textarea"
           value={text}
           spellcheck={false}
-          onInput={(event) => setText(event.currentTarget.value)}
+          onInput={(event) => setTyped({ over: made, text: event.currentTarget.value })}
         />
       </Field>
       <Problems problems={problems} />

@@ -1,5 +1,5 @@
 // What of the map is shown: search and filters, grouping, time, verdicts, live, draft, drawing or table.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { setQuery } from '../../location.js';
 import { Button, Check, Segments } from '../../ui/controls.js';
 import { Icon } from '../../ui/icons.js';
@@ -104,11 +104,19 @@ export function Toolbar({ view, used }: { readonly view: MapView; readonly used:
 
 function SearchBox({ view }: { readonly view: MapView }) {
   const [text, setText] = useState(view.text);
-  // Back and forward change it from outside.
-  useEffect(() => setText(view.text), [view.text]);
+  const put = useRef(view.text);
+  // Back and forward change it from outside. What came from here is old already when somebody types on.
+  useEffect(() => {
+    if (view.text === put.current) return;
+    put.current = view.text;
+    setText(view.text);
+  }, [view.text]);
   useEffect(() => {
     if (text === view.text) return;
-    const timer = setTimeout(() => setQuery({ q: text }, true), TYPING_MS);
+    const timer = setTimeout(() => {
+      put.current = text;
+      setQuery({ q: text }, true);
+    }, TYPING_MS);
     return () => clearTimeout(timer);
   }, [text, view.text]);
   const { problems } = view.filter;

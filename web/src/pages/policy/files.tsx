@@ -69,6 +69,12 @@ export function FilesTab(props: {
   );
 }
 
+interface EditorState {
+  readonly base: string;
+  readonly text: string;
+  readonly replaced?: string;
+}
+
 interface Judged {
   readonly problems: readonly Problem[];
   readonly told: string;
@@ -82,18 +88,19 @@ function Editor(props: {
   readonly onChanged: () => void;
 }) {
   const { name, content, line, onChanged } = props;
-  const [base, setBase] = useState(content);
-  const [text, setText] = useState(content);
+  // What it says, over what was read; `replaced`: what our own last save took the place of, and may still be shown for a moment.
+  const [{ base, text, replaced }, setState] = useState<EditorState>({ base: content, text: content });
+  const setText = (next: string) => setState((now) => ({ ...now, text: next }));
   const [judged, setJudged] = useState<Judged>({ problems: [], told: '' });
   const [busy, setBusy] = useState(false);
   const [removing, setRemoving] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
   const changed = text !== base;
+  const foreign = content !== base && content !== replaced;
   useEffect(() => {
     // Nothing of ours to lose: show what somebody else wrote.
-    if (content === base || changed) return;
-    setBase(content);
-    setText(content);
+    if (foreign) setState((now) => (now.text === now.base ? { base: content, text: content } : now));
+    else if (content === base) setState((now) => ({ base: now.base, text: now.text }));
   }, [content]);
   useEffect(() => {
     if (line > 0) goTo(area.current, line);
@@ -112,7 +119,7 @@ function Editor(props: {
   const save = async (): Promise<Judged> => {
     const answer = await call(Policy.method.apply, { files: [{ name, content: text }], draftOnly: true });
     if (!answer.accepted) return { problems: answer.problems, told: '' };
-    setBase(text);
+    setState((now) => ({ base: text, text: now.text, replaced: content }));
     tell('The draft is changed. Nothing takes effect before it is provisioned.');
     onChanged();
     return { problems: answer.problems, told: '' };
@@ -136,16 +143,10 @@ function Editor(props: {
           Remove file
         </Button>
       </div>
-      {content !== base && (
+      {foreign && (
         <p class="notice warning" role="alert">
           <span class="grow">Somebody else has changed this file since. Saving replaces what he wrote.</span>
-          <Button
-            small
-            onClick={() => {
-              setBase(content);
-              setText(content);
-            }}
-          >
+          <Button small onClick={() => setState({ base: content, text: content })}>
             Take his text
           </Button>
         </p>
