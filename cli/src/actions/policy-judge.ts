@@ -12,7 +12,7 @@ import { findingColumns, findingJson, problemJson, simulatedColumns, simulatedJs
 import { endOf } from './policy-read.js';
 
 /** Which policy an argument means: the draft unless said. "active" is the version in force. */
-async function refOf(invocation: Invocation, text: string | undefined) {
+export async function refOf(invocation: Invocation, text: string | undefined) {
   const ref = endOf(text ?? 'draft');
   const connection = await invocation.connect();
   if (ref !== undefined) return { connection, ref };

@@ -14,6 +14,8 @@ import {
   PolicyVersionState,
   RuleInfo,
   SimulatePolicyResponse,
+  type TestPolicyRequest,
+  TestPolicyResponse,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Pair, type TestAuthority, testAuthority, writeContext } from '../testing/certificates.js';
@@ -441,6 +443,88 @@ test('policy lint and simulate: findings and groups in every format, exit codes 
   );
   expect(terminal.stdout.take()).toContain('tcp/80');
   expect(asked).toEqual(['draft', 'version', ['draft', false, []], ['version', true, ['role']]]);
+});
+
+describe('policy test', () => {
+  const result = { name: 'a', from: 'role=web', to: 'role=db', protocol: 6, port: 5432, expected: 'allowed' };
+  const passed = { ...result, found: 'allowed', passed: true };
+  const failed = { ...result, name: 'b', found: 'blocked', passed: false };
+  const answering = (results: object[], asked: TestPolicyRequest[] = []) =>
+    start({
+      policy: {
+        get: (_call, done) => done(null, content),
+        test: ({ request }, done) => {
+          asked.push(request);
+          done(null, TestPolicyResponse.fromPartial({ results }));
+        },
+      },
+    });
+
+  test('without a question: the stored tests of the draft or a version; exit code 1 when one fails', async () => {
+    const asked: TestPolicyRequest[] = [];
+    const terminal = await answering([passed, failed], asked);
+    expect(await terminal.run('policy', 'test')).toBe(1);
+    const table = terminal.stdout.take();
+    expect(table).toMatch(/passes +a +role=web +role=db +tcp\/5432 +allowed +allowed/);
+    expect(table).toMatch(/fails +b .* blocked/);
+    expect(terminal.stderr.text).toContain('1 of 2 tests failed.');
+    expect(await terminal.run('policy', 'test', '5', '-o', 'json')).toBe(1);
+    expect(JSON.parse(terminal.stdout.take())).toMatchObject({
+      tests: 2,
+      failed: 1,
+      results: [
+        { name: 'a', service: 'tcp/5432', passed: true },
+        { name: 'b', expected: 'allowed', found: 'blocked', passed: false },
+      ],
+    });
+    expect(asked.map(({ policy, questions }) => [policy?.ref, questions.length])).toEqual([
+      [{ $case: 'draft', value: true }, 0],
+      [{ $case: 'version', value: 5 }, 0],
+    ]);
+  });
+
+  test('all pass, or there are none: exit code 0', async () => {
+    const terminal = await answering([passed]);
+    expect(await terminal.run('policy', 'test')).toBe(0);
+    expect(terminal.stderr.text).toContain('1 test, none fails.');
+    await controller?.stop();
+    const none = await answering([]);
+    expect(await none.run('policy', 'test', 'active')).toBe(0);
+    expect(none.stdout.text + none.stderr.text).toContain('The policy has no tests.');
+  });
+
+  test('one question: both ends, service and what is wanted; half a question is refused before anything is asked', async () => {
+    const asked: TestPolicyRequest[] = [];
+    const terminal = await answering([failed], asked);
+    const question = ['--from', 'role=web,env=prod', '--to', '10.0.0.2', '--service', 'tcp/5432'];
+    expect(await terminal.run('policy', 'test', ...question, '--expect', 'blocked')).toBe(1);
+    expect(await terminal.run('policy', 'test', ...question)).toBe(1);
+    expect(asked[0]?.questions).toEqual([
+      {
+        name: 'tcp/5432',
+        from: {
+          end: {
+            $case: 'labels',
+            value: {
+              labels: [
+                { dimension: 'role', value: 'web' },
+                { dimension: 'env', value: 'prod' },
+              ],
+            },
+          },
+        },
+        to: { end: { $case: 'address', value: '10.0.0.2' } },
+        protocol: 6,
+        port: 5432,
+        expectAllowed: false,
+      },
+    ]);
+    expect(asked[1]?.questions[0]?.expectAllowed).toBe(true);
+    expect(await terminal.run('policy', 'test', '--from', 'role=web')).toBe(2);
+    expect(terminal.stderr.text).toContain('found --from alone');
+    expect(await terminal.run('policy', 'test', '--expect', 'blocked')).toBe(2);
+    expect(asked).toHaveLength(2);
+  });
 });
 
 test('policy import: YAML to standard output or a new file; what cannot be expressed is refused by name', async () => {

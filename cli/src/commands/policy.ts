@@ -135,6 +135,21 @@ export const define: Define = (command, app) => {
     .option('--strict', 'exit code 1 when there is a finding')
     .action(app.action(async () => (await loadJudge()).lintPolicy));
   command
+    .command('test [policy]')
+    .description(
+      'Run the tests that are stored with a policy, as provisioning it does, or ask one connection of it: by the rules at both ends, whatever the modes. Exit code 1 when one fails. Policy: "draft" (default), "active" or a version number.',
+    )
+    .option(
+      '--from <end>',
+      'ask once: who connects. A workload (id, <host>/<name>, unique name), an address, or labels: role=web,env=prod',
+    )
+    .option('--to <end>', 'who is called; the same')
+    .option('--service <service>', 'tcp/443 or 443/tcp, icmp/8, protocol/47')
+    .addOption(
+      new Option('--expect <outcome>', 'what is wanted of it (default: allowed)').choices(['allowed', 'blocked']),
+    )
+    .action(app.action(async () => (await import('../actions/policy-test.js')).testPolicy));
+  command
     .command('simulate [policy]')
     .description(
       'Replay recorded connections through a policy: what would newly be blocked or allowed. Policy: "draft" (default), "active" or a version number.',

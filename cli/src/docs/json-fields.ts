@@ -19,6 +19,7 @@ import {
   PolicyVersion,
   RuleInfo,
   SimulatePolicyResponse_Group,
+  TestPolicyResponse_Result,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { SpaceInfo, SpacePathResponse } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { SystemStatus } from '@ringfence/proto/gen/ringfence/v1/admin_status.js';
@@ -42,6 +43,7 @@ import {
   rolloutJson,
   ruleJson,
   simulatedJson,
+  testJson,
   versionJson,
 } from '../views/policy.js';
 import { pathJson, spaceJson } from '../views/space.js';
@@ -129,6 +131,7 @@ const samples: Readonly<Record<string, object>> = {
     }),
   ),
   'finding (`findings`)': findingJson(LintPolicyResponse_Finding.fromPartial({})),
+  'policy test (`results`)': testJson(TestPolicyResponse_Result.fromPartial({})),
   'group (`groups`)': simulatedJson(SimulatePolicyResponse_Group.fromPartial({})),
   explanation: explainJson(
     ExplainResponse.fromPartial({

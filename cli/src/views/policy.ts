@@ -6,6 +6,7 @@ import {
   PolicyVersionState,
   type RuleInfo,
   type SimulatePolicyResponse_Group,
+  type TestPolicyResponse_Result,
 } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import type { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { plural } from '../text/plural.js';
@@ -198,6 +199,23 @@ export function diffJson(diff: DiffPolicyResponse): object {
     reachComplete: !diff.truncated,
   };
 }
+
+/** What a test of policy found, in JSON. */
+export function testJson(result: TestPolicyResponse_Result): object {
+  const { name, from, to, protocol, port, expected, found, passed } = result;
+  return { name: name || null, from, to, service: serviceText(protocol, port), expected, found, passed };
+}
+
+/** Columns of `policy test`. */
+export const testColumns: readonly Column<TestPolicyResponse_Result>[] = [
+  { title: 'OUTCOME', cell: (r) => (r.passed ? 'passes' : 'fails'), tone: (r) => (r.passed ? 'good' : 'bad') },
+  { title: 'TEST', cell: (r) => r.name, tone: () => 'strong', shrinkTo: 12 },
+  { title: 'FROM', cell: (r) => r.from, shrinkTo: 12 },
+  { title: 'TO', cell: (r) => r.to, shrinkTo: 12 },
+  { title: 'SERVICE', cell: (r) => serviceText(r.protocol, r.port) },
+  { title: 'WANTED', cell: (r) => r.expected },
+  { title: 'FOUND', cell: (r) => r.found, shrinkTo: 12 },
+];
 
 /** A lint finding in JSON. */
 export function findingJson(finding: LintPolicyResponse_Finding): object {

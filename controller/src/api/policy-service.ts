@@ -15,6 +15,7 @@ import { checkText } from './convert.js';
 import { invalid, unary } from './errors.js';
 import { type ExplainOptions, explain } from './explain.js';
 import type { PolicyBook, PolicyOutcome } from './policy-book.js';
+import { questionsOf } from './policy-questions.js';
 import { rolloutTerms, versionToWire } from './policy-rollout.js';
 import { diffMeaning, importPolicies, lintPolicy, type PolicyToolsOptions, simulatePolicy } from './policy-tools.js';
 import { testOutcomes } from './policy-veto.js';
@@ -124,18 +125,22 @@ export function policyService(options: PolicyOptions): PolicyServer {
     lint: unary(log, (request) =>
       lintPolicy(options, demandRead(book, request.policy ?? DRAFT, 'lint'), book.newest.policy, request),
     ),
-    test: unary(log, ({ policy: ref }) => ({
-      results: testOutcomes(options, demandRead(book, ref ?? DRAFT, 'test')).map(({ test, expected, found }) => ({
-        name: test.name,
-        from: testEndWords(test.from),
-        to: testEndWords(test.to),
-        protocol: test.protocol,
-        port: test.port,
-        expected,
-        found,
-        passed: found === expected,
-      })),
-    })),
+    test: unary(log, ({ policy: ref, questions }) => {
+      const { policy: judge } = demandRead(book, ref ?? DRAFT, 'test');
+      const tests = questions.length === 0 ? judge.tests : questionsOf(questions, options.dimensions());
+      return {
+        results: testOutcomes(options, { policy: { ...judge, tests } }).map(({ test, expected, found }) => ({
+          name: test.name,
+          from: testEndWords(test.from),
+          to: testEndWords(test.to),
+          protocol: test.protocol,
+          port: test.port,
+          expected,
+          found,
+          passed: found === expected,
+        })),
+      };
+    }),
     simulate: unary(log, (request) =>
       simulatePolicy(
         options,

@@ -1,3 +1,4 @@
+import type { ExplainEnd, PolicyRef } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import { Direction, Mode, Reason, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { call } from '../testing/admin-client.js';
@@ -175,4 +176,72 @@ spec:
   expect(imported.refused[0]?.reason).toMatch(/Cannot import NetworkPolicy shop\/named: found /);
   expect(imported.problems).toMatchObject([{ code: 'RF_IMPORT_KIND', file: 'b.yaml', line: 2 }]);
   expect(await rf.applyPolicy(imported.content, { draftOnly: true })).toMatchObject({ accepted: true, problems: [] });
+});
+
+const TESTED = `${LIVE}tests:
+  - name: web reads its database
+    from: { labels: { role: web } }
+    to: { labels: { role: db } }
+    service: tcp/5432
+    expect: allowed
+  - name: nobody from outside does
+    from: { address: 203.0.113.9 }
+    to: { labels: { role: db } }
+    service: tcp/5432
+    expect: blocked
+`;
+
+test('test: the stored tests of the draft and of versions, in words, with what was found', async () => {
+  const { policy } = rf.admin;
+  await rf.applyPolicy(TESTED);
+  // The draft no longer allows what its test wants, and asks for a workload that there is not.
+  const broken = `${TESTED.replace('service: sql,', 'service: tcp/1,')}  - { name: ghost, from: { workload: nobody }, to: { labels: { role: db } }, service: icmp/8, expect: blocked }\n`;
+  await rf.applyPolicy(broken, { draftOnly: true });
+  const found = async (ref: PolicyRef | undefined) =>
+    (await call(policy, policy.test, { policy: ref, questions: [] })).results.map(
+      (result) => [result.name, result.expected, result.found, result.passed] as const,
+    );
+  expect(await found({ ref: { $case: 'version', value: 1 } })).toEqual([
+    ['nobody from outside does', 'blocked', 'blocked', true],
+    ['web reads its database', 'allowed', 'allowed', true],
+  ]);
+  expect(await found(undefined)).toEqual([
+    ['ghost', 'blocked', 'with workload nobody unknown', false],
+    ['nobody from outside does', 'blocked', 'blocked', true],
+    ['web reads its database', 'allowed', 'blocked', false],
+  ]);
+  const { results } = await call(policy, policy.test, { policy: draft, questions: [] });
+  expect(results[0]).toMatchObject({ from: 'nobody', to: 'role=db', protocol: 1, port: 2048 });
+});
+
+test('test: a question is judged as a stored test, by any version; what cannot be asked is refused', async () => {
+  await shop();
+  const { policy } = rf.admin;
+  await rf.applyPolicy(LIVE);
+  await rf.applyPolicy(DRAFT, { draftOnly: true });
+  const labels = (role: string): ExplainEnd => ({
+    end: { $case: 'labels', value: { labels: [{ dimension: 'role', value: role }] } },
+  });
+  const question = {
+    name: 'q',
+    from: labels('web'),
+    to: labels('cache'),
+    protocol: 6,
+    port: 6379,
+    expectAllowed: true,
+  };
+  const ask = async (ref: PolicyRef | undefined, more: Partial<typeof question> = {}) => {
+    const [result] = (await call(policy, policy.test, { policy: ref, questions: [{ ...question, ...more }] })).results;
+    return [result?.found, result?.passed];
+  };
+  expect(await ask({ ref: { $case: 'version', value: 1 } })).toEqual(['allowed', true]);
+  expect(await ask(undefined)).toEqual(['blocked', false]);
+  expect(await ask(undefined, { expectAllowed: false })).toEqual(['blocked', true]);
+  const web: ExplainEnd = { end: { $case: 'workload', value: 'web' } };
+  expect(await ask(undefined, { from: web, to: labels('db'), port: 7 })).toEqual(['allowed', true]);
+  const refused = (more: object) =>
+    call(policy, policy.test, { policy: undefined, questions: [{ ...question, ...more }] });
+  await expect(refused({ from: undefined })).rejects.toThrow('RF_POLICY_QUESTION');
+  await expect(refused({ port: 70_000 })).rejects.toThrow('RF_POLICY_QUESTION');
+  await expect(refused({ to: { end: { $case: 'address', value: '10.0.0.300' } } })).rejects.toThrow('RF_ADDRESS');
 });

@@ -566,7 +566,31 @@ export interface LintPolicyResponse_Finding {
 /** Asks what a policy's own tests say. */
 export interface TestPolicyRequest {
   /** Which policy; the draft when not set. */
-  policy: PolicyRef | undefined;
+  policy:
+    | PolicyRef
+    | undefined;
+  /** Asked in place of the policy's own tests; none: those. At most 1000. */
+  questions: TestPolicyRequest_Question[];
+}
+
+/** One connection that is to be allowed or blocked, judged as a stored test is: by the rules at both ends, whatever the modes. */
+export interface TestPolicyRequest_Question {
+  /** Its name in the answer. */
+  name: string;
+  /** Who connects. */
+  from:
+    | ExplainEnd
+    | undefined;
+  /** Who is called. */
+  to:
+    | ExplainEnd
+    | undefined;
+  /** IANA protocol number. */
+  protocol: number;
+  /** The service's port; ICMP type*256+code. */
+  port: number;
+  /** It is expected to be allowed; otherwise to be blocked. */
+  expectAllowed: boolean;
 }
 
 /** What they say. */
@@ -4870,13 +4894,16 @@ export const LintPolicyResponse_Finding: MessageFns<LintPolicyResponse_Finding> 
 };
 
 function createBaseTestPolicyRequest(): TestPolicyRequest {
-  return { policy: undefined };
+  return { policy: undefined, questions: [] };
 }
 
 export const TestPolicyRequest: MessageFns<TestPolicyRequest> = {
   encode(message: TestPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.policy !== undefined) {
       PolicyRef.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.questions) {
+      TestPolicyRequest_Question.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -4902,6 +4929,14 @@ export const TestPolicyRequest: MessageFns<TestPolicyRequest> = {
             message.policy = PolicyRef.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.questions.push(TestPolicyRequest_Question.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4919,6 +4954,9 @@ export const TestPolicyRequest: MessageFns<TestPolicyRequest> = {
     if (message.policy !== undefined) {
       obj.policy = PolicyRef.toJSON(message.policy);
     }
+    if (message.questions?.length) {
+      obj.questions = message.questions.map((e) => TestPolicyRequest_Question.toJSON(e));
+    }
     return obj;
   },
 
@@ -4930,6 +4968,147 @@ export const TestPolicyRequest: MessageFns<TestPolicyRequest> = {
     message.policy = (object.policy !== undefined && object.policy !== null)
       ? PolicyRef.fromPartial(object.policy)
       : undefined;
+    message.questions = object.questions?.map((e) => TestPolicyRequest_Question.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTestPolicyRequest_Question(): TestPolicyRequest_Question {
+  return { name: "", from: undefined, to: undefined, protocol: 0, port: 0, expectAllowed: false };
+}
+
+export const TestPolicyRequest_Question: MessageFns<TestPolicyRequest_Question> = {
+  encode(message: TestPolicyRequest_Question, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.from !== undefined) {
+      ExplainEnd.encode(message.from, writer.uint32(18).fork()).join();
+    }
+    if (message.to !== undefined) {
+      ExplainEnd.encode(message.to, writer.uint32(26).fork()).join();
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(32).uint32(message.protocol);
+    }
+    if (message.port !== 0) {
+      writer.uint32(40).uint32(message.port);
+    }
+    if (message.expectAllowed !== false) {
+      writer.uint32(48).bool(message.expectAllowed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestPolicyRequest_Question {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestPolicyRequest_Question();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = ExplainEnd.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.to = ExplainEnd.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.expectAllowed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: TestPolicyRequest_Question): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.from !== undefined) {
+      obj.from = ExplainEnd.toJSON(message.from);
+    }
+    if (message.to !== undefined) {
+      obj.to = ExplainEnd.toJSON(message.to);
+    }
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.expectAllowed !== false) {
+      obj.expectAllowed = message.expectAllowed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TestPolicyRequest_Question>): TestPolicyRequest_Question {
+    return TestPolicyRequest_Question.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TestPolicyRequest_Question>): TestPolicyRequest_Question {
+    const message = createBaseTestPolicyRequest_Question();
+    message.name = object.name ?? "";
+    message.from = (object.from !== undefined && object.from !== null)
+      ? ExplainEnd.fromPartial(object.from)
+      : undefined;
+    message.to = (object.to !== undefined && object.to !== null) ? ExplainEnd.fromPartial(object.to) : undefined;
+    message.protocol = object.protocol ?? 0;
+    message.port = object.port ?? 0;
+    message.expectAllowed = object.expectAllowed ?? false;
     return message;
   },
 };
@@ -6038,7 +6217,7 @@ export const PolicyService = {
     responseSerialize: (value: LintPolicyResponse): Buffer => Buffer.from(LintPolicyResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LintPolicyResponse => LintPolicyResponse.decode(value),
   },
-  /** Runs a policy's own tests, as provisioning it would. */
+  /** Runs a policy's own tests, as provisioning it would, or questions of the caller's instead. */
   test: {
     path: "/ringfence.v1.Policy/Test" as const,
     requestStream: false as const,
@@ -6100,7 +6279,7 @@ export interface PolicyServer extends UntypedServiceImplementation {
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /** What is odd about a policy that is not wrong. */
   lint: handleUnaryCall<LintPolicyRequest, LintPolicyResponse>;
-  /** Runs a policy's own tests, as provisioning it would. */
+  /** Runs a policy's own tests, as provisioning it would, or questions of the caller's instead. */
   test: handleUnaryCall<TestPolicyRequest, TestPolicyResponse>;
   /** Replays recorded connections: what would newly be blocked or allowed. */
   simulate: handleUnaryCall<SimulatePolicyRequest, SimulatePolicyResponse>;
@@ -6317,7 +6496,7 @@ export interface PolicyClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LintPolicyResponse) => void,
   ): ClientUnaryCall;
-  /** Runs a policy's own tests, as provisioning it would. */
+  /** Runs a policy's own tests, as provisioning it would, or questions of the caller's instead. */
   test(
     request: TestPolicyRequest,
     callback: (error: ServiceError | null, response: TestPolicyResponse) => void,
