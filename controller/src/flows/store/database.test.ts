@@ -149,3 +149,40 @@ test('a row is replaced while its hour is open, also from the next hour on; clos
   expect(await database.commit([closed], late + 601_000)).toBe(true);
   expect(database.status().kept).toBe(395);
 });
+
+test('an hour that is open is rolled up as far as nothing in it is replaced any more, and counts the same', async () => {
+  const { database } = await opened();
+  const perBatch = 1000;
+  const at = (n: number) => START_MS + n * 60_000;
+  // Ids leave room, as they do when rows were replaced before they were stored.
+  const idOf = (n: number) => 1 + n * 100_000;
+  for (let n = 0; n < 30; n += 1) {
+    const place = { firstId: idOf(n), sequence: BigInt(n + 1), startUs: at(n) * 1000, count: perBatch };
+    expect(await database.commit([syntheticBatch(place)], at(n))).toBe(true);
+  }
+  const partial = (file: FlowDatabase) =>
+    file.graph(graph).then((rows) => rows.reduce((sum, row) => sum + row.records, 0));
+  expect(await partial(database)).toBe(30 * perBatch);
+  const before = await database.graph(graph);
+  // What is rolled up stays, what is newer goes.
+  const last = { firstId: idOf(30), sequence: 31n, startUs: at(30) * 1000, count: perBatch };
+  const replaced = Float64Array.from([idOf(1), idOf(29), idOf(29) + 1]);
+  expect(await database.commit([{ ...syntheticBatch(last), replaced }], at(30))).toBe(true);
+  expect(database.status().kept).toBe(31 * perBatch - 2);
+  expect(await partial(database)).toBe(31 * perBatch - 2);
+  expect((await database.graph(graph)).length).toBeGreaterThanOrEqual(before.length);
+  // A filter that cuts the hour, and one that rollups do not know, read the records.
+  const sinceUs = BigInt(at(15)) * 1000n;
+  const half = await database.graph({ ...graph, filter: FlowFilter.fromPartial({ sinceUs }) });
+  const { columns, count } = await database.page({ ...everything, filter: FlowFilter.fromPartial({ sinceUs }) });
+  expect(half.reduce((sum, row) => sum + row.records, 0)).toBe(count);
+  expect(Number(columns.id?.[0])).toBeLessThanOrEqual(idOf(15));
+  database.close();
+  const again = await opened();
+  expect(await partial(again.database)).toBe(31 * perBatch - 2);
+  await again.database.tick(START_MS + HOUR_MS + 1000);
+  const next = { firstId: idOf(40), sequence: 40n, startUs: START_MS * 1000 + HOUR_MS * 1000, count: perBatch };
+  expect(await again.database.commit([syntheticBatch(next)], START_MS + HOUR_MS + 2000)).toBe(true);
+  await again.database.tick(START_MS + HOUR_MS + 600_000);
+  expect(await partial(again.database)).toBe(32 * perBatch - 2);
+});

@@ -15,26 +15,26 @@ import type {
   TimelineRow,
 } from './archive.js';
 import { DICTIONARY_DDL, Dictionary } from './dictionary.js';
+import { extend, extent } from './extents.js';
 import { dropGaps, GAP_DDL, readGaps, storeGaps } from './gap-table.js';
 import { graphOf } from './graph-sql.js';
+import { dayOf, Hours, inTransaction, rolledDays } from './hours.js';
 import { Marks } from './marks.js';
 import type { Opened, PageColumns, StoreBatch, StoreSettings } from './messages.js';
 import {
   addMissingColumns,
-  closeHour,
-  createRecordTable,
   HOUR_MS,
   HOURS_PER_DAY,
-  measure,
   PARTITION_DDL,
   type Partition,
-  partitionOf,
+  ROLLED_DDL,
   recordTable,
 } from './partitions.js';
 import { readPage } from './reader.js';
+import { removeRows } from './replaced-rows.js';
 import { sqlCondition, timeCondition } from './sql-filter.js';
 import { timelineOf } from './timeline-sql.js';
-import { appendIds, appendRows, type NumberedBatch } from './writer.js';
+import { appendRows, type NumberedBatch } from './writer.js';
 
 /** Ids of a new process start on a multiple of this: an id that was shown but never stored is not given again. */
 const ID_BLOCK = 1_000_000;
@@ -43,8 +43,6 @@ const ROLLUP_DAYS = 400;
 /** Commits between two looks at the size. */
 const SIZE_EVERY = 32;
 const RETRY_MS = 2000;
-/** So long after an hour its rows may still be replaced by fuller ones; longer than the stitching window. */
-const OPEN_AFTER_MS = 5 * 60_000;
 
 export class FlowDatabase {
   readonly #settings: StoreSettings;
@@ -52,14 +50,14 @@ export class FlowDatabase {
   #connection: DuckDBConnection | undefined;
   #dictionary = new Dictionary();
   #marks = new Marks();
-  /** Ascending by hour. */
-  #parts: Partition[] = [];
+  readonly #hours = new Hours();
   #line = '';
   #dropped = 0;
   #lost = 0;
   #bytes = 0;
   #problem = '';
   #commits = 0;
+  #storedSerial = 0;
   #retryAtMs = 0;
   /** Lost since the last transaction that committed. */
   #missed: Gap[] = [];
@@ -71,41 +69,60 @@ export class FlowDatabase {
   /** Opens or makes the file. Rejects when it is damaged, foreign or cannot be written. */
   async open(line: string): Promise<Opened> {
     await this.#connect(line);
-    const newest = this.#parts.reduce((most, { maxId }) => Math.max(most, maxId), 0);
-    return {
-      firstId: newest === 0 ? 1 : Math.ceil((newest + 1) / ID_BLOCK) * ID_BLOCK + 1,
-      marks: this.#marks.all(),
-      status: this.status(),
-    };
+    return { firstId: this.firstIdAfter(0), marks: this.#marks.all(), status: this.status() };
+  }
+
+  /** First id of a process that begins now, when ids up to `known` are taken beside what is stored. */
+  firstIdAfter(known: number): number {
+    const newest = Math.max(known, this.#hours.maxId);
+    return newest === 0 ? 1 : Math.ceil((newest + 1) / ID_BLOCK) * ID_BLOCK + 1;
+  }
+
+  /** Everything handed over up to this one is stored; 0: nothing ever was. */
+  get storedSerial(): number {
+    return this.#storedSerial;
   }
 
   /** Stores batches in one transaction; false: they are lost and counted. Never rejects. */
   async commit(batches: readonly StoreBatch[], nowMs: number): Promise<boolean> {
+    const stored = await this.tryCommit(batches, nowMs);
+    if (!stored) this.lose(batches);
+    return stored;
+  }
+
+  /** Stores batches in one transaction; false: nothing of them is stored, and they may be given again. Never rejects. */
+  async tryCommit(batches: readonly StoreBatch[], nowMs: number): Promise<boolean> {
     try {
       if (this.#problem === '') {
         await this.#store(batches, nowMs).catch(async () => {
           // What was in doubt is read back: a transaction that did commit is not stored twice.
           await this.#connect(this.#line);
           await this.#store(
-            batches.filter((batch) => !this.#marks.has(batch)),
+            batches.filter((batch) => !this.#has(batch)),
             nowMs,
           );
         });
       } else {
         if (nowMs < this.#retryAtMs) throw new Error(this.#problem);
         await this.#connect(this.#line);
-        await this.#store(batches, nowMs);
+        await this.#store(
+          batches.filter((batch) => !this.#has(batch)),
+          nowMs,
+        );
       }
       this.#problem = '';
     } catch (error) {
-      this.#lost += batches.reduce((sum, { count }) => sum + count, 0);
-      this.#missed.push(...batches.flatMap((batch) => [...batch.gaps, ...lostWith(batch)]));
-      this.#missed = byHop(this.#missed);
       await this.#onTrouble(error, nowMs);
       return false;
     }
     await this.#maintain(nowMs);
     return true;
+  }
+
+  /** Counts batches as lost: told as gaps with the next ones that are stored. */
+  lose(batches: readonly StoreBatch[]): void {
+    this.#lost += batches.reduce((sum, { count }) => sum + count, 0);
+    this.#missed = byHop([...this.#missed, ...batches.flatMap((batch) => [...batch.gaps, ...lostWith(batch)])]);
   }
 
   /** Retention and rollups. Never rejects. */
@@ -117,7 +134,8 @@ export class FlowDatabase {
 
   async page({ filter, afterId, limit }: PageRequest): Promise<PageColumns> {
     const condition = `${sqlCondition(filter, this.#dictionary)} AND ${timeCondition(filter)}`;
-    const tables = this.#matching(filter)
+    const tables = this.#hours
+      .matching(filter)
       .filter(({ maxId }) => maxId > afterId)
       .map(({ hour }) => recordTable(hour));
     const page = await readPage(this.#open(), tables, condition, afterId, limit, this.#dictionary);
@@ -133,7 +151,7 @@ export class FlowDatabase {
   async startOfNewest(filter: ResolvedFilter, limit: number): Promise<number> {
     const condition = `${sqlCondition(filter, this.#dictionary)} AND ${timeCondition(filter)}`;
     let wanted = limit;
-    for (const { hour } of this.#matching(filter).reverse()) {
+    for (const { hour } of this.#hours.matching(filter).reverse()) {
       const table = recordTable(hour);
       const found = Number(await this.#one(`SELECT count(*) FROM ${table} WHERE ${condition}`));
       if (found >= wanted) {
@@ -146,17 +164,16 @@ export class FlowDatabase {
   }
 
   async graph(request: GraphRequest): Promise<GraphRow[]> {
-    return graphOf(this.#open(), this.#parts, request, this.#dictionary, await this.#rolledDays());
+    return graphOf(this.#open(), this.#hours.all, request, this.#dictionary, await rolledDays(this.#open()));
   }
 
   async timeline(request: TimelineRequest): Promise<TimelineRow[]> {
-    return timelineOf(this.#open(), this.#parts, request, this.#dictionary, await this.#rolledDays());
+    return timelineOf(this.#open(), this.#hours.all, request, this.#dictionary, await rolledDays(this.#open()));
   }
 
   /** First packet of the oldest record that is kept; 0: none. */
   oldestUs(): number {
-    const kept = this.#parts.filter(({ rows }) => rows > 0);
-    return kept.reduce((oldest, { minFirstUs }) => (oldest === 0 ? minFirstUs : Math.min(oldest, minFirstUs)), 0);
+    return this.#hours.oldestUs;
   }
 
   /** A copy of the whole store that opens like the original. */
@@ -176,9 +193,8 @@ export class FlowDatabase {
   }
 
   status(): ArchiveStatus {
-    const kept = this.#parts.reduce((sum, { rows }) => sum + rows, 0);
     return {
-      kept,
+      kept: this.#hours.kept,
       keptMax: 0,
       dropped: this.#dropped,
       lost: this.#lost,
@@ -218,7 +234,9 @@ export class FlowDatabase {
       ...DICTIONARY_DDL,
       ...Marks.ddl,
       PARTITION_DDL,
+      ROLLED_DDL,
       GAP_DDL,
+      'CREATE TABLE IF NOT EXISTS flow_journal (stored UBIGINT NOT NULL)',
       'CREATE TABLE IF NOT EXISTS flow_meta (line VARCHAR NOT NULL)',
     ];
     for (const statement of ddl) await connection.run(statement);
@@ -230,82 +248,38 @@ export class FlowDatabase {
     await addMissingColumns(connection);
     // Ids of rows that go with a batch, while its transaction lasts.
     await connection.run('CREATE TEMP TABLE going (id UBIGINT)');
-    await this.#loadParts(connection);
+    this.#storedSerial = Number((await this.#one('SELECT max(stored) FROM flow_journal')) ?? 0);
+    await this.#hours.load(connection);
     await this.#measureSize();
-  }
-
-  async #loadParts(connection: DuckDBConnection): Promise<void> {
-    const closed = (await connection.runAndReadAll('SELECT * FROM flow_parts')).getRows();
-    const parts = new Map(closed.map((row) => [Number(row[0]), partitionOf(row, true)]));
-    const tables = (await connection.runAndReadAll('SELECT table_name FROM duckdb_tables()')).getRows();
-    for (const [name] of tables) {
-      const hour = /^f_(\d+)$/.exec(String(name))?.[1];
-      if (hour !== undefined && !parts.has(Number(hour))) {
-        parts.set(Number(hour), await measure(connection, Number(hour)));
-      }
-    }
-    this.#parts = [...parts.values()].sort((a, b) => a.hour - b.hour);
   }
 
   async #store(batches: readonly StoreBatch[], nowMs: number): Promise<void> {
     const connection = this.#open();
-    // Time never goes back here: ids and hours ascend together, whatever the clock does.
-    const hour = Math.max(Math.floor(nowMs / HOUR_MS), this.#parts.at(-1)?.hour ?? 0);
-    const last = this.#parts.at(-1);
-    const open = last?.hour === hour && !last.closed ? last : emptyPartition(last?.hour === hour ? hour + 1 : hour);
+    const part = this.#hours.writable(nowMs);
     const numbered = batches.map((batch) => this.#number(batch));
+    const serial = batches.reduce((most, batch) => Math.max(most, batch.serial ?? 0), this.#storedSerial);
     let gone = new Map<Partition, number>();
-    await connection.run('BEGIN');
-    try {
-      if (open !== last) {
-        await createRecordTable(connection, open.hour);
-      }
+    await inTransaction(connection, async () => {
+      await this.#hours.prepare(connection, part);
       await this.#dictionary.store(connection);
-      await appendRows(connection, recordTable(open.hour), numbered);
-      gone = await this.#remove(connection, batches, open);
+      await appendRows(connection, recordTable(part.hour), numbered);
+      gone = await removeRows(connection, batches, this.#hours.all, part);
       await this.#marks.store(connection, batches);
-      await storeGaps(connection, this.#gapsOf(batches, open));
-      await connection.run('COMMIT');
-    } catch (error) {
-      await connection.run('ROLLBACK').catch(() => undefined);
-      throw error;
-    }
+      await storeGaps(connection, this.#gapsOf(batches, part));
+      if (serial > this.#storedSerial) await storeSerial(connection, serial);
+    });
+    this.#storedSerial = serial;
     this.#dictionary.committed();
     this.#marks.take(batches);
     this.#missed = [];
-    if (open !== last) this.#parts.push(open);
-    for (const batch of batches) extend(open, batch);
-    for (const [part, rows] of gone) part.rows -= rows;
+    for (const batch of batches) extend(part, batch);
+    this.#hours.written(part, nowMs);
+    for (const [from, rows] of gone) from.rows -= rows;
   }
 
-  /** Removes what the batches replace, in the caller's transaction; gives the rows that went by hour. Closed hours keep what they have. */
-  async #remove(
-    connection: DuckDBConnection,
-    batches: readonly StoreBatch[],
-    open: Partition,
-  ): Promise<Map<Partition, number>> {
-    const gone = new Map<Partition, number>();
-    let [low, high] = [Number.POSITIVE_INFINITY, 0];
-    for (const { replaced } of batches) {
-      for (const id of replaced) [low, high] = [Math.min(low, id), Math.max(high, id)];
-    }
-    if (high === 0) return gone;
-    await appendIds(
-      connection,
-      'going',
-      batches.map(({ replaced }) => replaced),
-    );
-    const hours = this.#parts.filter(
-      (part) => !part.closed && part !== open && part.maxId >= low && part.minId <= high,
-    );
-    for (const part of [...hours, open]) {
-      const { rowsChanged } = await connection.run(
-        `DELETE FROM ${recordTable(part.hour)} WHERE id BETWEEN ${low} AND ${high} AND id IN (SELECT id FROM going)`,
-      );
-      gone.set(part, rowsChanged);
-    }
-    await connection.run('DELETE FROM going');
-    return gone;
+  /** Whether a batch is stored already. */
+  #has(batch: StoreBatch): boolean {
+    return batch.serial === undefined ? this.#marks.has(batch) : batch.serial <= this.#storedSerial;
   }
 
   /** What batches tell to be missing, and what could not be stored before them, at their places. */
@@ -347,13 +321,14 @@ export class FlowDatabase {
   async #maintain(nowMs: number): Promise<void> {
     const connection = this.#open();
     try {
-      await this.#closeHours(connection, nowMs);
+      await this.#hours.rollUp(connection, nowMs);
+      await this.#hours.close(connection, nowMs, () => this.#marks.compact(connection));
       const oldest = Math.floor(nowMs / HOUR_MS) - this.#settings.days * HOURS_PER_DAY;
-      while ((this.#parts[0]?.hour ?? oldest) < oldest) await this.#dropOldest(connection);
+      while ((this.#hours.all[0]?.hour ?? oldest) < oldest) await this.#dropOldest(connection);
       if (this.#commits % SIZE_EVERY === 0) {
-        await this.#dropOldRollups(connection, Math.floor(oldest / HOURS_PER_DAY) - ROLLUP_DAYS);
+        await this.#dropOldRollups(connection, dayOf(oldest) - ROLLUP_DAYS);
         await this.#measureSize();
-        while (this.#bytes > this.#settings.bytes && this.#parts.length > 1) {
+        while (this.#bytes > this.#settings.bytes && this.#hours.all.length > 1) {
           await this.#dropOldest(connection);
           await connection.run('CHECKPOINT');
           await this.#measureSize();
@@ -365,61 +340,21 @@ export class FlowDatabase {
     }
   }
 
-  /** Hours but the newest are closed when no row of theirs is replaced any more. */
-  async #closeHours(connection: DuckDBConnection, nowMs: number): Promise<void> {
-    for (const part of this.#parts.slice(0, -1)) {
-      if (part.closed || nowMs < (part.hour + 1) * HOUR_MS + OPEN_AFTER_MS) continue;
-      await connection.run('BEGIN');
-      try {
-        await closeHour(connection, part);
-        await this.#marks.compact(connection);
-        await connection.run('COMMIT');
-      } catch (error) {
-        await connection.run('ROLLBACK').catch(() => undefined);
-        throw error;
-      }
-      part.closed = true;
-    }
-  }
-
   async #dropOldest(connection: DuckDBConnection): Promise<void> {
-    const [part] = this.#parts;
-    if (part === undefined) return;
-    await connection.run('BEGIN');
-    try {
-      if (!part.closed) await closeHour(connection, part);
-      await connection.run(`DROP TABLE ${recordTable(part.hour)}`);
-      await connection.run(`DELETE FROM flow_parts WHERE hour = ${part.hour}`);
-      await connection.run('COMMIT');
-    } catch (error) {
-      await connection.run('ROLLBACK').catch(() => undefined);
-      throw error;
-    }
-    this.#parts.shift();
-    await dropGaps(connection, (part.hour + 1) * HOUR_MS * 1000);
-    this.#dropped += part.rows;
+    const left = await this.#hours.dropOldest(connection);
+    if (left === undefined) return;
+    await dropGaps(connection, (left.hour + 1) * HOUR_MS * 1000);
+    this.#dropped += left.rows;
   }
 
   async #dropOldRollups(connection: DuckDBConnection, oldestDay: number): Promise<void> {
-    for (const day of await this.#rolledDays()) if (day < oldestDay) await connection.run(`DROP TABLE r_${day}`);
+    for (const day of await rolledDays(connection)) if (day < oldestDay) await connection.run(`DROP TABLE r_${day}`);
     await dropGaps(connection, oldestDay * HOURS_PER_DAY * HOUR_MS * 1000);
-  }
-
-  async #rolledDays(): Promise<number[]> {
-    const tables = (await this.#open().runAndReadAll('SELECT table_name FROM duckdb_tables()')).getRows();
-    return tables.flatMap(([name]) => /^r_(\d+)$/.exec(String(name))?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
   }
 
   async #measureSize(): Promise<void> {
     const sql = 'SELECT used_blocks * block_size FROM pragma_database_size() LIMIT 1';
     this.#bytes = Number(await this.#one(sql));
-  }
-
-  #matching(filter: ResolvedFilter): Partition[] {
-    const [since, until] = [Number(filter?.sinceUs ?? 0n), Number(filter?.untilUs ?? 0n)];
-    return this.#parts.filter(
-      (part) => part.rows > 0 && part.maxLastUs >= since && (until === 0 || part.minFirstUs < until),
-    );
   }
 
   async #one(sql: string): Promise<unknown> {
@@ -428,37 +363,13 @@ export class FlowDatabase {
   }
 }
 
+async function storeSerial(connection: DuckDBConnection, serial: number): Promise<void> {
+  await connection.run('DELETE FROM flow_journal');
+  await connection.run(`INSERT INTO flow_journal VALUES (${serial})`);
+}
+
 /** A batch that could not be stored, as what is missing. */
 function lostWith({ count, hostId, columns }: StoreBatch): Gap[] {
   if (count === 0) return [];
   return [{ hop: 'store', hostId, count, fromUs: extent(columns.last_us).min, untilUs: extent(columns.last_us).max }];
-}
-
-function emptyPartition(hour: number): Partition {
-  const none = { rows: 0, minId: 0, maxId: 0, minFirstUs: 0, maxFirstUs: 0, minLastUs: 0, maxLastUs: 0 };
-  return { hour, ...none, closed: false };
-}
-
-function extend(part: Partition, { count, firstId, columns }: StoreBatch): void {
-  if (count === 0) return;
-  const [first, last] = [extent(columns.first_us), extent(columns.last_us)];
-  const empty = part.rows === 0;
-  part.minId = empty ? firstId : Math.min(part.minId, firstId);
-  part.maxId = Math.max(part.maxId, firstId + count - 1);
-  part.minFirstUs = empty ? first.min : Math.min(part.minFirstUs, first.min);
-  part.maxFirstUs = empty ? first.max : Math.max(part.maxFirstUs, first.max);
-  part.minLastUs = empty ? last.min : Math.min(part.minLastUs, last.min);
-  part.maxLastUs = empty ? last.max : Math.max(part.maxLastUs, last.max);
-  part.rows += count;
-}
-
-function extent(bytes: Uint8Array = new Uint8Array(0)): { min: number; max: number } {
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  let [min, max] = [Number.POSITIVE_INFINITY, 0];
-  for (let at = 0; at < words.length; at += 2) {
-    const value = (words[at] as number) + (words[at + 1] as number) * 0x1_0000_0000;
-    if (value < min) min = value;
-    if (value > max) max = value;
-  }
-  return { min, max };
 }

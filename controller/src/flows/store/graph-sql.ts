@@ -1,9 +1,10 @@
-// Traffic between groups of ends: from rollups where an hour lies inside the asked time as a whole, else from its records.
+// Traffic between groups of ends: from rollups where an hour lies inside the asked time as a whole, as far as it is rolled up; else from its
+// records.
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type GraphRequest, type GraphRow, groupKey, withProcess } from './archive.js';
 import type { Dictionary } from './dictionary.js';
-import { HOUR_MS, type Partition, recordTable, SUMS_OF_RECORDS, SUMS_OF_ROLLUPS } from './partitions.js';
+import { HOUR_MS, type Partition, partialTable, recordTable, SUMS_OF_RECORDS, SUMS_OF_ROLLUPS } from './partitions.js';
 import { RAW_ONLY, sqlCondition, timeCondition } from './sql-filter.js';
 
 const KEYS =
@@ -31,22 +32,29 @@ export async function graphOf(
     if (part.maxLastUs >= sinceUs && part.minFirstUs < untilUs) raw.push(part);
   }
   const kept = new Set(parts.map(({ hour }) => hour));
-  const sources = raw.map(({ hour }) => {
-    return `SELECT local_end, remote_end, ${KEYS}, ${SUMS_OF_RECORDS} FROM ${recordTable(hour)} WHERE ${condition} AND ${timeCondition(filter)} GROUP BY ALL`;
+  const grouped = (
+    sums: string,
+    from: string,
+  ) => `SELECT a.g AS gl, b.g AS gr, ${KEYS}, ${sums} FROM (SELECT * FROM ${from})
+      JOIN end_groups a ON a.e = local_end JOIN end_groups b ON b.e = remote_end GROUP BY ALL`;
+  const sources = raw.flatMap((part) => {
+    const partly = part.rolledId > 0 && !recordsNeeded && whole(part);
+    const rest = partly ? `id > ${part.rolledId}` : timeCondition(filter);
+    const records = grouped(SUMS_OF_RECORDS, `${recordTable(part.hour)} WHERE ${condition} AND ${rest}`);
+    if (!partly) return [records];
+    return [records, grouped(SUMS_OF_ROLLUPS, `${partialTable(part.hour)} WHERE ${condition}`)];
   });
   if (!recordsNeeded) {
     const [from, to] = [Math.floor(sinceUs / 1000 / HOUR_MS), Math.floor(untilUs / 1000 / HOUR_MS)];
     const left = `(hour BETWEEN ${from} AND ${to}) OR hour IN (${[...kept, -1].join(',')})`;
     const not = [...counted, -1].join(',');
     for (const day of days) {
-      sources.push(`SELECT local_end, remote_end, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM r_${day}
-        WHERE ${condition} AND (${left}) AND hour NOT IN (${not}) GROUP BY ALL`);
+      sources.push(grouped(SUMS_OF_ROLLUPS, `r_${day} WHERE ${condition} AND (${left}) AND hour NOT IN (${not})`));
     }
   }
   if (sources.length === 0) return [];
   const keys = await mapEnds(connection, dictionary, groupBy);
-  // Ends first, groups after: the list is looked into once for each pair, not for each record.
-  const sql = `SELECT ${groups(dictionary)}, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${sources.join(' UNION ALL ')}) GROUP BY ALL`;
+  const sql = `SELECT gl, gr, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${sources.join(' UNION ALL ')}) GROUP BY ALL`;
   const rows = (await connection.runAndReadAll(sql)).getRows();
   return rows.map((row): GraphRow => {
     const [gl = 0, gr = 0, direction = 0, protocol = 0, servicePort = 0, ...others] = row.map(Number);
@@ -86,15 +94,7 @@ export async function graphOf(
   });
 }
 
-/** Groups of both ends of a row, looked up by position in a list: ends are numbered from 0. */
-function groups(dictionary: Dictionary): string {
-  const list = `getvariable('end_groups')`;
-  return dictionary.ends.length === 0
-    ? '0 AS gl, 0 AS gr'
-    : `list_extract(${list}, local_end::BIGINT + 1) AS gl, list_extract(${list}, remote_end::BIGINT + 1) AS gr`;
-}
-
-/** Numbers the groups of all ends, leaves the list in the session, and returns the groups' keys by number. */
+/** Numbers the groups of all ends, leaves them in the session's end_groups, and returns the groups' keys by number. */
 async function mapEnds(
   connection: DuckDBConnection,
   dictionary: Dictionary,
@@ -107,6 +107,9 @@ async function mapEnds(
     numbers.set(key, known);
     return known;
   });
-  if (list.length > 0) await connection.run(`SET VARIABLE end_groups = [${list.join(',')}]::UINTEGER[]`);
+  await connection.run(
+    `CREATE OR REPLACE TEMP TABLE end_groups AS SELECT unnest(range(${list.length}))::UINTEGER AS e,
+      unnest([${list.join(',')}]::UINTEGER[]) AS g`,
+  );
   return [...numbers.keys()];
 }

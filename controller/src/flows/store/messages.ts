@@ -44,6 +44,10 @@ export interface StoreBatch extends BatchHead {
   readonly columns: Readonly<Record<string, Uint8Array>>;
   /** What END_COLUMNS refer to. Batches may share one list, which may grow between them. */
   readonly ends: readonly FlowEndInfo[];
+  /** Places of the records that are to be stored, ascending; undefined: all of them. */
+  readonly live?: Uint32Array;
+  /** Ascends over all batches ever handed over; undefined: only marks tell whether it is stored. */
+  readonly serial?: number;
 }
 
 /** A batch on its way between the threads. */

@@ -1,5 +1,6 @@
 // Tables of the store: records by the hour in which they arrived (f_<hour>), rollups by day (r_<day>). A closed hour has been rolled up
-// and its extent is written down; the open one is the newest. Hours and days count from 1970.
+// and its extent is written down; the open one is the newest, and what is rolled up of it already stands in p_<hour>. Hours and days count
+// from 1970.
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { RECORD_DDL, STORED_COLUMNS } from './columns.js';
@@ -17,6 +18,8 @@ export interface Partition {
   maxFirstUs: number;
   minLastUs: number;
   maxLastUs: number;
+  /** Rows up to this id stand in p_<hour> as well, and are replaced no more; 0: none. */
+  rolledId: number;
   /** Rolled up: nothing is added any more. */
   closed: boolean;
 }
@@ -24,6 +27,8 @@ export interface Partition {
 export const PARTITION_DDL = `CREATE TABLE IF NOT EXISTS flow_parts (hour BIGINT NOT NULL, rows UBIGINT NOT NULL,
   min_id UBIGINT NOT NULL, max_id UBIGINT NOT NULL, min_first BIGINT NOT NULL, max_first BIGINT NOT NULL,
   min_last BIGINT NOT NULL, max_last BIGINT NOT NULL)`;
+/** How far open hours are rolled up: the highest of an hour counts. */
+export const ROLLED_DDL = 'CREATE TABLE IF NOT EXISTS flow_rolled (hour BIGINT NOT NULL, upto UBIGINT NOT NULL)';
 
 /** Columns by which rollups are grouped: what the graph and its filters ask for. */
 const KEY_TYPES = {
@@ -59,6 +64,11 @@ export function rollupTable(hour: number): string {
   return `r_${Math.floor(hour / HOURS_PER_DAY)}`;
 }
 
+/** What is rolled up of an hour that is open. */
+export function partialTable(hour: number): string {
+  return `p_${hour}`;
+}
+
 export async function createRecordTable(connection: DuckDBConnection, hour: number): Promise<void> {
   await connection.run(`CREATE TABLE IF NOT EXISTS ${recordTable(hour)} (${RECORD_DDL})`);
 }
@@ -77,17 +87,35 @@ export function partitionOf(row: readonly unknown[], closed: boolean): Partition
   const [hour = 0, rows = 0, minId = 0, maxId = 0, minFirstUs = 0, maxFirstUs = 0, minLastUs = 0, maxLastUs = 0] = row
     .slice(0, 8)
     .map(Number);
-  return { hour, rows, minId, maxId, minFirstUs, maxFirstUs, minLastUs, maxLastUs, closed };
+  return { hour, rows, minId, maxId, minFirstUs, maxFirstUs, minLastUs, maxLastUs, rolledId: 0, closed };
+}
+
+/** Rolls up an open hour's rows from where it is rolled up to an id, in the caller's transaction. */
+export async function rollUp(connection: DuckDBConnection, part: Partition, upto: number): Promise<void> {
+  const partial = partialTable(part.hour);
+  await connection.run(`CREATE TABLE IF NOT EXISTS ${partial} (${ddl(ROLLUP_COLUMNS)})`);
+  await connection.run(
+    `INSERT INTO ${partial} BY NAME SELECT ${part.hour} AS hour, ${KEYS}, ${SUMS_OF_RECORDS}
+      FROM ${recordTable(part.hour)} WHERE id > ${part.rolledId} AND id <= ${upto} GROUP BY ${KEYS}`,
+  );
+  await connection.run(`INSERT INTO flow_rolled VALUES (${part.hour}, ${upto})`);
 }
 
 /** Rolls an hour up and writes its extent down, in the caller's transaction. */
 export async function closeHour(connection: DuckDBConnection, part: Partition): Promise<void> {
   const rollup = rollupTable(part.hour);
   await connection.run(`CREATE TABLE IF NOT EXISTS ${rollup} (${ddl(ROLLUP_COLUMNS)})`);
-  await connection.run(
-    `INSERT INTO ${rollup} BY NAME SELECT ${part.hour} AS hour, ${KEYS}, ${SUMS_OF_RECORDS}
-      FROM ${recordTable(part.hour)} GROUP BY ${KEYS}`,
-  );
+  const rest = `SELECT ${KEYS}, ${SUMS_OF_RECORDS} FROM ${recordTable(part.hour)} WHERE id > ${part.rolledId} GROUP BY ${KEYS}`;
+  if (part.rolledId === 0) {
+    await connection.run(`INSERT INTO ${rollup} BY NAME SELECT ${part.hour} AS hour, * FROM (${rest})`);
+  } else {
+    const all = `${rest} UNION ALL SELECT ${KEYS}, ${SUMS.join(', ')}, first, last FROM ${partialTable(part.hour)}`;
+    await connection.run(
+      `INSERT INTO ${rollup} BY NAME SELECT ${part.hour} AS hour, ${KEYS}, ${SUMS_OF_ROLLUPS} FROM (${all}) GROUP BY ${KEYS}`,
+    );
+    await connection.run(`DROP TABLE ${partialTable(part.hour)}`);
+    await connection.run(`DELETE FROM flow_rolled WHERE hour = ${part.hour}`);
+  }
   await connection.run(
     `INSERT INTO flow_parts VALUES (${part.hour}, ${part.rows}, ${part.minId}, ${part.maxId}, ${part.minFirstUs},
       ${part.maxFirstUs}, ${part.minLastUs}, ${part.maxLastUs})`,
@@ -98,7 +126,7 @@ export async function closeHour(connection: DuckDBConnection, part: Partition): 
 export async function addMissingColumns(connection: DuckDBConnection): Promise<void> {
   const wanted: readonly [RegExp, Readonly<Record<string, string>>][] = [
     [/^f_\d+$/, Object.fromEntries(STORED_COLUMNS.map(({ name, type }) => [name, type.toString()]))],
-    [/^r_\d+$/, ROLLUP_COLUMNS],
+    [/^[rp]_\d+$/, ROLLUP_COLUMNS],
   ];
   const found = new Map<string, Set<string>>();
   const columns = await connection.runAndReadAll('SELECT table_name, column_name FROM duckdb_columns()');

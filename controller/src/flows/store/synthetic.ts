@@ -11,12 +11,22 @@ export interface SyntheticOptions {
   readonly startUs: number;
   /** Workloads that talk to each other; 50 when not given. */
   readonly workloads?: number;
+  /** Others that each of them talks to; 1 when not given. */
+  readonly peers?: number;
 }
 
 const ROLES = ['web', 'api', 'db', 'cache', 'queue', 'job', 'edge', 'mail'];
 
 /** The same input gives the same batch. */
-export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 50 }: SyntheticOptions): StoreBatch {
+export function syntheticBatch({
+  firstId,
+  sequence,
+  count,
+  startUs,
+  workloads = 50,
+  peers = 1,
+}: SyntheticOptions): StoreBatch {
+  const called = (i: number) => (i * 31 + (Math.floor(i / workloads) % peers) * 7) % workloads;
   const fill: Readonly<Record<string, (i: number) => number>> = {
     first_us: (i) => startUs + i * 100,
     last_us: (i) => startUs + i * 100 + ((i * 7919) % 5_000_000),
@@ -27,7 +37,7 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     local_ip_a: () => 0,
     remote_ip_a: () => 0,
     local_ip_b: (i) => 0xffff_0000 + (i % workloads) * 0x1_0000_0000,
-    remote_ip_b: (i) => 0xffff_0000 + ((i * 31) % workloads) * 0x1_0000_0000,
+    remote_ip_b: (i) => 0xffff_0000 + called(i) * 0x1_0000_0000,
     local_port: (i) => 32_768 + (i % 28_000),
     remote_port: (i) => [80, 443, 5432, 6379][i % 4] ?? 0,
     service_port: (i) => [80, 443, 5432, 6379][i % 4] ?? 0,
@@ -44,7 +54,7 @@ export function syntheticBatch({ firstId, sequence, count, startUs, workloads = 
     tcp_flags: () => 0x12,
     confidence: () => 1,
     local_end: (i) => i % workloads,
-    remote_end: (i) => (i * 31) % workloads,
+    remote_end: called,
     process: (i) => i % 4,
     reporter: () => 4,
     views: (i) => 2 - (i % 2),

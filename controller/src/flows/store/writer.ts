@@ -2,6 +2,7 @@
 import { type DuckDBConnection, DuckDBDataChunk, UBIGINT } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 import { END_COLUMNS, STORED_COLUMNS, TEXT_COLUMNS } from './columns.js';
+import { liveCount } from './extents.js';
 import type { StoreBatch } from './messages.js';
 import { translate } from './packed-batch.js';
 
@@ -26,14 +27,15 @@ export async function appendRows(
   table: string,
   batches: readonly NumberedBatch[],
 ): Promise<void> {
-  const total = batches.reduce((sum, { batch }) => sum + batch.count, 0);
+  const total = batches.reduce((sum, { batch }) => sum + liveCount(batch), 0);
   if (total === 0) return;
   const columns = STORED_COLUMNS.map(({ name, width }) => {
     const bytes = new Uint8Array(total * width);
     let at = 0;
     for (const numbered of batches) {
-      fill(numbered, name, bytes.subarray(at, at + numbered.batch.count * width));
-      at += numbered.batch.count * width;
+      const room = liveCount(numbered.batch) * width;
+      fill(numbered, name, width, bytes.subarray(at, at + room));
+      at += room;
     }
     return { bytes, width };
   });
@@ -80,16 +82,42 @@ export async function appendIds(
 }
 
 /** Writes one column of a batch; `to` begins at a multiple of the column's width. */
-function fill({ batch, ends, strings }: NumberedBatch, name: string, to: Uint8Array): void {
+function fill({ batch, ends, strings }: NumberedBatch, name: string, width: number, to: Uint8Array): void {
+  const { live } = batch;
   if (name === 'id') {
     const halves = words(to);
-    for (let i = 0; i < batch.count; i += 1) {
-      halves[2 * i] = (batch.firstId + i) >>> 0;
-      halves[2 * i + 1] = Math.floor((batch.firstId + i) / 0x1_0000_0000);
+    for (let i = 0; i < liveCount(batch); i += 1) {
+      const id = batch.firstId + (live === undefined ? i : (live[i] as number));
+      halves[2 * i] = id >>> 0;
+      halves[2 * i + 1] = Math.floor(id / 0x1_0000_0000);
     }
-  } else if (ENDS.has(name)) translate(words(columnOf(batch, name)), ends, words(to));
-  else if (TEXTS.has(name)) translate(words(columnOf(batch, name)), strings, words(to));
-  else to.set(columnOf(batch, name));
+    return;
+  }
+  const column = columnOf(batch, name);
+  if (live === undefined) to.set(column);
+  else gather(column, width, live, to);
+  if (ENDS.has(name)) translate(words(to), ends, words(to));
+  else if (TEXTS.has(name)) translate(words(to), strings, words(to));
+}
+
+/** Copies values of a width at places. */
+function gather(from: Uint8Array, width: number, places: Uint32Array, to: Uint8Array): void {
+  if (width === 1) for (let i = 0; i < places.length; i += 1) to[i] = from[places[i] as number] as number;
+  else if (width === 2) pick(shorts(from), places, shorts(to));
+  else if (width === 4) pick(words(from), places, words(to));
+  else pickPairs(words(from), places, words(to));
+}
+
+function pick<T extends Uint16Array | Uint32Array>(from: T, places: Uint32Array, to: T): void {
+  for (let i = 0; i < places.length; i += 1) to[i] = from[places[i] as number] as number;
+}
+
+function pickPairs(from: Uint32Array, places: Uint32Array, to: Uint32Array): void {
+  for (let i = 0; i < places.length; i += 1) {
+    const at = 2 * (places[i] as number);
+    to[2 * i] = from[at] as number;
+    to[2 * i + 1] = from[at + 1] as number;
+  }
 }
 
 function columnOf({ columns }: StoreBatch, name: string): Uint8Array {
@@ -100,4 +128,8 @@ function columnOf({ columns }: StoreBatch, name: string): Uint8Array {
 
 function words(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+}
+
+function shorts(bytes: Uint8Array): Uint16Array {
+  return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
 }
