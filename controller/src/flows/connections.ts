@@ -5,6 +5,7 @@ import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { Direction, EventKind, Reason } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { ConnectionEnd } from '../policy/connection.js';
 import type { RecordedConnection } from '../policy/simulate.js';
+import { Turns } from '../turns.js';
 import type { FlowBlock, FlowEndInfo } from './block.js';
 import type { FlowArchive, ResolvedFilter } from './store/archive.js';
 
@@ -21,6 +22,8 @@ export const DECIDED: ReadonlySet<number> = new Set([
 /** Records that one question reads at most; the newest count. */
 const RECORDS_MAX = 1_000_000;
 const PAGE_RECORDS = 8192;
+/** Records between two looks at the clock. */
+const VISITS = 16;
 
 /** Connections that the archive holds. */
 export interface KnownConnections {
@@ -97,7 +100,7 @@ function sinceFilter(sinceMs: number): ResolvedFilter {
 }
 
 /**
- * Calls back for every record that matches, the newest `max` of them, in order of arrival. Gives the earliest packet, microseconds (0: no
+ * Calls back for every record that matches, the newest `max` of them, in order of arrival; between them the event loop has its turns. Gives the earliest packet, microseconds (0: no
  * record), and whether that was all.
  */
 export async function eachRecord(
@@ -109,9 +112,12 @@ export async function eachRecord(
   let oldestUs = 0;
   let afterId = await archive.startOfNewest(filter, max);
   let read = 0;
+  let visited = 0;
+  const turns = new Turns();
   for (;;) {
     const page = await archive.page({ filter, afterId, limit: PAGE_RECORDS });
     for (const { block, index } of page.records) {
+      if (visited++ % VISITS === 0 && turns.over) await turns.rest();
       const firstUs = block.firstSeenUs[index] ?? 0;
       if (oldestUs === 0 || firstUs < oldestUs) oldestUs = firstUs;
       visit(block, index);

@@ -1,13 +1,13 @@
 // Recorded connections as another policy would judge them, in the shape in which the archive adds up what happened: the same graph, with
 // other verdicts.
-import { Direction, EventKind, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { Direction, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { ConnectionEnd } from '../policy/connection.js';
 import { evaluate } from '../policy/evaluate.js';
 import type { Policy } from '../policy/model.js';
 import { type FlowBlock, UNKNOWN_END } from './block.js';
 import { DECIDED, eachRecord, endOf } from './connections.js';
+import { type GraphRowName, GraphRows } from './graph-rows.js';
 import { type FlowArchive, type GraphRow, groupKey, type ResolvedFilter, withProcess } from './store/archive.js';
-import { trafficOf } from './traffic.js';
 
 export interface JudgedRequest {
   readonly filter: ResolvedFilter;
@@ -34,13 +34,11 @@ interface Judgement {
   readonly rule: number;
 }
 
-type Sums = { -readonly [K in keyof GraphRow]: GraphRow[K] };
-
-/** Filters on verdicts and reasons of the past do not fit here: the caller leaves them out. */
+/** In turns with everything else that the controller does. Filters on verdicts and reasons of the past do not fit here: the caller leaves them out. */
 export async function judgedRows(archive: FlowArchive, request: JudgedRequest): Promise<Judged> {
   const { groupBy } = request;
   const judgements = new Map<string, Judgement>();
-  const rows = new Map<string, Sums>();
+  const rows = new GraphRows();
   let undecided = 0;
   const { all } = await eachRecord(
     archive,
@@ -51,19 +49,11 @@ export async function judgedRows(archive: FlowArchive, request: JudgedRequest): 
         return;
       }
       const judgement = judge(block, i, request, judgements);
-      const local = block.ends[block.local[i] ?? 0] ?? UNKNOWN_END;
-      const remote = block.ends[block.remote[i] ?? 0] ?? UNKNOWN_END;
-      const process = block.strings[block.process[i] ?? 0] ?? '';
-      addRecord(rows, block, i, {
-        local: withProcess(groupKey(local, groupBy), groupBy, process),
-        remote: groupKey(remote, groupBy),
-        process,
-        judgement,
-      });
+      rows.add(block, i, rowName(block, i, judgement, groupBy));
     },
     request.recordsMax,
   );
-  return { rows: [...rows.values()], truncated: !all, undecided };
+  return { rows: rows.all, truncated: !all, undecided };
 }
 
 function judge(block: FlowBlock, i: number, request: JudgedRequest, known: Map<string, Judgement>): Judgement {
@@ -107,55 +97,34 @@ function judgeConnection(
   );
 }
 
-interface Place {
-  readonly local: string;
-  readonly remote: string;
-  readonly process: string;
-  readonly judgement: Judgement;
-}
-
-function addRecord(rows: Map<string, Sums>, block: FlowBlock, i: number, place: Place): void {
+/** What was decided is judged anew, for both ends at once. */
+function rowName(
+  block: FlowBlock,
+  i: number,
+  { verdict, reason, rule }: Judgement,
+  groupBy: readonly string[],
+): GraphRowName {
   const at = (column: ArrayLike<number>) => column[i] ?? 0;
+  const process = block.strings[at(block.process)] ?? '';
+  const local = withProcess(groupKey(block.ends[at(block.local)] ?? UNKNOWN_END, groupBy), groupBy, process);
+  const remote = groupKey(block.ends[at(block.remote)] ?? UNKNOWN_END, groupBy);
   const direction = at(block.direction);
   const inbound = direction === Direction.DIRECTION_INBOUND;
-  const [source, destination] = inbound ? [place.remote, place.local] : [place.local, place.remote];
-  const [protocol, servicePort] = [at(block.protocol), at(block.servicePort)];
-  const { verdict, reason, rule } = place.judgement;
-  const [firstSeenUs, lastSeenUs] = [at(block.firstSeenUs), at(block.lastSeenUs)];
-  const key = `${source} ${destination} ${direction} ${protocol} ${servicePort} ${verdict} ${reason} ${rule} ${at(block.views)} ${place.process}`;
-  let row = rows.get(key);
-  if (row === undefined) {
-    const names = {
-      source,
-      destination,
-      direction,
-      protocol,
-      servicePort,
-      verdict,
-      reason,
-      rule,
-      process: place.process,
-      farProcess: block.strings[at(block.farProcess)] ?? '',
-      views: at(block.views),
-      // What was decided is judged anew, for both ends at once.
-      decider: direction,
-      otherReason: 0,
-      otherRule: 0,
-    };
-    const sums = { bytesForward: 0, bytesBack: 0, packetsForward: 0, packetsBack: 0, records: 0, attempts: 0 };
-    row = { ...names, ...sums, connections: 0, durationUs: 0, firstSeenUs, lastSeenUs };
-    rows.set(key, row);
-  }
-  const traffic = trafficOf(block, i);
-  row.bytesForward += traffic.bytesForward;
-  row.bytesBack += traffic.bytesBack;
-  row.packetsForward += traffic.packetsForward;
-  row.packetsBack += traffic.packetsBack;
-  row.records += 1;
-  row.attempts += at(block.attempts);
-  if (at(block.kind) === EventKind.EVENT_KIND_END) row.connections += 1;
-  if (at(block.kind) === EventKind.EVENT_KIND_DENY) row.connections += at(block.attempts);
-  row.durationUs += lastSeenUs - firstSeenUs;
-  row.firstSeenUs = Math.min(row.firstSeenUs, firstSeenUs);
-  row.lastSeenUs = Math.max(row.lastSeenUs, lastSeenUs);
+  const [source, destination] = inbound ? [remote, local] : [local, remote];
+  return {
+    source,
+    destination,
+    direction,
+    protocol: at(block.protocol),
+    servicePort: at(block.servicePort),
+    verdict,
+    reason,
+    rule,
+    process,
+    farProcess: block.strings[at(block.farProcess)] ?? '',
+    views: at(block.views),
+    decider: direction,
+    otherReason: 0,
+    otherRule: 0,
+  };
 }

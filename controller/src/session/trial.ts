@@ -3,7 +3,7 @@
 import { countCapacity } from '../compile/capacity.js';
 import type { CapacityNeed, Compiler } from '../compile/types.js';
 import type { WorkloadRecord } from '../store/records.js';
-import { Turns } from './turns.js';
+import { Turns } from '../turns.js';
 import { setBytes } from './wire.js';
 
 /** What a policy would bring about. */

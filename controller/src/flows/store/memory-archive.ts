@@ -1,9 +1,9 @@
 // The archive without a disk: the ring of recent records. What it answers is gone with the process.
 import { randomUUID } from 'node:crypto';
-import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { flowPredicate, opener, RESOLVED_NAMES } from '../../api/flow-filter.js';
 import { type FlowEndInfo, UNKNOWN_END } from '../block.js';
 import { gapMatters, type KeptGap } from '../gaps.js';
+import { GraphRows } from '../graph-rows.js';
 import type { FlowHistory } from '../history.js';
 import { trafficOf } from '../traffic.js';
 import {
@@ -81,7 +81,7 @@ export class MemoryArchive implements FlowArchive {
       groups.set(info, known);
       return known;
     };
-    const rows = new Map<string, { -readonly [K in keyof GraphRow]: GraphRow[K] }>();
+    const rows = new GraphRows();
     for (const { block, index } of this.#history.newest(
       flowPredicate(filter, RESOLVED_NAMES),
       Number.MAX_SAFE_INTEGER,
@@ -92,8 +92,9 @@ export class MemoryArchive implements FlowArchive {
       const remote = group(block.ends[at(block.remote)] ?? UNKNOWN_END);
       const outbound = opener(block, index) === 'local';
       const [source, destination] = outbound ? [local, remote] : [remote, local];
-      const farProcess = block.strings[at(block.farProcess)] ?? '';
-      const decided = {
+      rows.add(block, index, {
+        source,
+        destination,
         direction: at(block.direction),
         protocol: at(block.protocol),
         servicePort: at(block.servicePort),
@@ -104,30 +105,11 @@ export class MemoryArchive implements FlowArchive {
         decider: at(block.decider),
         otherReason: at(block.otherReason),
         otherRule: at(block.otherRule),
-      };
-      const key = JSON.stringify([source, destination, ...Object.values(decided), process, farProcess]);
-      const [firstSeenUs, lastSeenUs] = [at(block.firstSeenUs), at(block.lastSeenUs)];
-      let row = rows.get(key);
-      if (row === undefined) {
-        const sums = { bytesForward: 0, bytesBack: 0, packetsForward: 0, packetsBack: 0, records: 0, attempts: 0 };
-        const times = { connections: 0, durationUs: 0, firstSeenUs, lastSeenUs };
-        row = { source, destination, process, farProcess, ...decided, ...sums, ...times };
-        rows.set(key, row);
-      }
-      const traffic = trafficOf(block, index);
-      row.bytesForward += traffic.bytesForward;
-      row.bytesBack += traffic.bytesBack;
-      row.packetsForward += traffic.packetsForward;
-      row.packetsBack += traffic.packetsBack;
-      row.records += 1;
-      row.attempts += at(block.attempts);
-      if (at(block.kind) === EventKind.EVENT_KIND_END) row.connections += 1;
-      if (at(block.kind) === EventKind.EVENT_KIND_DENY) row.connections += at(block.attempts);
-      row.durationUs += lastSeenUs - firstSeenUs;
-      row.firstSeenUs = Math.min(row.firstSeenUs, firstSeenUs);
-      row.lastSeenUs = Math.max(row.lastSeenUs, lastSeenUs);
+        process,
+        farProcess: block.strings[at(block.farProcess)] ?? '',
+      });
     }
-    return [...rows.values()];
+    return rows.all;
   }
 
   async timeline({ filter, fromUs, stepUs, steps }: TimelineRequest): Promise<TimelineRow[]> {
