@@ -88,7 +88,9 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	}
 	generation = rf_global_generation();
-	if (flow->generation != ep->generation || flow->global_generation != generation) {
+	/* What its ends have closed is asked again only if it goes on. */
+	if ((flow->generation != ep->generation || flow->global_generation != generation) &&
+	    (flow->flags & (RF_FLOW_CUT | RF_FLOW_ENDED)) != RF_FLOW_ENDED) {
 		if (rf_flow_renew(flow, &key, ep, generation, &d, &report)) {
 			rf_sweep_report(seq, &key, flow, &report, &before);
 			return 0;

@@ -65,6 +65,9 @@ enum rf_peer_flags {
 	RF_PEER_UNMANAGED = 1 << 1, /* no agent at that end */
 	RF_PEER_MAPPED = 1 << 2,    /* found through rf_nat; never in the map */
 	RF_PEER_HOST = 1 << 3,	    /* an address of this host: loopback for its own cgroup endpoints */
+	/* A translator gave this address until lately, and nobody is behind it now. New connections find nobody; those
+	 * that were open keep who they were. */
+	RF_PEER_FORMER = 1 << 4,
 };
 
 struct rf_peer {

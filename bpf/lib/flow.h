@@ -124,6 +124,7 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 {
 	__u32 rule = flow->rule;
 	__u8 verdict = flow->verdict;
+	__u16 over;
 
 	if (flow->reason == RF_REASON_LOOPBACK) {
 		flow->policy_version = ep->policy_version;
@@ -133,7 +134,9 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 	}
 	d->direction = flow->direction;
 	d->tagged = flow->flags & RF_FLOW_TAGGED ? flow->peer_identity : 0;
+	d->renewed = 1;
 	rf_decide(ep, key, d);
+	d->renewed = 0;
 	report->attempts = 1;
 	report->kind = RF_EVENT_KIND_VERDICT;
 	report->lane = RF_LANE_FLOWS;
@@ -141,9 +144,11 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 	if (d->verdict == RF_VERDICT_BLOCKED) {
 		d->reason = RF_REASON_REVOKED;
 		rf_flow_decided(flow, d, ep, global_generation);
-		if (flow->flags & RF_FLOW_CUT)
-			return 0;
+		over = flow->flags & (RF_FLOW_CUT | RF_FLOW_ENDED);
 		flow->flags |= RF_FLOW_CUT | RF_FLOW_ENDED;
+		/* Nothing was taken from a connection that its ends had closed: late packets stop, and its END stands. */
+		if (over)
+			return 0;
 		report->lane = RF_LANE_DENIES;
 		report->flags = RF_EVENT_CUT;
 		return 1;

@@ -20,7 +20,8 @@ struct rf_decision {
 	__u8 verdict;	/* enum rf_verdict, after the mode */
 	__u8 mode;	/* enum rf_mode */
 	__u8 direction; /* enum rf_direction it was decided in */
-	__u8 pad[3];
+	__u8 renewed;	/* in: an open connection is decided again */
+	__u8 pad[2];
 };
 
 /*
@@ -182,7 +183,7 @@ static __always_inline int rf_is_failsafe(const struct rf_flow_key *key, __u8 di
 /*
  * Who is at the remote end. Returns rf_peer_flags; with RF_PEER_SHARED identity is a number in rf_shared. A mapping
  * says who answers under an address and port: it is asked outbound only. Inbound the remote port is a client's own,
- * which may happen to be a published one.
+ * which may happen to be a published one. A former address is nobody's to a new connection.
  */
 static __always_inline __u32 rf_find_peer(const struct rf_endpoint *ep, const struct rf_flow_key *key,
 					  struct rf_decision *d)
@@ -204,7 +205,7 @@ static __always_inline __u32 rf_find_peer(const struct rf_endpoint *ep, const st
 		return RF_PEER_MAPPED;
 	}
 	peer = bpf_map_lookup_elem(&rf_peers, &peer_key);
-	if (!peer)
+	if (!peer || (peer->flags & RF_PEER_FORMER && !d->renewed))
 		return 0;
 	d->identity = peer->identity;
 	return peer->flags;

@@ -51,6 +51,19 @@ export function allow(set: number, proto: number, port: number, rule: number): v
     );
 }
 
+/** The same for one peer identity, in a group of its own. */
+export function allowIdentity(set: number, identity: number, proto: number, port: number, rule: number): void {
+  kernel
+    .map('rf_groups')
+    .update(GROUP_KEY.encode({ set, peer: identity, kind: GroupKind.IDENTITY }), GROUP.encode({ group: identity }));
+  kernel
+    .map('rf_ports')
+    .update(
+      PORT_KEY.encode({ prefixlen: PORT_PREFIX.port(16), group: identity, proto, port }),
+      PORT.encode({ rule, action: Action.ALLOW, constraints: 0 }),
+    );
+}
+
 /** A kernel of this test's own, with other settings. */
 export function start(options: ConstructorParameters<typeof TestKernel>[0]): void {
   kernel = new TestKernel({ rodata: { rf_has_coarse_clock: 0 }, ...options });

@@ -1,8 +1,22 @@
 // What the TC programs make of connections: TCP states, time, the sweep, policy that changes under them.
+import { mappedAddress } from '@ringfence/proto/address.js';
 import { Direction, Mode, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { describe, expect, it } from 'vitest';
-import { type Endpoint, EventFlag, FlowFlag, Lane } from '../ts/index.js';
-import { A, B, back, brief, ENDPOINT, happened, kernel, out, start, syn, useKernel } from './hook-bed.js';
+import { type Endpoint, EventFlag, FlowFlag, Lane, PEER, PEER_KEY, PeerFlag } from '../ts/index.js';
+import {
+  A,
+  allowIdentity,
+  B,
+  back,
+  brief,
+  ENDPOINT,
+  happened,
+  kernel,
+  out,
+  start,
+  syn,
+  useKernel,
+} from './hook-bed.js';
 import { DROP, PASS } from './kernel.js';
 import * as p from './packets.js';
 
@@ -220,6 +234,59 @@ describe('a new generation', () => {
       'VERDICT ALLOWED RULE_ALLOW 22',
       'VERDICT BLOCKED REVOKED 0',
     ]);
+  });
+
+  it('leaves alone what its ends have closed, and stops what goes on there all the same', async () => {
+    kernel.send(syn());
+    kernel.receive(back(p.RST));
+    revoke();
+    expect(kernel.sweep()).toEqual([]);
+    expect(kernel.send(out(p.ACK, { payload: new Uint8Array(5) })).retval).toBe(DROP);
+    expect(await happened()).toEqual(['NEW ALLOWED RULE_ALLOW 21', 'END ALLOWED RULE_ALLOW 21']);
+    expect(kernel.sweep()).toEqual([]);
+  });
+
+  describe('an address that is nobody’s any more', () => {
+    const C = '192.0.2.77';
+    const OLD = 700;
+    const peer = (flags: number) =>
+      kernel
+        .map('rf_peers')
+        .update(
+          PEER_KEY.encode({ space: 0, addr: mappedAddress(p.addressBytes(C)) }),
+          PEER.encode({ identity: OLD, flags }),
+        );
+    const to = (packet: 'syn' | 'ack', sport = 5000) =>
+      kernel.send(p.tcp(A, C, { sport, dport: 8443, flags: packet === 'syn' ? p.SYN : p.ACK })).retval;
+
+    it.each(['packet', 'sweep'])('keeps an open connection and opens no other (%s)', async (by) => {
+      allowIdentity(2, OLD, p.TCP, 8443, 31);
+      peer(0);
+      expect(to('syn')).toBe(PASS);
+      await kernel.events();
+      peer(PeerFlag.FORMER);
+      kernel.bump();
+      if (by === 'sweep') expect(kernel.sweep()).toEqual([]);
+      expect(to('ack')).toBe(PASS);
+      expect(kernel.flows()[0]?.[1]).toMatchObject({ peerIdentity: OLD, rule: 31 });
+      expect(to('syn', 5001)).toBe(DROP);
+      expect(await happened()).toEqual(['DENY BLOCKED IMPLICIT_DENY 0']);
+    });
+
+    it('is no reason to keep what policy forbids now, nor what nobody is told of', () => {
+      allowIdentity(2, OLD, p.TCP, 8443, 31);
+      peer(0);
+      to('syn');
+      to('syn', 5001);
+      peer(PeerFlag.FORMER);
+      revoke();
+      expect(to('ack')).toBe(DROP);
+      kernel.endpoint({ ...ENDPOINT, generation: 3 });
+      expect(to('ack')).toBe(PASS);
+      kernel.map('rf_peers').delete(PEER_KEY.encode({ space: 0, addr: mappedAddress(p.addressBytes(C)) }));
+      kernel.bump();
+      expect(to('ack', 5001)).toBe(DROP);
+    });
   });
 
   it('a SYN on a cut tuple, is decided anew', () => {

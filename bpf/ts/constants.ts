@@ -8,7 +8,7 @@ export const EndpointKind = { IFINDEX: 1, CGROUP: 2 } as const;
 /** Bits of rf_endpoint.flags. */
 export const EndpointFlag = { ISOLATED: 1, REJECT: 2, HOST: 4, SKIP: 8, CONTAINERS: 16 } as const;
 /** Bits of rf_peer.flags. SHARED, UNMANAGED and HOST are written by user space; MAPPED is not. */
-export const PeerFlag = { SHARED: 1, UNMANAGED: 2, MAPPED: 4, HOST: 8 } as const;
+export const PeerFlag = { SHARED: 1, UNMANAGED: 2, MAPPED: 4, HOST: 8, FORMER: 16 } as const;
 export const GroupKind = { IDENTITY: 1, CLASS: 2 } as const;
 export const Action = { ALLOW: 1, DENY: 2 } as const;
 /** Bits of rf_port.constraints. */

@@ -42,6 +42,8 @@ export interface BindingState extends BindingAddress {
   /** All identities behind the address, ascending; empty when there is exactly one. */
   readonly shared: readonly number[];
   readonly unmanaged: boolean;
+  /** Nobody is there any more: it counts for connections that were opened before, and for no new one. Default: false. */
+  readonly former?: boolean | undefined;
 }
 
 /** A translated address and port, as one host names it. */
@@ -123,14 +125,15 @@ export function bindingToWire(state: BindingState): WireBinding {
     identity: state.identity,
     shared: [...state.shared],
     unmanaged: state.unmanaged,
+    former: state.former ?? false,
   };
 }
 
 /** From agent.proto. Throws RangeError when the key is missing. */
 export function bindingFromWire(wire: WireBinding): BindingState {
   if (wire.key === undefined) throw new RangeError('Cannot read binding: found no key, wanted space and address');
-  const { identity, shared, unmanaged } = wire;
-  return { ...bindingAddressFromWire(wire.key), identity, shared, unmanaged };
+  const { identity, shared, unmanaged, former } = wire;
+  return { ...bindingAddressFromWire(wire.key), identity, shared, unmanaged, ...(former && { former }) };
 }
 
 /** As agent.proto carries it: a prefix inside the mapped range is sent as IPv4. */

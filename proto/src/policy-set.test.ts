@@ -106,7 +106,7 @@ describe('instructions', () => {
     expect(() => prefixFromWire({ ip: Buffer.from([10, 0, 0, 0]), length: 33 })).toThrow(
       'found length 33, wanted at most 32',
     );
-    expect(() => bindingFromWire({ key: undefined, identity: 1, shared: [], unmanaged: false })).toThrow(
+    expect(() => bindingFromWire({ key: undefined, identity: 1, shared: [], unmanaged: false, former: false })).toThrow(
       'found no key',
     );
   });

@@ -238,7 +238,9 @@ function edited<V, R>(
 }
 
 function sameBinding(a: BindingState, b: BindingState): boolean {
-  return a.identity === b.identity && a.unmanaged === b.unmanaged && sameList(a.shared, b.shared);
+  return (
+    a.identity === b.identity && a.unmanaged === b.unmanaged && a.former === b.former && sameList(a.shared, b.shared)
+  );
 }
 
 function sameAssignment(a: AssignmentState, b: AssignmentState): boolean {

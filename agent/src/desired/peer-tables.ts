@@ -63,7 +63,7 @@ export class PeerTables {
       else peers.put(key, peerValue(0, host));
       return;
     }
-    const flags = host | (after.unmanaged ? PeerFlag.UNMANAGED : 0);
+    const flags = host | (after.unmanaged ? PeerFlag.UNMANAGED : 0) | (after.former ? PeerFlag.FORMER : 0);
     if (after.shared.length < 2) peers.put(key, peerValue(after.shared[0] ?? after.identity, flags));
     else {
       const number = this.#numbers.numberOf(sharedContent(after.shared)) ?? 0;

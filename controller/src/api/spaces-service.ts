@@ -8,7 +8,7 @@ import {
 } from '@ringfence/proto/gen/ringfence/v1/admin_spaces.js';
 import { Confidence, type Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Logger } from 'pino';
-import { originOf, storedTree } from '../discovery/space-book.js';
+import { originOf, putSpaces, storedTree } from '../discovery/space-book.js';
 import type { Distributor } from '../session/distributor.js';
 import { SPACES_KEY, type WorkloadRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
@@ -49,7 +49,7 @@ export function spacesService(options: SpacesOptions): SpacesServer {
       if (tree === undefined) return { accepted: false, changed: false, spaces: 0, problems: told };
       const changed = store.get('spaces', SPACES_KEY)?.content !== content;
       if (changed && !dryRun) {
-        await store.update((tx) => tx.set('spaces', SPACES_KEY, { content, changedMs: now() }));
+        await store.update((tx) => putSpaces(tx, SPACES_KEY, content, now()));
         await options.distributor.flushed();
       }
       return { accepted: true, changed, spaces: tree.all().length, problems: unknownHosts(options, tree, name) };

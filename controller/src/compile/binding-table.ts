@@ -10,6 +10,8 @@ export interface Candidates {
   readonly identities: readonly number[];
   /** Nobody behind it has an agent. */
   readonly unmanaged: boolean;
+  /** Nobody is behind it now: they were until lately. */
+  readonly former: boolean;
   /** The same, as hosts are told it. */
   readonly binding: BindingState;
   /** The address, hexadecimal. */
@@ -19,6 +21,7 @@ export interface Candidates {
 interface Holder {
   readonly managed: boolean;
   readonly identity: number;
+  readonly former: boolean;
 }
 
 /** A place with somebody behind it. The answer is worked out once and shared by every host that asks. */
@@ -49,7 +52,7 @@ export class BindingTable {
         this.#places.set(place.key, bound);
         if (place.scope !== WORLD) this.#addInner(place);
       }
-      bound.holders.set(workloadId, { managed, identity });
+      bound.holders.set(workloadId, { managed, identity, former: place.former ?? false });
       bound.candidates = undefined;
     }
   }
@@ -98,29 +101,23 @@ export class BindingTable {
     return this.#innerAddresses.has(hex);
   }
 
-  /** Who is behind an address as a host with these scopes sees it: the innermost that knows it. */
+  /** Who is behind an address as a host with these scopes sees it: the innermost that knows it. Who was there hides nobody who is. */
   seenBy(scopes: readonly string[], hex: string): Candidates | undefined {
-    for (const scope of scopes) {
-      const found = scope === WORLD || this.#inner.has(scope) ? this.#at(placeKey(scope, hex)) : undefined;
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    return innermost(scopes, (scope) =>
+      scope === WORLD || this.#inner.has(scope) ? this.#at(placeKey(scope, hex)) : undefined,
+    );
   }
 
   /** The same, as of the last flush. */
   seenBefore(scopes: readonly string[], hex: string): Candidates | undefined {
-    for (const scope of scopes) {
-      const found = this.#atBefore(placeKey(scope, hex));
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    return innermost(scopes, (scope) => this.#atBefore(placeKey(scope, hex)));
   }
 
   /** Ids of the workloads behind an address as a host with these scopes sees it; sorted. */
   workloadsSeenBy(scopes: readonly string[], hex: string): string[] {
     for (const scope of scopes) {
-      const bound = this.#places.get(placeKey(scope, hex));
-      if (bound !== undefined) return [...bound.holders.keys()].sort();
+      const holders = [...(this.#places.get(placeKey(scope, hex))?.holders ?? [])].filter(([, { former }]) => !former);
+      if (holders.length > 0) return holders.map(([id]) => id).sort();
     }
     return [];
   }
@@ -177,18 +174,32 @@ export function sameCandidates(a: Candidates | undefined, b: Candidates | undefi
   if (a === undefined || b === undefined) return a === b;
   return (
     a.unmanaged === b.unmanaged &&
+    a.former === b.former &&
     a.identities.length === b.identities.length &&
     a.identities.every((identity, index) => identity === b.identities[index])
   );
 }
 
+function innermost(scopes: readonly string[], at: (scope: string) => Candidates | undefined): Candidates | undefined {
+  let before: Candidates | undefined;
+  for (const scope of scopes) {
+    const found = at(scope);
+    if (found?.former === false) return found;
+    before ??= found;
+  }
+  return before;
+}
+
 function candidatesOf(key: string, holders: ReadonlyMap<string, Holder>): Candidates {
-  const identities = [...new Set([...holders.values()].map(({ identity }) => identity))].sort((a, b) => a - b);
-  const unmanaged = ![...holders.values()].some(({ managed }) => managed);
+  const former = ![...holders.values()].some((holder) => !holder.former);
+  const counted = [...holders.values()].filter((holder) => holder.former === former);
+  const identities = [...new Set(counted.map(({ identity }) => identity))].sort((a, b) => a - b);
+  const unmanaged = !counted.some(({ managed }) => managed);
   const [identity] = identities;
   if (identity === undefined) throw new RangeError(`Cannot bind ${key}: found nobody behind it, wanted a workload`);
   const hex = key.slice(-32);
   const address = addressFromHex(hex);
   const shared = identities.length > 1 ? identities : [];
-  return { identities, unmanaged, hex, binding: { space: WORLD, address, identity, shared, unmanaged } };
+  const binding = { space: WORLD, address, identity, shared, unmanaged, ...(former && { former }) };
+  return { identities, unmanaged, former, hex, binding };
 }

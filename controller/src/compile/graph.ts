@@ -204,7 +204,7 @@ class CompilerGraph implements Compiler {
   }
 
   placesOf(workloadId: string) {
-    return this.#placement.placesOf(workloadId);
+    return this.#placement.placesOf(workloadId).filter(({ former }) => former !== true);
   }
 
   servicesOf(workloadId: string) {

@@ -176,6 +176,7 @@ function sameBinding(a: BindingState, b: BindingState): boolean {
   return (
     a.identity === b.identity &&
     a.unmanaged === b.unmanaged &&
+    a.former === b.former &&
     a.shared.length === b.shared.length &&
     a.shared.every((identity, at) => identity === b.shared[at])
   );

@@ -7,7 +7,7 @@ import type { WorkloadRecord } from '../store/records.js';
 import type { StateStore, StateTransaction } from '../store/state-store.js';
 import { declareSpaces } from '../topology/declare.js';
 import { boundedMetadata } from './inventory.js';
-import { connectorKey } from './space-book.js';
+import { connectorKey, putSpaces } from './space-book.js';
 
 /** One space, in the shape of the spaces file (docs/nat.md). */
 export interface FoundSpace {
@@ -61,7 +61,7 @@ export async function publish(
     const key = connectorKey(name);
     if (findings.spaces.length === 0) {
       if (tx.get('spaces', key) !== undefined) tx.delete('spaces', key);
-    } else if (tx.get('spaces', key)?.content !== content) tx.set('spaces', key, { content, changedMs: nowMs });
+    } else putSpaces(tx, key, content, nowMs);
     putPeers(tx, `connector:${name}`, peers, permits, notes, nowMs);
   });
   return { counts: { spaces: findings.spaces.length, workloads: peers.length }, notes };

@@ -1,9 +1,11 @@
 // All spaces that count: the ones that operators declare, then those that connectors found. Each is kept as content of the one file shape
 // that docs/nat.md describes, so that one reader checks them all.
+import { addressHex } from '@ringfence/proto/address.js';
 import { SPACES_KEY, type SpacesRecord, type TranslationRecord } from '../store/records.js';
+import type { StateTransaction } from '../store/state-store.js';
 import { declareSpaces } from '../topology/declare.js';
 import { withObserved } from '../topology/observed.js';
-import { type Space, SpaceTree } from '../topology/spaces.js';
+import { type SourceTranslation, type Space, SpaceTree } from '../topology/spaces.js';
 
 const CONNECTOR = 'connector:';
 
@@ -21,6 +23,21 @@ export function originOf(records: ReadonlyMap<string, SpacesRecord>, space: stri
   return '';
 }
 
+/** Contents that are remembered: connections that were opened under them keep who they are. */
+const FORMER_MAX = 4;
+
+/** Puts content in force, and remembers the one before. Nothing when it is the same. */
+export function putSpaces(tx: StateTransaction, key: string, content: string, nowMs: number): void {
+  const before = tx.get('spaces', key);
+  if (before?.content === content) return;
+  const former = before === undefined ? [] : [before.content, ...(before.former ?? [])];
+  tx.set('spaces', key, {
+    content,
+    changedMs: nowMs,
+    former: former.filter((each) => each !== content).slice(0, FORMER_MAX),
+  });
+}
+
 /**
  * The tree of all spaces, with what gateways were seen to do. What an operator declares comes first: a connector's space of the same name is
  * left out, and so is its claim to a host that stands elsewhere already. Throws when what was accepted once cannot be read: to go on without
@@ -36,9 +53,12 @@ export function storedTree(
     (a, b) => Number(a !== SPACES_KEY) - Number(b !== SPACES_KEY) || (a < b ? -1 : 1),
   );
   for (const key of keys) {
+    const former = formerSources(records.get(key)?.former ?? []);
     for (const space of read(records.get(key)?.content ?? '')) {
       if (spaces.has(space.name)) continue;
-      spaces.set(space.name, { ...space, hosts: space.hosts.filter((host) => !placed.has(host)) });
+      const hosts = space.hosts.filter((host) => !placed.has(host));
+      const formerly = former(space);
+      spaces.set(space.name, { ...space, hosts, ...(formerly.length > 0 && { formerSources: formerly }) });
       for (const host of space.hosts) placed.add(host);
     }
   }
@@ -46,17 +66,42 @@ export function storedTree(
   return withObserved(new SpaceTree([...spaces.values()]), (gatewayId) => translations.get(gatewayId)?.pairs ?? []);
 }
 
+/** How a space was translated by earlier contents, while it lay in the same one; what it says now left out. */
+function formerSources(contents: readonly string[]): (now: Space) => (readonly SourceTranslation[])[] {
+  const earlier = contents.map((content) => spacesIn(content) ?? []);
+  return (now) => {
+    const found = new Map<string, readonly SourceTranslation[]>();
+    for (const spaces of earlier) {
+      const then = spaces.find(({ name, parent }) => name === now.name && parent === now.parent);
+      if (then !== undefined) found.set(sourcesText(then), then.sources);
+    }
+    found.delete(sourcesText(now));
+    return [...found.values()];
+  };
+}
+
+function sourcesText({ sources }: Space): string {
+  return JSON.stringify(sources, (_, value: unknown) => (value instanceof Uint8Array ? addressHex(value) : value));
+}
+
 /** Content is read once: stored content does not change under its text. */
 const READ = new Map<string, readonly Space[]>();
 const READ_MAX = 64;
 
 function read(content: string): readonly Space[] {
+  const spaces = spacesIn(content);
+  if (spaces !== undefined) return spaces;
+  const { problems } = declareSpaces('spaces', content);
+  throw new Error(`Cannot read the stored spaces: ${problems[0]?.message ?? ''}`);
+}
+
+/** Undefined when it cannot be read. */
+function spacesIn(content: string): readonly Space[] | undefined {
   const known = READ.get(content);
   if (known !== undefined) return known;
-  const { tree, problems } = declareSpaces('spaces', content);
-  if (tree === undefined) throw new Error(`Cannot read the stored spaces: ${problems[0]?.message ?? ''}`);
+  const spaces = declareSpaces('spaces', content).tree?.all();
+  if (spaces === undefined) return undefined;
   if (READ.size >= READ_MAX) READ.clear();
-  const spaces = tree.all();
   READ.set(content, spaces);
   return spaces;
 }

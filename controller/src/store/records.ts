@@ -231,8 +231,11 @@ const translation = z.object({
   pairs: z.array(z.object({ inside: ipHex, outside: ipHex })),
 });
 
-/** Address spaces. Key SPACES_KEY: declared by operators; `connector:<name>`: what a connector found. Content that was accepted. */
-const spaces = z.object({ content: z.string(), changedMs: time });
+/**
+ * Address spaces. Key SPACES_KEY: declared by operators; `connector:<name>`: what a connector found. Content that was accepted; `former`:
+ * what stood there before, the newest first.
+ */
+const spaces = z.object({ content: z.string(), changedMs: time, former: z.array(z.string()).optional() });
 
 /** What a pairing key's holder may become; key is its id. Fields as in pairing/profile.ts. */
 const pairingProfile = z.object({

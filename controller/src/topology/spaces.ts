@@ -44,6 +44,8 @@ export interface Space {
   readonly networks: readonly AddressPrefix[];
   /** A family without any: its addresses are the same outside (routed). */
   readonly sources: readonly SourceTranslation[];
+  /** `sources` as they were until lately, each as a whole: connections that were opened then still come from there. Default: none. */
+  readonly formerSources?: readonly (readonly SourceTranslation[])[] | undefined;
   readonly destinations: readonly DestinationMapping[];
 }
 
@@ -131,30 +133,7 @@ export class SpaceTree {
   /** How an address of a declared space is seen in the next space outwards. */
   outwards(spot: Spot): Step | undefined {
     const space = this.#byName.get(spot.space);
-    if (space === undefined) return undefined;
-    const to = space.parent;
-    const address = addressFromHex(spot.hex);
-    const v4 = isIpv4(address);
-    if (!space.sources.some((source) => translates(source, v4))) return { to, kind: 'routed', hex: [spot.hex] };
-    for (const source of space.sources) {
-      if (source.kind === 'one-to-one' && prefixCovers(source.inside, address)) {
-        return { to, kind: source.kind, hex: [addressHex(transplant(address, source.outside))] };
-      }
-    }
-    for (const source of space.sources) {
-      if (source.kind === 'ports' && prefixCovers(source.inside, address)) {
-        return { to, kind: source.kind, hex: [addressHex(source.outside)] };
-      }
-    }
-    const pool = (fits: (inside: AddressPrefix | undefined) => boolean) =>
-      space.sources.flatMap((source) =>
-        source.kind === 'shared' && fits(source.inside)
-          ? source.addresses.filter((each) => isIpv4(each) === v4).map(addressHex)
-          : [],
-      );
-    const narrow = pool((inside) => inside !== undefined && prefixCovers(inside, address));
-    const hex = narrow.length > 0 ? narrow : pool((inside) => inside === undefined);
-    return hex.length === 0 ? undefined : { to, kind: 'shared', hex };
+    return space === undefined ? undefined : stepOut(space.parent, space.sources, spot.hex);
   }
 
   /** Everywhere outside its own space where the address appears as a source. */
@@ -168,6 +147,29 @@ export class SpaceTree {
       });
       found.push(...next);
       now = next;
+    }
+    return found;
+  }
+
+  /** Everywhere outside where it appeared by a translation that is no more; what `climb` gives as well may be among it. */
+  climbedFormerly(spot: Spot): Spot[] {
+    const found: Spot[] = [];
+    let now: readonly Spot[] = [spot];
+    while (now.length > 0) {
+      for (const each of now) {
+        const space = this.#byName.get(each.space);
+        if (space === undefined) continue;
+        for (const sources of space.formerSources ?? []) {
+          for (const hex of stepOut(space.parent, sources, each.hex)?.hex ?? []) {
+            const outer = { space: space.parent, hex };
+            found.push(outer, ...this.climb(outer));
+          }
+        }
+      }
+      now = now.flatMap((each) => {
+        const step = this.outwards(each);
+        return step === undefined ? [] : step.hex.map((hex) => ({ space: step.to, hex }));
+      });
     }
     return found;
   }
@@ -232,6 +234,32 @@ function sameSpace(a: Space | undefined, b: Space): boolean {
 /** All that a space says, in one text. */
 function spaceText(space: Space): string {
   return JSON.stringify(space, (_, value: unknown) => (value instanceof Uint8Array ? addressHex(value) : value));
+}
+
+/** An address one space further out, by these translations; undefined: nothing of its family leads there. */
+function stepOut(to: string, sources: readonly SourceTranslation[], inner: string): Step | undefined {
+  const address = addressFromHex(inner);
+  const v4 = isIpv4(address);
+  if (!sources.some((source) => translates(source, v4))) return { to, kind: 'routed', hex: [inner] };
+  for (const source of sources) {
+    if (source.kind === 'one-to-one' && prefixCovers(source.inside, address)) {
+      return { to, kind: source.kind, hex: [addressHex(transplant(address, source.outside))] };
+    }
+  }
+  for (const source of sources) {
+    if (source.kind === 'ports' && prefixCovers(source.inside, address)) {
+      return { to, kind: source.kind, hex: [addressHex(source.outside)] };
+    }
+  }
+  const pool = (fits: (inside: AddressPrefix | undefined) => boolean) =>
+    sources.flatMap((source) =>
+      source.kind === 'shared' && fits(source.inside)
+        ? source.addresses.filter((each) => isIpv4(each) === v4).map(addressHex)
+        : [],
+    );
+  const narrow = pool((inside) => inside !== undefined && prefixCovers(inside, address));
+  const hex = narrow.length > 0 ? narrow : pool((inside) => inside === undefined);
+  return hex.length === 0 ? undefined : { to, kind: 'shared', hex };
 }
 
 function translates(source: SourceTranslation, v4: boolean): boolean {

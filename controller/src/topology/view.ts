@@ -40,6 +40,8 @@ export interface Place {
   /** Hexadecimal. */
   readonly hex: string;
   readonly key: string;
+  /** It was seen there until lately, and is not any more. Default: false. */
+  readonly former?: boolean | undefined;
 }
 
 /** A translated address and port in a scope, and the workload's own port behind it. */
@@ -192,9 +194,11 @@ export class Topology {
       const key = placeKey(scope, hex);
       places.set(key, { scope, hex, key });
     };
+    const former: Spot[] = [];
     const outside = (spot: Spot) => {
       put(spot.space, spot.hex);
       for (const { space, hex } of this.#tree.climb(spot)) put(space, hex);
+      former.push(...this.#tree.climbedFormerly(spot));
     };
     for (const at of workload.addresses) {
       const hex = addressHex(at.address);
@@ -212,6 +216,10 @@ export class Topology {
     }
     for (const address of workload.leavesAs ?? [])
       outside({ space: this.#tree.ofHost(hostId), hex: addressHex(address) });
+    for (const { space, hex } of former) {
+      const key = placeKey(space, hex);
+      if (!places.has(key)) places.set(key, { scope: space, hex, key, former: true });
+    }
     return [...places.values()];
   }
 

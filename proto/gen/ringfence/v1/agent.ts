@@ -627,6 +627,11 @@ export interface Binding {
   shared: number[];
   /** No agent at that end. */
   unmanaged: boolean;
+  /**
+   * A translator gave this address until lately, and nobody is behind it now: it says who is behind connections that were opened before,
+   * and nothing of new ones.
+   */
+  former: boolean;
 }
 
 /** A prefix. */
@@ -4983,7 +4988,7 @@ export const BindingKey: MessageFns<BindingKey> = {
 };
 
 function createBaseBinding(): Binding {
-  return { key: undefined, identity: 0, shared: [], unmanaged: false };
+  return { key: undefined, identity: 0, shared: [], unmanaged: false, former: false };
 }
 
 export const Binding: MessageFns<Binding> = {
@@ -5003,6 +5008,9 @@ export const Binding: MessageFns<Binding> = {
     }
     if (message.unmanaged !== false) {
       writer.uint32(32).bool(message.unmanaged);
+    }
+    if (message.former !== false) {
+      writer.uint32(40).bool(message.former);
     }
     return writer;
   },
@@ -5062,6 +5070,14 @@ export const Binding: MessageFns<Binding> = {
             message.unmanaged = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.former = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5088,6 +5104,9 @@ export const Binding: MessageFns<Binding> = {
     if (message.unmanaged !== false) {
       obj.unmanaged = message.unmanaged;
     }
+    if (message.former !== false) {
+      obj.former = message.former;
+    }
     return obj;
   },
 
@@ -5100,6 +5119,7 @@ export const Binding: MessageFns<Binding> = {
     message.identity = object.identity ?? 0;
     message.shared = object.shared?.map((e) => e) || [];
     message.unmanaged = object.unmanaged ?? false;
+    message.former = object.former ?? false;
     return message;
   },
 };
