@@ -8,7 +8,7 @@
 import type { PolicyFile } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
 import type { Fleet, FleetHostSpec } from '../src/fleet.js';
 import { GATEWAY } from './nat-gateway.js';
-import { type Cell, EXACT, exchangesOf, MAPPED, type Row, SHARED } from './nat-matrix.js';
+import { type Cell, exchangesOf, type Row } from './nat-matrix.js';
 
 const bridge = '172.17.0.1/16';
 const nat = { dockerNat: true, bridge } as const;
@@ -63,7 +63,7 @@ rules:
   - id: clients
     service: [tcp/80, udp/53]
     providedBy: { label: role, in: [web, proxied-web, office-web, plain, routed-web, two, hostnet] }
-    usedBy: { label: role, in: [client, office-client, plain, back, two, hostnet] }
+    usedBy: { label: role, in: [client, office-client, plain, back, two, hostnet, printer] }
   - id: pings
     service: [icmp/8, icmpv6/128]
     providedBy: { label: role, in: [web, routed-web, plain] }
@@ -72,6 +72,14 @@ rules:
     service: [tcp/82, udp/55]
     providedBy: { label: role, in: [web, proxied-web, routed-web] }
     usedBy: { label: role, in: [machine, proxy-machine, office-machine] }
+  - id: everybody
+    service: [tcp/84, udp/56]
+    providedBy: role=routed-web
+    usedBy: anyone
+  - id: streams
+    service: [tcp/90, udp/90]
+    providedBy: role=routed-web
+    usedBy: role=office-client
   - id: proxy
     service: [tcp/80, udp/53]
     providedBy: role=proxied-web
@@ -84,27 +92,38 @@ export function cells(fleet: Fleet): Cell[] {
   const v4 = (name: string) => fleet.member(name).host.addresses.ip4;
   const v6 = (name: string) => fleet.member(name).host.addresses.ip6;
   const inside = (name: string) => fleet.place(name).addresses;
-  const mapped = { published: true, out: MAPPED, in: SHARED } as const;
-  const plain = { published: false, out: EXACT, in: EXACT } as const;
-  const own = { published: true, out: EXACT, machine: true } as const;
+  const own = { published: true, machine: true } as const;
   const rows: Row[] = [
-    { name: 'published port', from: 'beta', to: 'a-web', address: v4('alpha'), ...mapped, machine: true },
-    { name: 'published port, proxy on', from: 'alpha', to: 'b-web', address: v4('beta'), ...mapped, machine: true },
+    { name: 'published port', from: 'beta', to: 'a-web', address: v4('alpha'), published: true, machine: true },
+    {
+      name: 'published port, proxy on',
+      from: 'alpha',
+      to: 'b-web',
+      address: v4('beta'),
+      published: true,
+      machine: true,
+    },
     {
       name: 'published port + container SNAT, same range on both',
       from: 'a-client',
       to: 'b-web',
       address: v4('beta'),
-      ...mapped,
+      published: true,
     },
-    { name: 'published port + container SNAT, back', from: 'b-client', to: 'a-web', address: v4('alpha'), ...mapped },
-    { name: 'same bridge', from: 'a-client', to: 'a-web', address: inside('a-web').ip4, ...plain },
+    {
+      name: 'published port + container SNAT, back',
+      from: 'b-client',
+      to: 'a-web',
+      address: v4('alpha'),
+      published: true,
+    },
+    { name: 'same bridge', from: 'a-client', to: 'a-web', address: inside('a-web').ip4, published: false },
     {
       name: 'plain, containers routed',
       from: 'a-client',
       to: 'b-web',
       address: inside('b-web').ip6,
-      ...plain,
+      published: false,
       family: 'v6',
     },
     {
@@ -113,8 +132,6 @@ export function cells(fleet: Fleet): Cell[] {
       to: 'a-web',
       address: v4('alpha'),
       ...own,
-      // A container on the host's own network has its addresses too.
-      in: SHARED,
     },
     {
       name: 'host process to own published port, proxy on',
@@ -122,34 +139,31 @@ export function cells(fleet: Fleet): Cell[] {
       to: 'b-web',
       address: v4('beta'),
       ...own,
-      in: EXACT,
     },
-    { name: 'hairpin', from: 'a-client', to: 'a-web', address: v4('alpha'), ...mapped, in: EXACT },
+    { name: 'hairpin', from: 'a-client', to: 'a-web', address: v4('alpha'), published: true },
     {
       name: 'hairpin by the bridge, proxy on',
       from: 'b-client',
       to: 'b-web',
       address: '172.17.0.1',
-      ...mapped,
-      in: EXACT,
+      published: true,
     },
     {
       name: 'published port, proxy on',
       from: 'a-client',
       to: 'b-web',
       address: v6('beta'),
-      ...mapped,
-      in: EXACT,
+      published: true,
       family: 'v6',
     },
-    { name: 'gateway SNAT', from: 'gamma', to: 'a-web', address: v4('alpha'), ...mapped, machine: true },
-    { name: 'gateway SNAT + container SNAT', from: 'g-client', to: 'a-web', address: v4('alpha'), ...mapped },
+    { name: 'gateway SNAT', from: 'gamma', to: 'a-web', address: v4('alpha'), published: true, machine: true },
+    { name: 'gateway SNAT + container SNAT', from: 'g-client', to: 'a-web', address: v4('alpha'), published: true },
     {
       name: 'gateway mapping + published port',
       from: 'a-client',
       to: 'g-web',
       address: gateway,
-      ...mapped,
+      published: true,
       outside: 1000,
     },
     {
@@ -157,12 +171,9 @@ export function cells(fleet: Fleet): Cell[] {
       from: 'a-client',
       to: 'd-svc',
       address: oneToOne,
-      ...plain,
-      out: SHARED,
-      in: SHARED,
-      untagged: true,
+      published: false,
     },
-    { name: 'one to one, outwards', from: 'd-svc', to: 'a-web', address: v4('alpha'), ...mapped },
+    { name: 'one to one, outwards', from: 'd-svc', to: 'a-web', address: v4('alpha'), published: true },
   ];
   return rows.flatMap(exchangesOf);
 }

@@ -1,39 +1,19 @@
-// What a cell of the NAT matrix is, how it is exchanged, and how the one record of its connection is compared.
+// What a cell of the NAT matrix is, how it is exchanged, and how the one record of its connection is put into words (nat-expected.ts has
+// the words that are wanted).
 import { formatAddress, mappedAddress } from '@ringfence/proto/address.js';
 import {
   Confidence,
   confidenceToJSON,
   Direction,
-  Reason,
-  Verdict,
+  type Verdict,
   verdictToJSON,
 } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { Fleet } from '../src/fleet.js';
 import type { Place } from '../src/place.js';
 
-export const OUT = Direction.DIRECTION_OUTBOUND;
-export const IN = Direction.DIRECTION_INBOUND;
-export const {
-  CONFIDENCE_EXACT: EXACT,
-  CONFIDENCE_MAPPED: MAPPED,
-  CONFIDENCE_SHARED: SHARED,
-  CONFIDENCE_TAGGED: TAGGED,
-} = Confidence;
-
 export type Family = 'v4' | 'v6';
 export type CellProtocol = 'tcp' | 'udp' | 'ping';
-
-/** How one end's agent recorded a cell. */
-export interface SeenBy {
-  readonly direction: Direction;
-  readonly allowed: boolean;
-  readonly confidence: Confidence;
-  /** The other end's name in a record that this end alone reports; empty: one of several, none of which was allowed. */
-  readonly names?: string;
-  /** The source's address and port as the record has them must be so. */
-  readonly source?: (ip: string, port: number) => boolean;
-}
 
 export interface Cell {
   readonly name: string;
@@ -46,12 +26,11 @@ export interface Cell {
   readonly port: number;
   readonly servicePort: number;
   readonly allowed: boolean;
-  readonly records: readonly SeenBy[];
-  /** The translator gives other ports and tells nobody: only a tag brings the two views together. */
-  readonly apart?: boolean;
+  /** The source's address and port as the server's host sees them must be so. */
+  readonly source?: ((ip: string, port: number) => boolean) | undefined;
 }
 
-/** What is between the two ends, and how each sees the other when it is allowed. */
+/** What is between the two ends. */
 export interface Row {
   readonly name: string;
   readonly from: string;
@@ -61,22 +40,17 @@ export interface Row {
   readonly outside?: number;
   /** Reached by published ports, not by the service's own. */
   readonly published: boolean;
-  readonly out: Confidence;
-  /** Of UDP; TCP from a shared address carries a tag. */
-  readonly in: Confidence;
-  /** As Cell. */
-  readonly apart?: boolean;
-  /** No SYN to there carries a tag. */
-  readonly untagged?: boolean;
   /** Machines have other ports. Default: as clients. */
   readonly machine?: boolean;
+  /** So has what is open to everybody. */
+  readonly anybody?: boolean;
   readonly family?: Family;
   /** How the source looks to the server. */
   readonly source?: (ip: string, port: number) => boolean;
 }
 
 /** Whose own processes are watched, not enforced. */
-const MACHINES: ReadonlySet<string> = new Set(['alpha', 'beta', 'gamma']);
+const WATCHED: ReadonlySet<string> = new Set(['alpha', 'beta', 'gamma', 'printer', 'outsider']);
 
 /** TCP and UDP, allowed on the first port, denied on the second. */
 export function exchangesOf(row: Row): Cell[] {
@@ -84,51 +58,18 @@ export function exchangesOf(row: Row): Cell[] {
 }
 
 function pair(row: Row, protocol: 'tcp' | 'udp', family: Family): Cell[] {
-  const [client, bad, machine] = protocol === 'tcp' ? [80, 81, 82] : [53, 54, 55];
-  const good = row.machine ? machine : client;
+  const [client, bad, machine, anybody] = protocol === 'tcp' ? [80, 81, 82, 84] : [53, 54, 55, 56];
+  const good = row.machine ? machine : row.anybody ? anybody : client;
   const outside = (port: number) => (row.published ? 8000 + port + (row.outside ?? 0) : port);
-  const cell = {
-    from: row.from,
-    to: row.to,
-    protocol,
-    family,
-    address: row.address,
-    ...(row.apart && { apart: true }),
-  };
+  const { from, to, address, source } = row;
   const title = (what: string) => `${row.name}, ${protocol} ${family}, ${what}`;
-  const watched = MACHINES.has(row.from);
-  // Behind a shared address the SYN says who it is.
-  const tagged = protocol === 'tcp' && row.in === SHARED && !row.untagged;
-  const inbound = {
-    direction: IN,
-    confidence: tagged ? TAGGED : row.in,
-    ...(row.source && { source: row.source }),
-  };
+  const cell = (port: number, what: string, allowed: boolean): Cell => ({
+    ...{ name: title(what), from, to, protocol, family, address, source, allowed },
+    ...{ port: outside(port), servicePort: port },
+  });
   return [
-    {
-      ...cell,
-      name: title('allowed'),
-      port: outside(good),
-      servicePort: good,
-      allowed: true,
-      records: [
-        { direction: OUT, allowed: true, confidence: row.out },
-        { ...inbound, allowed: true },
-      ],
-    },
-    {
-      ...cell,
-      name: title(watched ? 'denied by the server' : 'denied by the client'),
-      port: outside(bad),
-      servicePort: bad,
-      allowed: false,
-      records: watched
-        ? [
-            { direction: OUT, allowed: true, confidence: row.out },
-            { ...inbound, allowed: false },
-          ]
-        : [{ direction: OUT, allowed: false, confidence: row.out, ...(row.out === SHARED && { names: '' }) }],
-    },
+    cell(good, 'allowed', true),
+    cell(bad, WATCHED.has(from) ? 'denied by the server' : 'denied by the client', false),
   ];
 }
 
@@ -136,40 +77,19 @@ function pair(row: Row, protocol: 'tcp' | 'udp', family: Family): Cell[] {
 export interface PingRow extends Omit<Row, 'published' | 'machine' | 'outside'> {
   /** Its own host refuses it. */
   readonly denied: string;
-  /** The called end's host answers by itself, without a socket: there is nothing to record there. */
-  readonly silent?: boolean;
 }
 
-export function pingsOf(row: PingRow): Cell[] {
-  const family = row.family ?? 'v4';
-  const type = family === 'v4' ? 8 : 128;
-  const cell = {
-    to: row.to,
-    protocol: 'ping',
-    family,
-    address: row.address,
-    port: 0,
-    servicePort: type * 256,
-  } as const;
-  const title = (what: string) => `${row.name}, icmp ${family}, ${what}`;
-  const inbound: SeenBy = {
-    direction: IN,
-    allowed: true,
-    confidence: row.in,
-  };
-  const refused = { direction: OUT, allowed: false, confidence: row.out, ...(row.out === SHARED && { names: '' }) };
+export function pingsOf({ name, from, denied, to, address, family = 'v4' }: PingRow): Cell[] {
+  const servicePort = (family === 'v4' ? 8 : 128) * 256;
+  const cell = { to, protocol: 'ping', family, address, port: 0, servicePort } as const;
+  const title = (what: string) => `${name}, icmp ${family}, ${what}`;
   return [
-    {
-      ...cell,
-      name: title('allowed'),
-      from: row.from,
-      allowed: true,
-      records: [{ direction: OUT, allowed: true, confidence: row.out }, ...(row.silent ? [] : [inbound])],
-    },
-    { ...cell, name: title('denied by the client'), from: row.denied, allowed: false, records: [refused] },
+    { ...cell, name: title('allowed'), from, allowed: true },
+    { ...cell, name: title('denied by the client'), from: denied, allowed: false },
   ];
 }
 
+const IN = Direction.DIRECTION_INBOUND;
 const PROTOCOL = { tcp: 6, udp: 17 } as const;
 /** Agents tell wall time from a sampled distance to their own clock. */
 const CLOCK_US = 15_000;
@@ -205,8 +125,6 @@ function rowsOf(flows: readonly Flow[], cell: Cell, { beginUs, endUs }: Exchange
     (flow) =>
       flow.protocol === protocolOf(cell) &&
       flow.servicePort === cell.servicePort &&
-      // What was still open when the gateway was replaced is cut then: its source's address is nobody's any more.
-      flow.reason !== Reason.REASON_REVOKED &&
       Number(flow.firstSeenUs) >= beginUs - CLOCK_US &&
       Number(flow.firstSeenUs) <= endUs + CLOCK_US &&
       // Cells follow each other closely: others' records are told by their names, those that name nobody may be of this one.
@@ -215,23 +133,22 @@ function rowsOf(flows: readonly Flow[], cell: Cell, { beginUs, endUs }: Exchange
   );
 }
 
-/** What is wrong with a cell, one line each: the exchange, that its connection is one record, its ends, and what each of them saw. */
-export function problemsOf(flows: readonly Flow[], cell: Cell, exchanged: Exchange): string[] {
+/**
+ * What is wrong with a cell, one line each: how the exchange ended, that its connection is exactly one record, and that this says what is
+ * wanted of it.
+ */
+export function problemsOf(
+  flows: readonly Flow[],
+  cell: Cell,
+  exchanged: Exchange,
+  wanted: string | undefined,
+): string[] {
   const problems = exchanged.ok === cell.allowed ? [] : [`exchange ${exchanged.ok ? 'went through' : 'failed'}`];
   const rows = rowsOf(flows, cell, exchanged);
-  const found = rows.map((row) => JSON.stringify(told(row))).sort();
-  const wanted = expected(cell, rows)
-    .map((each) => JSON.stringify(each))
-    .sort();
-  if (found.join() !== wanted.join())
-    problems.push(
-      ...rows.map((row) => `found  ${JSON.stringify(told(row))} ${ends(row)}`),
-      ...wanted.map((each) => `wanted ${each}`),
-    );
-  const [row] = rows;
-  const far = row?.views.find(({ direction }) => direction === IN) ?? undefined;
-  const source = cell.records.find((seen) => seen.source !== undefined)?.source;
-  if (source !== undefined && far !== undefined && !source(text(far.remoteIp), far.remotePort))
+  if (rows.length !== 1 || rows.some((row) => told(row) !== wanted))
+    problems.push(...rows.map((row) => `found  ${told(row)}  (${ends(row)})`), `wanted ${wanted}`);
+  const far = rows[0]?.views.find(({ direction }) => direction === IN);
+  if (cell.source !== undefined && far !== undefined && !cell.source(text(far.remoteIp), far.remotePort))
     problems.push(`found source ${text(far.remoteIp)}:${far.remotePort}`);
   return problems;
 }
@@ -249,49 +166,23 @@ function text(ip: Uint8Array | undefined): string {
   return formatAddress(mappedAddress(ip ?? new Uint8Array(4)));
 }
 
-/** A record in the words that cells are compared in. */
-function told(row: Flow): object {
-  const views = row.views.length === 0 ? [row] : row.views;
-  return {
-    source: row.source?.workloadName,
-    destination: row.destination?.workloadName,
-    verdict: word(verdictToJSON(row.verdict)),
-    confidence: word(confidenceToJSON(row.confidence)),
-    views: views.map(({ direction, verdict, confidence }) => viewText(direction, verdict, confidence)),
-  };
+/**
+ * A record in words: `source → destination verdict confidence | what each end that reported saw`. Nobody is `?`. What one end saw of an
+ * inbound source that the translating host told of is `shared` here: it may be told after the record, and then the two together are named.
+ */
+export function told({ source, destination, verdict, confidence, views, direction }: Flow): string {
+  const name = (end: { workloadName: string } | undefined) => end?.workloadName || '?';
+  const one = [{ direction, verdict, confidence }];
+  const seen = (views.length === 0 ? one : views).map((view) => {
+    const early = view.direction === IN && view.confidence === Confidence.CONFIDENCE_MAPPED;
+    const known = early ? Confidence.CONFIDENCE_SHARED : view.confidence;
+    return `${view.direction === IN ? 'in' : 'out'} ${verdictWord(view.verdict)} ${confidenceWord(known)}`;
+  });
+  return `${name(source)} → ${name(destination)} ${verdictWord(verdict)} ${confidenceWord(confidence)} | ${seen.join(', ')}`;
 }
 
-function viewText(direction: Direction, verdict: Verdict, confidence: Confidence): string {
-  // What the translating host told may come after the record: alone it says shared then, and is named when the two come together.
-  const known = direction === IN && confidence === MAPPED ? SHARED : confidence;
-  return [direction === IN ? 'in' : 'out', word(verdictToJSON(verdict)), word(confidenceToJSON(known))].join(' ');
-}
-
-/** The record of a cell. */
-function expected(cell: Cell, rows: readonly Flow[]): object[] {
-  const { ALLOWED, BLOCKED } = { ALLOWED: Verdict.VERDICT_ALLOWED, BLOCKED: Verdict.VERDICT_BLOCKED };
-  const verdict = (allowed: boolean) => (allowed ? ALLOWED : BLOCKED);
-  const views = cell.records.map((seen) => viewText(seen.direction, verdict(seen.allowed), seen.confidence));
-  const [near, far] = [OUT, IN].map((direction) => cell.records.find((seen) => seen.direction === direction));
-  const record = {
-    source: cell.from,
-    destination: cell.to,
-    verdict: word(verdictToJSON(verdict(cell.allowed))),
-    confidence: word(confidenceToJSON(near?.confidence ?? EXACT)),
-    views,
-  };
-  if (near === undefined || far === undefined) return [{ ...record, destination: near?.names ?? cell.to }];
-  // The inbound one is given up in favour of the other, unless a tag says whose it is.
-  if (cell.apart && far.confidence !== TAGGED) return [{ ...record, views: views.slice(0, 1) }];
-  return [{ ...record, confidence: word(confidenceToJSON(together(rows[0], far.confidence))) }];
-}
-
-/** How surely both observations together name both ends: exactly without translation, through one without a doubt. */
-function together(row: Flow | undefined, far: Confidence): Confidence {
-  const [out, inbound] = [OUT, IN].map((direction) => row?.views.find((view) => view.direction === direction));
-  const same = text(out?.localIp) === text(inbound?.remoteIp) && text(out?.remoteIp) === text(inbound?.localIp);
-  return same ? EXACT : far === TAGGED ? TAGGED : MAPPED;
-}
+const verdictWord = (verdict: Verdict) => word(verdictToJSON(verdict));
+const confidenceWord = (confidence: Confidence) => word(confidenceToJSON(confidence));
 
 function word(name: string): string {
   return name.slice(name.indexOf('_') + 1).toLowerCase();

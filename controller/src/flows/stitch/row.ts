@@ -116,8 +116,9 @@ function bringTogether(entries: Entries, entry: number, block: FlowBlock, at: nu
   const own = views.ends[far];
   // What the opener's mapping names is who was meant: a proxy that answers for it is not.
   const mapped = c.confidence[BYTES * near] === Confidence.CONFIDENCE_MAPPED && named?.workloadId !== '';
-  if (own !== undefined && (!mapped || named?.workloadId === own.workloadId)) block.remote[at] = block.endRef(own);
-  block.confidence[at] = together(entries, entry);
+  const meant = mapped && named?.workloadId !== own?.workloadId;
+  if (own !== undefined && !meant) block.remote[at] = block.endRef(own);
+  block.confidence[at] = meant ? Confidence.CONFIDENCE_MAPPED : together(entries, entry);
 }
 
 /** How surely both ends are named: each by its own agent; what may be wrong is that the two views are of one connection. */
