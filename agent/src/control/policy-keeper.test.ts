@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import type { AssignmentState } from '@ringfence/proto/instructions.js';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { DesiredState } from '../desired/desired.js';
 import { emptyInstructions, type Instructions } from '../desired/instructions.js';
@@ -94,6 +96,7 @@ describe('PolicyKeeper', () => {
     const next = rig(path);
     next.keeper.load();
     expect(next.keeper.inForce.revision).toBe(1);
+    expect(next.keeper.epoch).toBe('e');
   });
 
   it('returns also when the agent was restarted in between, when what is left of the window has passed', async () => {
@@ -110,6 +113,62 @@ describe('PolicyKeeper', () => {
     await second.timers.advance(1);
     expect(second.kernel).toEqual([1]);
     expect(second.take()).toEqual(['saved', 'returned from 2 ok']);
+  });
+
+  it('what was done to single workloads during the window does not come undone by the return', async () => {
+    const { keeper, timers, enforcement, path } = rig();
+    const assigned = (localId: string, change: Partial<AssignmentState> = {}): [string, AssignmentState] => [
+      localId,
+      {
+        localId,
+        workloadId: `h/${localId}`,
+        identity: 7,
+        modeIn: Mode.MODE_ENFORCE,
+        modeOut: Mode.MODE_TEST,
+        setIn: 'old',
+        setOut: 'old',
+        isolated: false,
+        space: '',
+        reject: true,
+        labels: {},
+        ...change,
+      },
+    ];
+    const before = {
+      ...at(1, 1),
+      assignments: emptyInstructions().assignments.with([assigned('stays'), assigned('cut'), assigned('gone')]),
+    };
+    const after: Instructions = {
+      ...at(2, 2),
+      unpaired: 'isolate',
+      assignments: before.assignments.with([
+        assigned('stays', { setIn: 'new' }),
+        assigned('cut', { isolated: true, setIn: 'new' }),
+        ['gone', undefined],
+        assigned('came', { setIn: 'new', setOut: 'new' }),
+      ]),
+    };
+    keeper.onConnected();
+    await keeper.apply(before, 'e', plain);
+    await keeper.apply(after, 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
+    keeper.onLost();
+    await timers.advance(3000);
+    const { assignments, unpaired, policyVersion } = enforcement.instructions;
+    expect({ policyVersion, unpaired }).toEqual({ policyVersion: 1, unpaired: 'isolate' });
+    expect([...assignments.values()].map(({ localId, setIn, setOut, isolated }) => [localId, setIn, setOut, isolated]))
+      // The one that came has its modes and no set that allows anything.
+      .toEqual([
+        ['stays', 'old', 'old', false],
+        ['cut', 'old', 'old', true],
+        ['came', '', '', false],
+      ]);
+    expect(assignments.get('came')).toMatchObject({ modeIn: Mode.MODE_ENFORCE, modeOut: Mode.MODE_TEST, identity: 7 });
+    // No controller told this state: it must be sent everything, also after a restart.
+    expect(keeper.epoch).toBe('');
+    const next = rig(path);
+    next.keeper.load();
+    expect(next.keeper.epoch).toBe('');
+    expect(next.enforcement.instructions.assignments.get('came')).toMatchObject({ setIn: '' });
   });
 
   it('has the way back on disk before the rollout is acknowledged, and gone once it is confirmed', async () => {

@@ -1,6 +1,6 @@
 // Keeps what is in force and what is on disk together: boot from the last good state, every revision saved after it took force,
 // unconfirmed rollouts taken back when the controller stays lost.
-import type { Instructions } from '../desired/instructions.js';
+import { type Instructions, returnedInstructions } from '../desired/instructions.js';
 import type { Applied, Enforcement } from '../enforcement.js';
 import { codeOf, messageOf } from '../errors.js';
 import type { Timers } from '../timers.js';
@@ -157,9 +157,12 @@ export class PolicyKeeper<W> {
       // Asked again in its turn: the controller may be back, or have confirmed, by now.
       const rollout = this.#guard.due(timers.steady());
       if (rollout !== undefined) {
-        const outcome = await enforcement.tryInstructions(rollout.before.instructions);
+        const { instructions, epoch } = rollout.before;
+        const back = returnedInstructions(instructions, this.inForce);
+        const outcome = await enforcement.tryInstructions(back);
         const done = outcome.kind === 'ok';
-        if (done) this.#epoch = rollout.before.epoch;
+        // A state that no controller ever told has no epoch: the next one sends everything.
+        if (done) this.#epoch = back === instructions ? epoch : '';
         this.#guard.onReturned(done, timers.steady());
         if (done) this.save();
         onReturned(rollout, outcome);

@@ -152,6 +152,27 @@ export function openedInstructions(state: Instructions): Instructions {
   return { ...state, unpaired: 'visibility', assignments: state.assignments.with(opened) };
 }
 
+/**
+ * An earlier state as a host goes back to it by itself, from a later one: what was done to single workloads since does not come undone.
+ * - One that came since has no sets there: it keeps its modes and nothing is allowed, so that it is cut off where it was enforced,
+ *   reported where it was in test, and seen where it was in visibility.
+ * - One that went, or lost its labels' proof, since is without an assignment.
+ * - One that was isolated since stays so; so do the unpaired.
+ * Gives `before` itself when there is nothing of that.
+ */
+export function returnedInstructions(before: Instructions, from: Instructions): Instructions {
+  const kept: [string, AssignmentState | undefined][] = [];
+  for (const { key, before: old, after } of from.assignments.changesSince(before.assignments)) {
+    if (after === undefined) kept.push([key, undefined]);
+    else if (old === undefined) kept.push([key, { ...after, setIn: '', setOut: '' }]);
+    else if (after.isolated && !old.isolated) kept.push([key, { ...old, isolated: true }]);
+  }
+  const isolate = from.unpaired === 'isolate' && before.unpaired !== 'isolate';
+  if (kept.length === 0 && !isolate) return before;
+  const assignments = before.assignments.with(kept);
+  return { ...before, unpaired: isolate ? 'isolate' : before.unpaired, assignments };
+}
+
 function orderProblem(
   inForce: Instructions,
   staged: StagedRevision | undefined,
