@@ -11,16 +11,18 @@ import type {
   GraphRow,
   PageRequest,
   ResolvedFilter,
+  RunMark,
   TimelineRequest,
   TimelineRow,
 } from './archive.js';
 import { DICTIONARY_DDL, Dictionary } from './dictionary.js';
-import { extend, extent } from './extents.js';
+import { extend } from './extents.js';
 import { dropGaps, GAP_DDL, readGaps, storeGaps } from './gap-table.js';
 import { graphOf } from './graph-sql.js';
 import { dayOf, Hours, inTransaction, rolledDays } from './hours.js';
 import { Marks } from './marks.js';
 import type { Opened, PageColumns, StoreBatch, StoreSettings } from './messages.js';
+import { gapsOf, lostWith } from './missing.js';
 import {
   addMissingColumns,
   HOUR_MS,
@@ -69,13 +71,17 @@ export class FlowDatabase {
   /** Opens or makes the file. Rejects when it is damaged, foreign or cannot be written. */
   async open(line: string): Promise<Opened> {
     await this.#connect(line);
-    return { firstId: this.firstIdAfter(0), marks: this.#marks.all(), status: this.status() };
+    return { firstId: this.firstIdAfter(0), marks: this.marks, status: this.status() };
   }
 
   /** First id of a process that begins now, when ids up to `known` are taken beside what is stored. */
   firstIdAfter(known: number): number {
     const newest = Math.max(known, this.#hours.maxId);
     return newest === 0 ? 1 : Math.ceil((newest + 1) / ID_BLOCK) * ID_BLOCK + 1;
+  }
+
+  get marks(): RunMark[] {
+    return this.#marks.all();
   }
 
   /** Everything handed over up to this one is stored; 0: nothing ever was. */
@@ -90,25 +96,22 @@ export class FlowDatabase {
     return stored;
   }
 
-  /** Stores batches in one transaction; false: nothing of them is stored, and they may be given again. Never rejects. */
-  async tryCommit(batches: readonly StoreBatch[], nowMs: number): Promise<boolean> {
+  /**
+   * Stores batches in one transaction; false: nothing of them is stored, and they may be given again. `onStored` is called in the turn in
+   * which `status` begins to count them. Never rejects.
+   */
+  async tryCommit(batches: readonly StoreBatch[], nowMs: number, onStored = () => {}): Promise<boolean> {
+    // What was in doubt is read back: a transaction that did commit is not stored twice.
+    const again = async () => {
+      await this.#connect(this.#line);
+      const missing = batches.filter((batch) => !this.#has(batch));
+      await this.#store(missing, nowMs, onStored);
+    };
     try {
-      if (this.#problem === '') {
-        await this.#store(batches, nowMs).catch(async () => {
-          // What was in doubt is read back: a transaction that did commit is not stored twice.
-          await this.#connect(this.#line);
-          await this.#store(
-            batches.filter((batch) => !this.#has(batch)),
-            nowMs,
-          );
-        });
-      } else {
+      if (this.#problem === '') await this.#store(batches, nowMs, onStored).catch(again);
+      else {
         if (nowMs < this.#retryAtMs) throw new Error(this.#problem);
-        await this.#connect(this.#line);
-        await this.#store(
-          batches.filter((batch) => !this.#has(batch)),
-          nowMs,
-        );
+        await again();
       }
       this.#problem = '';
     } catch (error) {
@@ -253,46 +256,38 @@ export class FlowDatabase {
     await this.#measureSize();
   }
 
-  async #store(batches: readonly StoreBatch[], nowMs: number): Promise<void> {
+  async #store(batches: readonly StoreBatch[], nowMs: number, onStored: () => void): Promise<void> {
     const connection = this.#open();
     const part = this.#hours.writable(nowMs);
     const numbered = batches.map((batch) => this.#number(batch));
     const serial = batches.reduce((most, batch) => Math.max(most, batch.serial ?? 0), this.#storedSerial);
     let gone = new Map<Partition, number>();
+    const missed = this.#missed;
+    this.#missed = [];
     await inTransaction(connection, async () => {
       await this.#hours.prepare(connection, part);
       await this.#dictionary.store(connection);
       await appendRows(connection, recordTable(part.hour), numbered);
       gone = await removeRows(connection, batches, this.#hours.all, part);
       await this.#marks.store(connection, batches);
-      await storeGaps(connection, this.#gapsOf(batches, part));
+      await storeGaps(connection, gapsOf(missed, batches, part));
       if (serial > this.#storedSerial) await storeSerial(connection, serial);
+    }).catch((error: unknown) => {
+      this.#missed = byHop([...missed, ...this.#missed]);
+      throw error;
     });
     this.#storedSerial = serial;
     this.#dictionary.committed();
     this.#marks.take(batches);
-    this.#missed = [];
     for (const batch of batches) extend(part, batch);
     this.#hours.written(part, nowMs);
     for (const [from, rows] of gone) from.rows -= rows;
+    onStored();
   }
 
   /** Whether a batch is stored already. */
   #has(batch: StoreBatch): boolean {
     return batch.serial === undefined ? this.#marks.has(batch) : batch.serial <= this.#storedSerial;
-  }
-
-  /** What batches tell to be missing, and what could not be stored before them, at their places. */
-  #gapsOf(batches: readonly StoreBatch[], open: Partition): KeptGap[] {
-    let place = open.maxId + 1;
-    return [
-      ...this.#missed.map((gap) => ({ ...gap, beforeId: batches.find(({ count }) => count > 0)?.firstId ?? place })),
-      ...batches.flatMap(({ gaps, count, firstId }) => {
-        const beforeId = count > 0 ? firstId : place;
-        if (count > 0) place = firstId + count;
-        return gaps.map((gap) => ({ ...gap, beforeId }));
-      }),
-    ];
   }
 
   #number(batch: StoreBatch): NumberedBatch {
@@ -366,10 +361,4 @@ export class FlowDatabase {
 async function storeSerial(connection: DuckDBConnection, serial: number): Promise<void> {
   await connection.run('DELETE FROM flow_journal');
   await connection.run(`INSERT INTO flow_journal VALUES (${serial})`);
-}
-
-/** A batch that could not be stored, as what is missing. */
-function lostWith({ count, hostId, columns }: StoreBatch): Gap[] {
-  if (count === 0) return [];
-  return [{ hop: 'store', hostId, count, fromUs: extent(columns.last_us).min, untilUs: extent(columns.last_us).max }];
 }

@@ -57,7 +57,7 @@ export class DuckArchive implements FlowArchive {
     mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
     const { file, days, bytes, memoryBytes } = options;
     const worker = new Worker(workerUrl(), {
-      workerData: { file, days, bytes, memoryBytes } satisfies StoreSettings,
+      workerData: { file, days, bytes, memoryBytes, nowMs: options.now() } satisfies StoreSettings & { nowMs: number },
       execArgv: [],
     });
     const opened = await new Promise<Opened>((resolve, reject) => {

@@ -103,7 +103,8 @@ async function append(connection: DuckDBConnection, lines: readonly Line[]): Pro
   appender.closeSync();
 }
 
-function lossOf(values: readonly bigint[]): LossCounters {
+/** Counters by name, from their order. */
+export function lossOf(values: readonly bigint[]): LossCounters {
   const at = (index: number) => values[index] ?? 0n;
   return {
     eventsProduced: at(0),

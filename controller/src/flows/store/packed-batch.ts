@@ -64,6 +64,21 @@ export function unpackColumns(bytes: ArrayBuffer, count: number): Record<string,
   return columns;
 }
 
+/** The other way round: columns by the names of the stored ones in one buffer. */
+export function packColumns(columns: Readonly<Record<string, Uint8Array>>, count: number): ArrayBuffer {
+  const bytes = new ArrayBuffer(count * RECORD_BYTES);
+  const all = new Uint8Array(bytes);
+  for (const { name, at } of places(count)) all.set(columns[name] ?? new Uint8Array(0), at);
+  ADDRESS_FIELDS.forEach(([name], place) => {
+    for (const [half, column] of [columns[`${name}_a`], columns[`${name}_b`]].entries()) {
+      for (let i = 0; column !== undefined && i < count; i += 1) {
+        all.set(column.subarray(8 * i, 8 * i + 8), ADDRESS_BYTES * (place * count + i) + 8 * half);
+      }
+    }
+  });
+  return bytes;
+}
+
 /** `numbers` by reference, one for each reference. */
 export function translate(refs: Uint32Array, numbers: Uint32Array, to: Uint32Array): void {
   for (let i = 0; i < refs.length; i += 1) to[i] = numbers[refs[i] as number] as number;

@@ -1,7 +1,8 @@
 // Batches as the store takes them, made up: for tests and benchmarks of the store without agents.
 import type { FlowEndInfo } from '../block.js';
 import { STORED_COLUMNS } from './columns.js';
-import type { StoreBatch } from './messages.js';
+import type { BatchMessage, StoreBatch } from './messages.js';
+import { packColumns } from './packed-batch.js';
 
 export interface SyntheticOptions {
   readonly firstId: number;
@@ -75,6 +76,12 @@ export function syntheticBatch({
     loss: undefined,
     gaps: [],
   };
+}
+
+/** The same on its way between the threads; names all of its ends. */
+export function syntheticMessage(options: SyntheticOptions): BatchMessage {
+  const { columns, ends, ...head } = syntheticBatch(options);
+  return { ...head, bytes: packColumns(columns, options.count), freshEnds: ends };
 }
 
 function end(i: number): FlowEndInfo {

@@ -1,28 +1,37 @@
-// The thread in which the store lives: takes requests in order; batches that wait together are stored in one transaction.
+// The thread in which the store lives: takes requests in order; batches that wait together are made safe together. A question sees
+// everything that was handed over before it and nothing that came later.
 import { randomUUID } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { FlowEndInfo } from '../block.js';
-import { FlowDatabase } from './database.js';
-import type { BatchMessage, StoreAnswer, StoreBatch, StoreRequest, StoreSettings } from './messages.js';
-import { unpackColumns } from './packed-batch.js';
+import type { FlowDatabase } from './database.js';
+import { FlowKeeper } from './keeper.js';
+import type { BatchMessage, StoreAnswer, StoreRequest, StoreSettings } from './messages.js';
 
-/** Records of one transaction, about. */
-const GROUP_RECORDS = 262_144;
+/** Records that are made safe at once, about. */
+const GROUP_RECORDS = 65_536;
+const BEAT_MS = 250;
 
 const port = parentPort;
 if (port === null) throw new Error('Cannot run the flow store: found the main thread, wanted a worker');
-const database = new FlowDatabase(workerData as StoreSettings);
+const { nowMs, ...settings } = workerData as StoreSettings & { readonly nowMs: number };
+const keeper = new FlowKeeper(settings);
 const answer = (message: StoreAnswer) => port.postMessage(message);
 const queue: StoreRequest[] = [];
-/** Every end that the main thread has numbered. */
-const ends: FlowEndInfo[] = [];
 let wake = () => {};
 
 port.on('message', (request: StoreRequest) => {
   queue.push(request);
   wake();
 });
-answer({ type: 'opened', opened: await database.open(randomUUID()) });
+answer({ type: 'opened', opened: await keeper.open(randomUUID(), nowMs) });
+
+// Beside the requests: while rows are written, others are taken.
+let beating = false;
+const beat = setInterval(async () => {
+  if (beating) return;
+  beating = true;
+  if (await keeper.beat()) answer({ type: 'status', status: keeper.status() });
+  beating = false;
+}, BEAT_MS);
 
 for (;;) {
   const request = queue.shift();
@@ -33,37 +42,38 @@ for (;;) {
     continue;
   }
   if (request.type === 'append') {
-    const batches: StoreBatch[] = [unpack(request.batch)];
+    const batches: BatchMessage[] = [request.batch];
     let records = request.batch.count;
     for (let next = queue[0]; next?.type === 'append' && records < GROUP_RECORDS; next = queue[0]) {
       queue.shift();
-      batches.push(unpack(next.batch));
+      batches.push(next.batch);
       records += next.batch.count;
     }
-    const stored = await database.commit(batches, request.nowMs);
-    answer({ type: 'settled', batches: batches.length, stored, status: database.status() });
+    const stored = await keeper.append(batches, request.nowMs);
+    answer({ type: 'settled', batches: batches.length, stored, status: keeper.status() });
   } else if (request.type === 'tick') {
-    await database.tick(request.nowMs);
-    answer({ type: 'status', status: database.status() });
+    await keeper.tick(request.nowMs);
+    answer({ type: 'status', status: keeper.status() });
   } else if (request.type === 'close') {
-    database.close();
+    clearInterval(beat);
+    await keeper.close();
     answer({ type: 'done', call: request.call });
     port.close();
     break;
   } else {
-    await read(request).then(answer, (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
-      answer({ type: 'failed', call: request.call, message });
-    });
+    await keeper
+      .ask((database) => read(database, request))
+      .then(answer, (error: unknown) => {
+        const message = error instanceof Error ? error.message : String(error);
+        answer({ type: 'failed', call: request.call, message });
+      });
   }
 }
 
-function unpack({ bytes, freshEnds, ...head }: BatchMessage): StoreBatch {
-  for (const end of freshEnds) ends.push(end);
-  return { ...head, columns: unpackColumns(bytes, head.count), ends };
-}
-
-async function read(request: Exclude<StoreRequest, { type: 'append' | 'tick' | 'close' }>): Promise<StoreAnswer> {
+async function read(
+  database: FlowDatabase,
+  request: Exclude<StoreRequest, { type: 'append' | 'tick' | 'close' }>,
+): Promise<StoreAnswer> {
   const { call } = request;
   switch (request.type) {
     case 'page':

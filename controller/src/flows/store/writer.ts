@@ -1,5 +1,5 @@
 // Batches as rows of a table: columns of bytes are laid end to end and copied into vectors, a full vector at a time.
-import { type DuckDBConnection, DuckDBDataChunk, UBIGINT } from '@duckdb/node-api';
+import { type DuckDBAppender, type DuckDBConnection, DuckDBDataChunk, UBIGINT } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 import { END_COLUMNS, STORED_COLUMNS, TEXT_COLUMNS } from './columns.js';
 import { liveCount } from './extents.js';
@@ -8,6 +8,8 @@ import { translate } from './packed-batch.js';
 
 /** Rows of one vector. */
 const VECTOR_ROWS = 2048;
+/** Rows written in one turn, about. */
+const TURN_ROWS = 8 * VECTOR_ROWS;
 const TYPES = STORED_COLUMNS.map(({ type }) => type);
 const ENDS: ReadonlySet<string> = new Set(END_COLUMNS);
 const TEXTS: ReadonlySet<string> = new Set(TEXT_COLUMNS);
@@ -21,16 +23,31 @@ export interface NumberedBatch {
   readonly strings: Uint32Array;
 }
 
-/** Appends all rows of all batches, in order, inside the caller's transaction. */
+/** Appends all rows of all batches, in order, inside the caller's transaction. Others get their turn in between. */
 export async function appendRows(
   connection: DuckDBConnection,
   table: string,
   batches: readonly NumberedBatch[],
 ): Promise<void> {
-  const total = batches.reduce((sum, { batch }) => sum + liveCount(batch), 0);
-  if (total === 0) return;
+  if (batches.every(({ batch }) => liveCount(batch) === 0)) return;
+  const appender = await connection.createAppender(table);
+  try {
+    for (let from = 0; from < batches.length; ) {
+      let [to, rows] = [from, 0];
+      for (; to < batches.length && rows < TURN_ROWS; to += 1) rows += liveCount((batches[to] as NumberedBatch).batch);
+      appendChunks(appender, batches.slice(from, to), rows);
+      from = to;
+      await new Promise(setImmediate);
+    }
+    appender.flushSync();
+  } finally {
+    appender.closeSync();
+  }
+}
+
+function appendChunks(appender: DuckDBAppender, batches: readonly NumberedBatch[], rows: number): void {
   const columns = STORED_COLUMNS.map(({ name, width }) => {
-    const bytes = new Uint8Array(total * width);
+    const bytes = new Uint8Array(rows * width);
     let at = 0;
     for (const numbered of batches) {
       const room = liveCount(numbered.batch) * width;
@@ -39,20 +56,14 @@ export async function appendRows(
     }
     return { bytes, width };
   });
-  const appender = await connection.createAppender(table);
-  try {
-    for (let start = 0; start < total; start += VECTOR_ROWS) {
-      const count = Math.min(VECTOR_ROWS, total - start);
-      const chunk = DuckDBDataChunk.create(TYPES, count);
-      columns.forEach(({ bytes, width }, index) => {
-        const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);
-        duckdb.copy_data_to_vector(vector, 0, bytes.buffer, start * width, count * width);
-      });
-      appender.appendDataChunk(chunk);
-    }
-    appender.flushSync();
-  } finally {
-    appender.closeSync();
+  for (let start = 0; start < rows; start += VECTOR_ROWS) {
+    const count = Math.min(VECTOR_ROWS, rows - start);
+    const chunk = DuckDBDataChunk.create(TYPES, count);
+    columns.forEach(({ bytes, width }, index) => {
+      const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);
+      duckdb.copy_data_to_vector(vector, 0, bytes.buffer, start * width, count * width);
+    });
+    appender.appendDataChunk(chunk);
   }
 }
 
