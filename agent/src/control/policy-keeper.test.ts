@@ -134,12 +134,18 @@ describe('PolicyKeeper', () => {
         ...change,
       },
     ];
+    const everyone = { anyone: true, identities: [], classes: [], ports: [] };
+    const sets = emptyInstructions().sets.with(
+      ['old', 'new'].map((hash) => [hash, { hash, groups: [everyone] }] as const),
+    );
     const before = {
       ...at(1, 1),
+      sets,
       assignments: emptyInstructions().assignments.with([assigned('stays'), assigned('cut'), assigned('gone')]),
     };
     const after: Instructions = {
       ...at(2, 2),
+      sets,
       unpaired: 'isolate',
       assignments: before.assignments.with([
         assigned('stays', { setIn: 'new' }),
