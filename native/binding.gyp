@@ -27,6 +27,7 @@
         "src/privilege.cc",
         "src/probe.cc",
         "src/program.cc",
+        "src/record_fold.cc",
         "src/ring.cc",
         "src/ring_reader.cc",
         "src/ring_worker.cc",

@@ -24,14 +24,10 @@ Napi::Function Conntrack::Define(Napi::Env env)
 			   });
 }
 
-Conntrack::Conntrack(const Napi::CallbackInfo &info) : Wrap(info), worker_(Take<std::unique_ptr<ConntrackWorker>>(info))
+Conntrack::Conntrack(const Napi::CallbackInfo &info) : ThreadWrap(info)
 {
-	buffers_.resize(worker_->batches());
+	buffers_.resize(worker().batches());
 }
-
-/* Only after Ended (until then Start's reference keeps it), or when the environment goes: then EnvEnds has joined the
- * thread. */
-Conntrack::~Conntrack() = default;
 
 Napi::Value Conntrack::Create(const Napi::CallbackInfo &info)
 {
@@ -56,63 +52,15 @@ Napi::Value Conntrack::Create(const Napi::CallbackInfo &info)
 
 void Conntrack::Start(Napi::Env env, Napi::Function on_message)
 {
-	napi_status status =
-		napi_create_threadsafe_function(env, on_message, nullptr, Napi::String::New(env, "rf-conntrack"), 0, 1,
-						nullptr, Finalize, this, CallJs, &function_);
-	if (status != napi_ok)
-		throw Fault("RF_NETLINK", "Cannot start the reader: found no thread-safe function, wanted one");
-	napi_threadsafe_function function = function_;
-	/* The queue needs no limit: batches are bounded by their slots, the rest is rare. */
-	auto send = [this, function](const ConntrackMessage &message) {
-		auto copy = std::make_unique<ConntrackMessage>(message);
-		if (!gone_ && napi_call_threadsafe_function(function, copy.get(), napi_tsfn_nonblocking) == napi_ok) {
-			copy.release();
-			return;
-		}
-		gone_ = true;
-		if (message.type == ConntrackMessage::kBatch)
-			worker_->Release(message.slot);
-	};
-	Ref();
-	try {
-		worker_->Start(send, [this, function] {
-			if (!gone_)
-				napi_release_threadsafe_function(function, napi_tsfn_release);
-		});
-	} catch (...) {
-		stopping_ = true;
-		napi_release_threadsafe_function(function, napi_tsfn_abort);
-		throw;
-	}
-	napi_add_env_cleanup_hook(env, EnvEnds, this);
+	Begin(env, on_message, "rf-conntrack", "RF_NETLINK",
+	      [this](auto send, auto ended) { worker().Start(send, ended); });
 }
 
-/* Hooks run last added first: the thread is gone before Node closes the thread-safe function, which was made earlier.
- */
-void Conntrack::EnvEnds(void *data)
+/* The slot goes back: the thread may be waiting for it. */
+void Conntrack::Undelivered(const ConntrackMessage &message)
 {
-	auto *self = static_cast<Conntrack *>(data);
-	self->stopping_ = true;
-	self->env_ends_ = true;
-	self->worker_->RequestStop();
-	self->worker_->Join();
-}
-
-void Conntrack::CallJs(napi_env raw_env, napi_value on_message, void *context, void *data)
-{
-	std::unique_ptr<ConntrackMessage> message(static_cast<ConntrackMessage *>(data));
-	auto *self = static_cast<Conntrack *>(context);
-	/* No environment: the queue is being emptied at its end. */
-	if (!raw_env)
-		return;
-	Napi::Env env(raw_env);
-	Napi::HandleScope scope(env);
-	try {
-		self->Deliver(env, Napi::Function(env, on_message), *message);
-	} catch (const Napi::Error &error) {
-		/* As from an event handler: the process decides. */
-		napi_fatal_exception(raw_env, error.Value());
-	}
+	if (message.type == ConntrackMessage::kBatch)
+		worker().Release(message.slot);
 }
 
 void Conntrack::Deliver(Napi::Env env, Napi::Function on_message, const ConntrackMessage &message)
@@ -138,10 +86,10 @@ void Conntrack::Deliver(Napi::Env env, Napi::Function on_message, const Conntrac
 	}
 	Napi::Reference<Napi::ArrayBuffer> &buffer = buffers_[message.slot];
 	if (buffer.IsEmpty()) {
-		auto *hold = new std::shared_ptr<ConntrackRecord[]>(worker_->BlockOf(message.slot));
+		auto *hold = new std::shared_ptr<ConntrackRecord[]>(worker().BlockOf(message.slot));
 		buffer = Napi::Reference<Napi::ArrayBuffer>::New(
 			Napi::ArrayBuffer::New(
-				env, hold->get(), worker_->block_bytes(),
+				env, hold->get(), worker().block_bytes(),
 				[](Napi::Env, void *, std::shared_ptr<ConntrackRecord[]> *held) { delete held; }, hold),
 			1);
 	}
@@ -153,72 +101,38 @@ void Conntrack::Deliver(Napi::Env env, Napi::Function on_message, const Conntrac
 		{
 			worker.Release(slot);
 		}
-	} give_back{*worker_, message.slot};
+	} give_back{worker(), message.slot};
 	on_message.Call({buffer.Value(), Num(env, message.records)});
 }
 
-void Conntrack::Finalize(napi_env env, void *, void *context)
-{
-	static_cast<Conntrack *>(context)->Ended(Napi::Env(env));
-}
-
-/* After the last message was delivered. */
 void Conntrack::Ended(Napi::Env env)
 {
-	worker_->Join();
-	if (ended_)
-		return;
-	ended_ = true;
-	/* No promise can be resolved any more, and references go with the environment. */
-	if (env_ends_)
-		return;
-	napi_remove_env_cleanup_hook(env, EnvEnds, this);
-	Napi::HandleScope scope(env);
 	for (auto &[token, deferred] : dumps_)
 		deferred.Reject(ClosedFault(kName).ToJs(env).Value());
 	dumps_.clear();
 	for (auto &buffer : buffers_)
 		buffer.Reset();
-	if (closing_)
-		closing_->Resolve(env.Undefined());
-	Unref();
 }
 
 Napi::Value Conntrack::Dump(const Napi::CallbackInfo &info)
 {
-	if (stopping_)
-		throw ClosedFault(kName);
+	UseRunning();
 	uint64_t token = next_token_++;
 	auto deferred = Napi::Promise::Deferred::New(info.Env());
 	dumps_.emplace(token, deferred);
-	worker_->RequestDump(token);
+	worker().RequestDump(token);
 	return deferred.Promise();
 }
 
 Napi::Value Conntrack::Counters(const Napi::CallbackInfo &info)
 {
 	Napi::Env env = info.Env();
-	ConntrackWorker::Counters count = worker_->Count();
+	ConntrackWorker::Counters count = worker().Count();
 	auto item = Napi::Object::New(env);
 	item.Set("records", U64(env, count.records));
 	item.Set("overruns", U64(env, count.overruns));
 	item.Set("passedOver", U64(env, count.passed_over));
 	return item;
-}
-
-Napi::Value Conntrack::Close(const Napi::CallbackInfo &info)
-{
-	auto deferred = Napi::Promise::Deferred::New(info.Env());
-	if (ended_) {
-		deferred.Resolve(info.Env().Undefined());
-		return deferred.Promise();
-	}
-	if (closing_)
-		return closing_->Promise();
-	closing_ = std::make_unique<Napi::Promise::Deferred>(deferred);
-	stopping_ = true;
-	worker_->RequestStop();
-	return deferred.Promise();
 }
 
 } // namespace rf

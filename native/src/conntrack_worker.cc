@@ -6,14 +6,10 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <time.h>
 
 #include <cstring>
-#include <system_error>
 
 #include "netns.h"
 
@@ -64,18 +60,10 @@ Fd OpenNetfilter(int flags)
 	return fd;
 }
 
-void Add(std::atomic<uint64_t> &counter)
-{
-	counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-}
-
 } // namespace
 
-ConntrackWorker::ConntrackWorker(const ConntrackConfig &config)
-    : config_(config), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
+ConntrackWorker::ConntrackWorker(const ConntrackConfig &config) : config_(config)
 {
-	if (!wake_.valid())
-		throw Fault::Sys("RF_NETLINK", "prepare to read ctnetlink", errno, "eventfd");
 	for (uint32_t slot = config.batches; slot-- > 0;)
 		free_.push_back(slot);
 	for (uint32_t slot = 0; slot < config.batches; slot++)
@@ -85,7 +73,7 @@ ConntrackWorker::ConntrackWorker(const ConntrackConfig &config)
 
 ConntrackWorker::~ConntrackWorker()
 {
-	if (thread_.joinable()) {
+	if (thread_.running()) {
 		RequestStop();
 		Join();
 	}
@@ -115,19 +103,7 @@ void ConntrackWorker::Start(Emit emit, std::function<void()> ended)
 {
 	emit_ = std::move(emit);
 	ended_ = std::move(ended);
-	/* Signals are for Node's main thread. */
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	try {
-		thread_ = std::thread([this] { Run(); });
-	} catch (const std::system_error &error) {
-		pthread_sigmask(SIG_SETMASK, &before, nullptr);
-		throw Fault::Sys("RF_NETLINK", "start the thread for ctnetlink", error.code().value(),
-				 "pthread_create");
-	}
-	pthread_sigmask(SIG_SETMASK, &before, nullptr);
-	pthread_setname_np(thread_.native_handle(), "rf-conntrack");
+	thread_.Start("rf-conntrack", "RF_NETLINK", [this] { Run(); });
 }
 
 void ConntrackWorker::Release(uint32_t slot)
@@ -145,7 +121,7 @@ void ConntrackWorker::RequestDump(uint64_t token)
 		std::lock_guard<std::mutex> lock(mutex_);
 		tokens_.push_back(token);
 	}
-	Poke();
+	wake_.Poke();
 }
 
 void ConntrackWorker::RequestStop()
@@ -155,13 +131,12 @@ void ConntrackWorker::RequestStop()
 		stop_.store(true);
 	}
 	freed_.notify_one();
-	Poke();
+	wake_.Poke();
 }
 
 void ConntrackWorker::Join()
 {
-	if (thread_.joinable())
-		thread_.join();
+	thread_.Join();
 }
 
 ConntrackWorker::Counters ConntrackWorker::Count() const
@@ -169,23 +144,14 @@ ConntrackWorker::Counters ConntrackWorker::Count() const
 	return {records_.load(), overruns_.load(), passed_over_.load()};
 }
 
-void ConntrackWorker::Poke()
-{
-	uint64_t one = 1;
-	/* Fails only when the counter is full, that is when a wake-up is due anyway. */
-	[[maybe_unused]] ssize_t written = write(wake_.get(), &one, sizeof(one));
-}
-
 /* Whether events are there. */
 bool ConntrackWorker::Sleep(int timeout_ms, bool hear_events)
 {
-	struct pollfd watched[2] = {{wake_.get(), POLLIN, 0}, {events_.get(), POLLIN, 0}};
+	struct pollfd watched[2] = {{wake_.fd(), POLLIN, 0}, {events_.get(), POLLIN, 0}};
 	if (poll(watched, hear_events ? 2 : 1, timeout_ms) <= 0)
 		return false;
-	if (watched[0].revents) {
-		uint64_t count;
-		[[maybe_unused]] ssize_t got = read(wake_.get(), &count, sizeof(count));
-	}
+	if (watched[0].revents)
+		wake_.Take();
 	return hear_events && watched[1].revents;
 }
 

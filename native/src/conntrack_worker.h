@@ -8,11 +8,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "conntrack_message.h"
 #include "fd.h"
+#include "worker_thread.h"
 
 namespace rf
 {
@@ -98,15 +98,14 @@ class ConntrackWorker
 	void EmitFilled();
 	bool TakeSlot();
 	bool Sleep(int timeout_ms, bool hear_events);
-	void Poke();
 
 	ConntrackConfig config_;
 	Fd events_;
 	Fd dumps_;
-	Fd wake_; /* eventfd */
+	WakeUp wake_{"RF_NETLINK"};
 	std::vector<std::shared_ptr<ConntrackRecord[]>> blocks_;
 	std::vector<uint8_t> buffer_ = std::vector<uint8_t>(64 << 10);
-	std::thread thread_;
+	WorkerThread thread_;
 	Emit emit_;
 	std::function<void()> ended_;
 	std::atomic<bool> stop_{false};

@@ -10,13 +10,48 @@ namespace
 {
 constexpr uint32_t kMostRecordBytes = 1 << 16;
 constexpr uint32_t kMostBatchBytes = 64 << 20;
-} // namespace
+constexpr uint32_t kMostFoldEntries = 1 << 24;
 
-/* What crosses from the thread: a batch, or (token not 0) the answer to a flush. */
-struct Ring::Message {
-	RingBatch batch;
-	uint64_t token;
-};
+/* Pairs of offset and length. */
+std::vector<FieldRange> FieldsOf(const Napi::Object &fold, const char *name, uint32_t record_bytes)
+{
+	Napi::Value value = fold.Get(name);
+	if (!value.IsArray())
+		throw Fault("RF_ARGUMENT", std::string("Cannot fold records: found no list ") + name +
+						   ", wanted pairs of offset and length");
+	auto list = value.As<Napi::Array>();
+	std::vector<FieldRange> fields;
+	for (uint32_t i = 0; i + 1 < list.Length(); i += 2) {
+		FieldRange field = {ToU32(list.Get(i), name), ToU32(list.Get(i + 1), name)};
+		if (field.bytes < 1 || field.offset >= record_bytes || field.bytes > record_bytes - field.offset)
+			throw Fault("RF_ARGUMENT", std::string("Cannot fold records: found a field of ") + name +
+							   " beyond the record, wanted one inside it");
+		fields.push_back(field);
+	}
+	return fields;
+}
+
+FoldConfig FoldOf(const Napi::Object &fold, uint32_t record_bytes)
+{
+	FoldConfig config;
+	config.record_bytes = record_bytes;
+	config.entries = ToU32(fold.Get("entries"), "entries");
+	config.max_held_ms = ToU32(fold.Get("maxHeldMs"), "maxHeldMs");
+	config.time_offset = ToU32(fold.Get("timeOffset"), "timeOffset");
+	config.kind_offset = ToU32(fold.Get("kindOffset"), "kindOffset");
+	uint32_t kind = ToU32(fold.Get("kind"), "kind");
+	config.kind = static_cast<uint8_t>(kind);
+	config.key = FieldsOf(fold, "key", record_bytes);
+	config.same = FieldsOf(fold, "same", record_bytes);
+	if (config.entries < 1 || config.entries > kMostFoldEntries || config.key.empty() || kind > 255 ||
+	    config.kind_offset >= record_bytes || record_bytes < sizeof(uint64_t) ||
+	    config.time_offset > record_bytes - sizeof(uint64_t))
+		throw Fault("RF_ARGUMENT", "Cannot fold records: found options out of range, wanted entries 1 to "
+					   "16777216, a key, and fields inside the record");
+	return config;
+}
+
+} // namespace
 
 Napi::Function Ring::Define(Napi::Env env)
 {
@@ -31,17 +66,13 @@ Napi::Function Ring::Define(Napi::Env env)
 			   });
 }
 
-Ring::Ring(const Napi::CallbackInfo &info) : Wrap(info), worker_(Take<std::unique_ptr<RingWorker>>(info))
+Ring::Ring(const Napi::CallbackInfo &info) : ThreadWrap(info)
 {
-	slots_.resize(worker_->lanes());
+	slots_.resize(worker().lanes());
 	for (auto &lane : slots_)
-		lane.resize(worker_->batches_per_lane());
-	delivered_.resize(worker_->lanes());
+		lane.resize(worker().batches_per_lane());
+	delivered_.resize(worker().lanes());
 }
-
-/* Only after Ended (until then Start's reference keeps it), or when the environment goes: then EnvEnds has joined the
- * thread. */
-Ring::~Ring() = default;
 
 Napi::Value Ring::Create(const Napi::CallbackInfo &info)
 {
@@ -74,86 +105,39 @@ Napi::Value Ring::Create(const Napi::CallbackInfo &info)
 			    "Cannot consume rings: found options out of range, wanted at least one lane, "
 			    "recordBytes 1 to 65536, batches up to 64 MiB, batchesPerLane 2 or more, "
 			    "drainIntervalUs and maxIdleMs 1 or more");
-	if (!info[7].IsFunction())
+	if (info[7].IsObject()) {
+		auto fold = info[7].As<Napi::Object>();
+		config.fold = FoldOf(fold, config.record_bytes);
+		config.fold_lane = ToU32(fold.Get("lane"), "lane");
+		if (config.fold_lane >= config.lanes.size())
+			throw Fault("RF_ARGUMENT", "Cannot fold records: found a lane that there is not, wanted one of "
+						   "those consumed");
+	}
+	if (!info[8].IsFunction())
 		throw Fault("RF_ARGUMENT", "Cannot consume rings: found no function for batches, wanted one");
 	Napi::Object made = Make(rf::State(info.Env()).ring_class, std::make_unique<RingWorker>(config));
-	Unwrap(made)->Start(info.Env(), info[7].As<Napi::Function>());
+	Unwrap(made)->Start(info.Env(), info[8].As<Napi::Function>());
 	return made;
 }
 
 void Ring::Start(Napi::Env env, Napi::Function on_batch)
 {
-	napi_status status = napi_create_threadsafe_function(env, on_batch, nullptr, Napi::String::New(env, "rf-rings"),
-							     0, 1, nullptr, Finalize, this, CallJs, &function_);
-	if (status != napi_ok)
-		throw Fault("RF_RING", "Cannot start the consumer: found no thread-safe function, wanted one");
-	napi_threadsafe_function function = function_;
-	/* A queue without limit: its length is bounded by the slots. napi_closing: the environment is going, nobody is
-	 * left. */
-	auto send = [this, function](Message message) {
-		auto copy = std::make_unique<Message>(message);
-		if (!gone_ && napi_call_threadsafe_function(function, copy.get(), napi_tsfn_nonblocking) == napi_ok) {
-			copy.release();
-			return;
+	Begin(env, on_batch, "rf-rings", "RF_RING", [this](auto send, auto ended) {
+		worker().Start([send](RingBatch batch) { send({batch, 0}); },
+			       [send](uint64_t token) { send({{}, token}); }, ended);
+	});
+}
+
+void Ring::Deliver(Napi::Env env, Napi::Function on_batch, const RingMessage &message)
+{
+	if (message.token != 0) {
+		if (auto found = flushes_.find(message.token); found != flushes_.end()) {
+			found->second.Resolve(env.Undefined());
+			flushes_.erase(found);
 		}
-		gone_ = true;
-		if (message.token == 0)
-			worker_->CountLost(message.batch);
-	};
-	Ref();
-	try {
-		worker_->Start([send](RingBatch batch) { send({batch, 0}); },
-			       [send](uint64_t token) { send({{}, token}); },
-			       [this, function] {
-				       if (!gone_)
-					       napi_release_threadsafe_function(function, napi_tsfn_release);
-			       });
-	} catch (...) {
-		stopping_ = true;
-		napi_release_threadsafe_function(function, napi_tsfn_abort);
-		throw;
-	}
-	napi_add_env_cleanup_hook(env, EnvEnds, this);
-}
-
-/* Hooks run last added first: the thread is gone before Node closes the thread-safe function, which was made earlier.
- */
-void Ring::EnvEnds(void *data)
-{
-	auto *self = static_cast<Ring *>(data);
-	self->stopping_ = true;
-	self->env_ends_ = true;
-	self->worker_->RequestStop();
-	self->worker_->Join();
-}
-
-void Ring::CallJs(napi_env raw_env, napi_value on_batch, void *context, void *data)
-{
-	std::unique_ptr<Message> message(static_cast<Message *>(data));
-	auto *self = static_cast<Ring *>(context);
-	/* No environment: the queue is being emptied at its end. */
-	if (!raw_env) {
-		if (message->token == 0)
-			self->worker_->CountLost(message->batch);
 		return;
 	}
-	Napi::Env env(raw_env);
-	Napi::HandleScope scope(env);
-	try {
-		if (message->token == 0) {
-			self->Deliver(env, Napi::Function(env, on_batch), message->batch);
-		} else if (auto found = self->flushes_.find(message->token); found != self->flushes_.end()) {
-			found->second.Resolve(env.Undefined());
-			self->flushes_.erase(found);
-		}
-	} catch (const Napi::Error &error) {
-		/* As from an event handler: the process decides. */
-		napi_fatal_exception(raw_env, error.Value());
-	}
-}
-
-void Ring::Deliver(Napi::Env env, Napi::Function on_batch, RingBatch batch)
-{
+	const RingBatch &batch = message.batch;
 	Slot &slot = slots_[batch.lane][batch.slot];
 	Napi::ArrayBuffer buffer = BufferOf(env, slot, batch);
 	slot.out = true;
@@ -161,49 +145,31 @@ void Ring::Deliver(Napi::Env env, Napi::Function on_batch, RingBatch batch)
 	on_batch.Call({buffer, Num(env, batch.records), Num(env, batch.lane), Num(env, batch.slot)});
 }
 
+void Ring::Undelivered(const RingMessage &message)
+{
+	if (message.token == 0)
+		worker().CountLost(message.batch);
+}
+
 Napi::ArrayBuffer Ring::BufferOf(Napi::Env env, Slot &slot, RingBatch batch)
 {
 	if (!slot.buffer.IsEmpty())
 		return slot.buffer.Value();
-	auto *hold = new Block(worker_->BlockOf(batch.lane, batch.slot));
+	auto *hold = new Block(worker().BlockOf(batch.lane, batch.slot));
 	auto buffer = Napi::ArrayBuffer::New(
-		env, hold->get(), worker_->block_bytes(), [](Napi::Env, void *, Block *held) { delete held; }, hold);
+		env, hold->get(), worker().block_bytes(), [](Napi::Env, void *, Block *held) { delete held; }, hold);
 	slot.buffer = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 1);
 	return buffer;
 }
 
-void Ring::Finalize(napi_env env, void *, void *context)
-{
-	static_cast<Ring *>(context)->Ended(Napi::Env(env));
-}
-
-/* After the last batch was delivered. */
 void Ring::Ended(Napi::Env env)
 {
-	worker_->Join();
-	if (ended_)
-		return;
-	ended_ = true;
-	/* No promise can be resolved any more, and references go with the environment. */
-	if (env_ends_)
-		return;
-	napi_remove_env_cleanup_hook(env, EnvEnds, this);
-	Napi::HandleScope scope(env);
 	for (auto &[token, deferred] : flushes_)
 		deferred.Resolve(env.Undefined());
 	flushes_.clear();
 	for (auto &lane : slots_)
 		for (Slot &slot : lane)
 			slot.buffer.Reset();
-	if (closing_)
-		closing_->Resolve(env.Undefined());
-	Unref();
-}
-
-void Ring::UseRunning() const
-{
-	if (stopping_)
-		throw ClosedFault(kName);
 }
 
 Napi::Value Ring::Release(const Napi::CallbackInfo &info)
@@ -216,7 +182,7 @@ Napi::Value Ring::Release(const Napi::CallbackInfo &info)
 	/* A second release would put the slot twice into the free list, and two batches into one buffer. */
 	if (slots_[lane][slot].out) {
 		slots_[lane][slot].out = false;
-		worker_->Release(lane, slot);
+		worker().Release(lane, slot);
 	}
 	return info.Env().Undefined();
 }
@@ -226,13 +192,14 @@ Napi::Value Ring::Counters(const Napi::CallbackInfo &info)
 	Napi::Env env = info.Env();
 	auto list = Napi::Array::New(env, slots_.size());
 	for (uint32_t lane = 0; lane < slots_.size(); lane++) {
-		RingWorker::Counters count = worker_->Count(lane);
+		RingWorker::Counters count = worker().Count(lane);
 		auto item = Napi::Object::New(env);
 		item.Set("consumed", U64(env, count.consumed));
 		item.Set("delivered", U64(env, delivered_[lane]));
 		item.Set("dropped", U64(env, count.dropped));
 		item.Set("malformed", U64(env, count.malformed));
-		item.Set("pending", U64(env, count.consumed - delivered_[lane] - count.dropped));
+		item.Set("folded", U64(env, count.folded));
+		item.Set("pending", U64(env, count.consumed - delivered_[lane] - count.dropped - count.folded));
 		list.Set(lane, item);
 	}
 	return list;
@@ -241,14 +208,14 @@ Napi::Value Ring::Counters(const Napi::CallbackInfo &info)
 Napi::Value Ring::Pause(const Napi::CallbackInfo &info)
 {
 	UseRunning();
-	worker_->SetPaused(true);
+	worker().SetPaused(true);
 	return info.Env().Undefined();
 }
 
 Napi::Value Ring::Resume(const Napi::CallbackInfo &info)
 {
 	UseRunning();
-	worker_->SetPaused(false);
+	worker().SetPaused(false);
 	return info.Env().Undefined();
 }
 
@@ -258,22 +225,7 @@ Napi::Value Ring::Flush(const Napi::CallbackInfo &info)
 	uint64_t token = next_token_++;
 	auto deferred = Napi::Promise::Deferred::New(info.Env());
 	flushes_.emplace(token, deferred);
-	worker_->RequestFlush(token);
-	return deferred.Promise();
-}
-
-Napi::Value Ring::Close(const Napi::CallbackInfo &info)
-{
-	auto deferred = Napi::Promise::Deferred::New(info.Env());
-	if (ended_) {
-		deferred.Resolve(info.Env().Undefined());
-		return deferred.Promise();
-	}
-	if (closing_)
-		return closing_->Promise();
-	closing_ = std::make_unique<Napi::Promise::Deferred>(deferred);
-	stopping_ = true;
-	worker_->RequestStop();
+	worker().RequestFlush(token);
 	return deferred.Promise();
 }
 

@@ -2,14 +2,10 @@
 #include "ring_worker.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <system_error>
 
 namespace rf
 {
@@ -19,22 +15,10 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-namespace
+RingWorker::RingWorker(const RingConfig &config) : config_(config), epoll_(epoll_create1(EPOLL_CLOEXEC))
 {
-
-/* For a counter with one writer: no locked instruction per record. */
-void Add(std::atomic<uint64_t> &counter)
-{
-	counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-}
-
-} // namespace
-
-RingWorker::RingWorker(const RingConfig &config)
-    : config_(config), epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK))
-{
-	if (!epoll_.valid() || !wake_.valid())
-		throw Fault::Sys("RF_RING", "prepare to consume rings", errno, "epoll_create1 or eventfd");
+	if (!epoll_.valid())
+		throw Fault::Sys("RF_RING", "prepare to consume rings", errno, "epoll_create1");
 	for (const auto &descriptors : config.lanes) {
 		auto lane = std::make_unique<Lane>();
 		for (int fd : descriptors) {
@@ -50,13 +34,15 @@ RingWorker::RingWorker(const RingConfig &config)
 		/* Last in, first out: few warm blocks do the work of a quiet host, the rest are never touched. */
 		for (uint32_t slot = config.batches_per_lane; slot-- > 0;)
 			lane->free.push_back(slot);
+		if (config.fold && config.fold_lane == lanes_.size())
+			lane->fold = std::make_unique<RecordFold>(*config.fold);
 		lanes_.push_back(std::move(lane));
 	}
 }
 
 RingWorker::~RingWorker()
 {
-	if (thread_.joinable()) {
+	if (thread_.running()) {
 		RequestStop();
 		Join();
 	}
@@ -67,18 +53,7 @@ void RingWorker::Start(Emit emit, Flushed flushed, std::function<void()> ended)
 	emit_ = std::move(emit);
 	flushed_ = std::move(flushed);
 	ended_ = std::move(ended);
-	/* Signals are for Node's main thread. */
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	try {
-		thread_ = std::thread([this] { Run(); });
-	} catch (const std::system_error &error) {
-		pthread_sigmask(SIG_SETMASK, &before, nullptr);
-		throw Fault::Sys("RF_RING", "start the consumer thread", error.code().value(), "pthread_create");
-	}
-	pthread_sigmask(SIG_SETMASK, &before, nullptr);
-	pthread_setname_np(thread_.native_handle(), "rf-rings");
+	thread_.Start("rf-rings", "RF_RING", [this] { Run(); });
 }
 
 void RingWorker::Release(uint32_t lane, uint32_t slot)
@@ -87,17 +62,10 @@ void RingWorker::Release(uint32_t lane, uint32_t slot)
 	lanes_[lane]->free.push_back(slot);
 }
 
-void RingWorker::Poke()
-{
-	uint64_t one = 1;
-	/* Fails only when the counter is full, that is when a wake-up is due anyway. */
-	[[maybe_unused]] ssize_t written = write(wake_.get(), &one, sizeof(one));
-}
-
 void RingWorker::SetPaused(bool paused)
 {
 	paused_.store(paused);
-	Poke();
+	wake_.Poke();
 }
 
 void RingWorker::RequestFlush(uint64_t token)
@@ -106,19 +74,18 @@ void RingWorker::RequestFlush(uint64_t token)
 		std::lock_guard<std::mutex> lock(flush_mutex_);
 		flush_tokens_.push_back(token);
 	}
-	Poke();
+	wake_.Poke();
 }
 
 void RingWorker::RequestStop()
 {
 	stop_.store(true);
-	Poke();
+	wake_.Poke();
 }
 
 void RingWorker::Join()
 {
-	if (thread_.joinable())
-		thread_.join();
+	thread_.Join();
 }
 
 RingWorker::Counters RingWorker::Count(uint32_t index) const
@@ -126,7 +93,8 @@ RingWorker::Counters RingWorker::Count(uint32_t index) const
 	const Lane &lane = *lanes_[index];
 	uint64_t malformed = lane.malformed.load(std::memory_order_acquire);
 	uint64_t dropped = lane.dropped.load(std::memory_order_acquire) + lane.lost.load(std::memory_order_acquire);
-	return {lane.consumed.load(std::memory_order_acquire), dropped, malformed};
+	uint64_t folded = lane.folded.load(std::memory_order_acquire);
+	return {lane.consumed.load(std::memory_order_acquire), dropped, malformed, folded};
 }
 
 void RingWorker::CountLost(RingBatch batch)
@@ -159,6 +127,17 @@ void RingWorker::Take(Lane &lane, uint32_t index, const uint8_t *data, uint32_t 
 		Add(lane.malformed);
 		return;
 	}
+	if (!lane.fold) {
+		Append(lane, index, data, no_slot);
+		return;
+	}
+	uint32_t folded = lane.fold->Take(data, [&](const uint8_t *record) { Append(lane, index, record, no_slot); });
+	if (folded > 0)
+		Add(lane.folded, folded);
+}
+
+void RingWorker::Append(Lane &lane, uint32_t index, const uint8_t *data, bool &no_slot)
+{
 	if (lane.filling < 0 && !no_slot) {
 		std::lock_guard<std::mutex> lock(lane.mutex);
 		if (!lane.free.empty() && HaveBlock(lane, lane.free.back())) {
@@ -176,7 +155,7 @@ void RingWorker::Take(Lane &lane, uint32_t index, const uint8_t *data, uint32_t 
 		lane.first_at = Clock::now();
 	memcpy(lane.blocks[static_cast<size_t>(lane.filling)].get() +
 		       static_cast<size_t>(lane.filled) * config_.record_bytes,
-	       data, size);
+	       data, config_.record_bytes);
 	if (++lane.filled == config_.batch_records)
 		EmitFilled(index);
 }
@@ -208,6 +187,37 @@ bool RingWorker::DrainAll()
 	return found;
 }
 
+/* For one more held record, which can wait: a slot is left for those that cannot. */
+bool RingWorker::HasRoom(Lane &lane)
+{
+	if (lane.filling >= 0)
+		return true;
+	std::lock_guard<std::mutex> lock(lane.mutex);
+	return lane.free.size() >= 2;
+}
+
+/* Begins a round where one is due (or everywhere) and goes on with those under way; whether any has to wait for slots.
+ */
+bool RingWorker::HandOverHeld(Clock::time_point now, bool all, bool stop)
+{
+	bool waits = false;
+	for (uint32_t index = 0; index < lanes_.size(); index++) {
+		Lane &lane = *lanes_[index];
+		if (!lane.fold)
+			continue;
+		RecordFold &fold = *lane.fold;
+		if (all || now - lane.handed_over_at >= milliseconds(config_.fold->max_held_ms)) {
+			fold.Begin();
+			lane.handed_over_at = now;
+		}
+		bool no_slot = false;
+		while (fold.due() > 0 && (stop || HasRoom(lane)))
+			Append(lane, index, fold.Next(), no_slot);
+		waits = waits || fold.due() > 0;
+	}
+	return waits;
+}
+
 /*
  * A half-full batch goes when it is old, but not the last one: a receiver that stands still would soon hold nothing but
  * such batches, and lose records while there is room for many. It grows instead until a slot is free again.
@@ -229,12 +239,16 @@ void RingWorker::EmitAged(Clock::time_point now, bool all)
 	}
 }
 
-RingWorker::Clock::duration RingWorker::UntilAged(Clock::time_point now) const
+RingWorker::Clock::duration RingWorker::UntilDue(Clock::time_point now) const
 {
 	Clock::duration least = Clock::duration::max();
 	for (const auto &lane : lanes_) {
 		if (lane->filled > 0)
 			least = std::min(least, lane->first_at + milliseconds(config_.max_delay_ms) - now);
+		if (lane->fold && lane->fold->due() > 0)
+			least = Clock::duration::zero();
+		else if (lane->fold && lane->fold->held() > 0)
+			least = std::min(least, lane->handed_over_at + milliseconds(config_.fold->max_held_ms) - now);
 	}
 	/* Overdue ones wait for a slot, which is looked for as often as the rings. */
 	return std::max<Clock::duration>(least, microseconds(config_.drain_interval_us));
@@ -243,15 +257,13 @@ RingWorker::Clock::duration RingWorker::UntilAged(Clock::time_point now) const
 /* Whether a ring's wake-up ended it. */
 bool RingWorker::Sleep(Clock::duration time, bool hear_rings)
 {
-	struct pollfd watched[2] = {{wake_.get(), POLLIN, 0}, {epoll_.get(), POLLIN, 0}};
+	struct pollfd watched[2] = {{wake_.fd(), POLLIN, 0}, {epoll_.get(), POLLIN, 0}};
 	auto ns = duration_cast<nanoseconds>(time).count();
 	struct timespec timeout = {static_cast<time_t>(ns / 1000000000), static_cast<long>(ns % 1000000000)};
 	if (ppoll(watched, hear_rings ? 2 : 1, time == Clock::duration::max() ? nullptr : &timeout, nullptr) <= 0)
 		return false;
-	if (watched[0].revents) {
-		uint64_t count;
-		[[maybe_unused]] ssize_t got = read(wake_.get(), &count, sizeof(count));
-	}
+	if (watched[0].revents)
+		wake_.Take();
 	if (!hear_rings || !watched[1].revents)
 		return false;
 	/* Takes the edges, so that the next sleep ends at the next wake-up. */
@@ -267,28 +279,36 @@ void RingWorker::Run()
 	const Clock::duration longest = std::max<Clock::duration>(busy, milliseconds(config_.max_idle_ms));
 	Clock::duration interval = busy;
 	bool woken = false;
+	/* Asked to flush, and what they wait for waits for slots. */
+	std::vector<uint64_t> waiting;
 	for (;;) {
 		/* Read before the drain: what was committed before stop or flush was asked is in it. */
 		bool stop = stop_.load();
-		std::vector<uint64_t> tokens;
+		bool asked = false;
 		{
 			std::lock_guard<std::mutex> lock(flush_mutex_);
-			tokens.swap(flush_tokens_);
+			asked = !flush_tokens_.empty();
+			waiting.insert(waiting.end(), flush_tokens_.begin(), flush_tokens_.end());
+			flush_tokens_.clear();
 		}
 		bool paused = paused_.load();
 		bool found = (!paused || stop) && DrainAll();
-		EmitAged(Clock::now(), stop || paused || !tokens.empty());
-		for (uint64_t token : tokens)
-			flushed_(token);
+		bool held_back = HandOverHeld(Clock::now(), stop || asked, stop);
+		EmitAged(Clock::now(), stop || paused || !waiting.empty());
+		if (!held_back) {
+			for (uint64_t token : waiting)
+				flushed_(token);
+			waiting.clear();
+		}
 		if (stop)
 			break;
 		if (paused) {
-			Sleep(Clock::duration::max(), false);
+			Sleep(waiting.empty() ? Clock::duration::max() : busy, false);
 			continue;
 		}
 		interval = found ? busy : std::min(interval * 2, longest);
 		bool may_hear = !(found && woken);
-		woken = Sleep(std::min(interval, UntilAged(Clock::now())), may_hear);
+		woken = Sleep(std::min(interval, UntilDue(Clock::now())), may_hear);
 	}
 	ended_();
 }

@@ -7,10 +7,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <optional>
 #include <vector>
 
+#include "record_fold.h"
 #include "ring_reader.h"
+#include "worker_thread.h"
 
 namespace rf
 {
@@ -26,6 +28,8 @@ struct RingConfig {
 	uint32_t drain_interval_us;
 	uint32_t max_delay_ms;
 	uint32_t max_idle_ms;
+	std::optional<FoldConfig> fold; /* of one lane */
+	uint32_t fold_lane;
 };
 
 struct RingBatch {
@@ -64,7 +68,8 @@ class RingWorker
 	void Release(uint32_t lane, uint32_t slot);
 	void SetPaused(bool paused);
 	void RequestFlush(uint64_t token);
-	/* Drain once more, emit the rest, end. */
+	/* Drain once more, emit the rest, end. What a fold holds beyond the slots that are free then counts as dropped.
+	 */
 	void RequestStop();
 	void Join();
 
@@ -85,6 +90,7 @@ class RingWorker
 		uint64_t consumed;
 		uint64_t dropped;
 		uint64_t malformed;
+		uint64_t folded;
 	};
 	Counters Count(uint32_t lane) const;
 	/* A batch that could not be handed over after all: its records count as dropped. */
@@ -105,11 +111,14 @@ class RingWorker
 		int64_t filling = -1; /* slot, -1 none */
 		uint32_t filled = 0;
 		Clock::time_point first_at;
+		std::unique_ptr<RecordFold> fold;
+		Clock::time_point handed_over_at; /* when the fold's last round began */
 		/* Written by the thread alone, consumed before dropped; read in the other order, so that no count is
 		 * ahead. */
 		std::atomic<uint64_t> consumed{0};
 		std::atomic<uint64_t> dropped{0};
 		std::atomic<uint64_t> malformed{0};
+		std::atomic<uint64_t> folded{0};
 		/* Emitted, but the receiver was gone. */
 		std::atomic<uint64_t> lost{0};
 	};
@@ -118,18 +127,20 @@ class RingWorker
 	bool DrainAll();
 	bool HaveBlock(Lane &lane, uint32_t slot);
 	void Take(Lane &lane, uint32_t index, const uint8_t *data, uint32_t size, bool &no_slot);
+	void Append(Lane &lane, uint32_t index, const uint8_t *data, bool &no_slot);
+	bool HasRoom(Lane &lane);
+	bool HandOverHeld(Clock::time_point now, bool all, bool stop);
 	void EmitFilled(uint32_t index);
 	bool MayGo(Lane &lane, Clock::time_point now);
 	void EmitAged(Clock::time_point now, bool all);
-	Clock::duration UntilAged(Clock::time_point now) const;
+	Clock::duration UntilDue(Clock::time_point now) const;
 	bool Sleep(Clock::duration time, bool hear_rings);
-	void Poke();
 
 	RingConfig config_;
 	std::vector<std::unique_ptr<Lane>> lanes_;
 	Fd epoll_;
-	Fd wake_; /* eventfd */
-	std::thread thread_;
+	WakeUp wake_{"RF_RING"};
+	WorkerThread thread_;
 	Emit emit_;
 	Flushed flushed_;
 	std::function<void()> ended_;

@@ -8,7 +8,7 @@ import type { AttachedList, LinkInfo } from './link.js';
 import type { BatchResult, MapDump } from './map.js';
 import type { ObjectVariable } from './object.js';
 import type { TestRunResult } from './program.js';
-import type { RingLaneCounters } from './ring.js';
+import type { RingFold, RingLaneCounters } from './ring.js';
 
 // Everything the addon exports, in the order of the C++ files. No defaults here or in C++: the classes beside this file fill them
 // in. A network namespace is a path, '' for the caller's; a descriptor argument that may be absent is -1.
@@ -169,6 +169,7 @@ export interface Binding {
     drainIntervalUs: number,
     maxDelayMs: number,
     maxIdleMs: number,
+    fold: RingFold | null,
     onBatch: (buffer: ArrayBuffer, recordCount: number, lane: number, slot: number) => void,
   ): NativeRing;
 

@@ -34,5 +34,5 @@ export { BpfObject } from './object.js';
 export { execBounded } from './privilege.js';
 export type { ProgramInfo, SkbContext, TestRunOptions, TestRunResult } from './program.js';
 export { BpfProgram, readSkbContext, skbContext } from './program.js';
-export type { RingBatch, RingLaneCounters, RingOptions } from './ring.js';
+export type { RecordFields, RingBatch, RingFold, RingLaneCounters, RingOptions } from './ring.js';
 export { RingConsumer } from './ring.js';

@@ -11,7 +11,7 @@ function inProcess(code: string, flags: string[] = []): unknown {
 }
 
 const RING = 'n.createMap(27, "rfnat_life", 0, 0, 65536, 0, -1)';
-const CONSUMER = `n.createRing([[${RING}.fd()]], 128, 16, 4, 500, 1, 5, () => {})`;
+const CONSUMER = `n.createRing([[${RING}.fd()]], 128, 16, 4, 500, 1, 5, null, () => {})`;
 
 describe('handles', () => {
   test('forgotten ones are closed by the garbage collector', () => {
@@ -123,7 +123,7 @@ describe('environments', () => {
         rings.forEach((ring, i) => outer.setInner(new Uint8Array(Uint32Array.of(i).buffer), ring.fd()));
         const seen = [];
         process.on('uncaughtException', (e) => seen.push(e.message));
-        const consumer = n.createRing([rings.map((r) => r.fd())], 128, 4, 4, 500, 1, 5, (b, count, lane, slot) => {
+        const consumer = n.createRing([rings.map((r) => r.fd())], 128, 4, 4, 500, 1, 5, null, (b, count, lane, slot) => {
           consumer.release(lane, slot);
           throw new Error('handler ' + count);
         });

@@ -159,7 +159,14 @@ describe('RingConsumer counts exactly', () => {
     }
     expect(receiver.records).toEqual([250_000n, 250_000n]);
     expect(consumer.counters()).toEqual(
-      [0, 1].map(() => ({ consumed: 250_000n, delivered: 250_000n, dropped: 0n, malformed: 0n, pending: 0n })),
+      [0, 1].map(() => ({
+        consumed: 250_000n,
+        delivered: 250_000n,
+        dropped: 0n,
+        malformed: 0n,
+        folded: 0n,
+        pending: 0n,
+      })),
     );
     await consumer.close();
     producer.close();
@@ -186,6 +193,7 @@ describe('RingConsumer counts exactly', () => {
       delivered: 400n,
       dropped: 2600n,
       malformed: 0n,
+      folded: 0n,
       pending: 0n,
     });
     expect(consumer.counters()[1]?.consumed).toBe(1000n);
@@ -242,7 +250,14 @@ describe('RingConsumer counts exactly', () => {
     const consumer = consume(producer, (batch) => receiver.take(batch));
     producer.produce(1, 1);
     await consumer.flush();
-    expect(consumer.counters()[1]).toEqual({ consumed: 7n, delivered: 0n, dropped: 7n, malformed: 7n, pending: 0n });
+    expect(consumer.counters()[1]).toEqual({
+      consumed: 7n,
+      delivered: 0n,
+      dropped: 7n,
+      malformed: 7n,
+      folded: 0n,
+      pending: 0n,
+    });
     expect(receiver.batches).toBe(0);
     await consumer.close();
     producer.close();
@@ -368,7 +383,7 @@ describe('RingConsumer timing and life', () => {
     const code = `
       const { workerData, parentPort } = require('node:worker_threads');
       const n = require(workerData.addon);
-      const ring = n.createRing(workerData.lanes, 128, 16, 4, 500, 1, 5, (buffer, count, lane, slot) => {
+      const ring = n.createRing(workerData.lanes, 128, 16, 4, 500, 1, 5, null, (buffer, count, lane, slot) => {
         parentPort.postMessage(count);
         ring.release(lane, slot);
       });`;

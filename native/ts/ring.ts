@@ -20,6 +20,33 @@ export interface RingOptions {
    * FORCE_WAKEUP) is heard at once. Default 50: about 20 short wake-ups a second on an idle host.
    */
   maxIdleMs?: number;
+  /** Records of one lane that repeat what an earlier one said are folded. Default: none are. */
+  fold?: RingFold;
+}
+
+/** Bytes of a record, as pairs of offset and length, one pair after the other. */
+export type RecordFields = readonly number[];
+
+/**
+ * For lanes of cumulative records: of two records about one thing the later one says all that the earlier one said. The thread keeps the
+ * latest of `kind` and hands it over after maxHeldMs (later while no batch is free: it is never dropped for want of one), so that a thing that
+ * is told of often costs JavaScript as little as one that is told of seldom. All other kinds are handed over as ever, and take the place
+ * of what is held about the same thing. Records about one thing keep their order.
+ */
+export interface RingFold {
+  readonly lane: number;
+  /** Things at once; with more of them, records are handed over unfolded. Each costs recordBytes + 12 bytes when it is used. */
+  readonly entries: number;
+  readonly maxHeldMs: number;
+  /** Of a u64 that tells which of two records is the later one. */
+  readonly timeOffset: number;
+  /** Of the byte that must be `kind` in a record that may be folded. */
+  readonly kindOffset: number;
+  readonly kind: number;
+  /** What a record is about. */
+  readonly key: RecordFields;
+  /** Records that differ here are handed over both. */
+  readonly same: RecordFields;
 }
 
 export interface RingLaneCounters {
@@ -31,7 +58,9 @@ export interface RingLaneCounters {
   dropped: bigint;
   /** Of dropped: those with a wrong length. */
   malformed: bigint;
-  /** consumed - delivered - dropped: in batches not yet handed over. 0 after close(). */
+  /** Records that a later one took the place of. */
+  folded: bigint;
+  /** consumed - delivered - dropped - folded: held, or in batches not yet handed over. 0 after close(). */
   pending: bigint;
 }
 
@@ -48,7 +77,7 @@ const MAX_DRAIN_US = 500;
 
 /**
  * One native thread that empties ring buffers and hands over packed batches. Exact: for every lane
- * consumed = delivered + dropped + pending, at any time; pending is 0 after close(). onBatch runs on the thread that made the
+ * consumed = delivered + dropped + folded + pending, at any time; pending is 0 after close(). onBatch runs on the thread that made the
  * consumer; what it throws is an uncaught exception, as from any event handler, and the batch counts as released. An open
  * consumer keeps the event loop alive.
  */
@@ -73,6 +102,7 @@ export class RingConsumer {
       drainIntervalUs,
       options.maxDelayMs ?? 10,
       options.maxIdleMs ?? 50,
+      options.fold ?? null,
       (buffer, recordCount, lane, slot) => {
         let held = true;
         const release = (): void => {
@@ -105,7 +135,9 @@ export class RingConsumer {
     this.#native.resume();
   }
 
-  /** Takes everything committed so far (nothing while paused) and hands it over; resolves when onBatch has seen it. */
+  /**
+   * Takes everything committed so far (nothing while paused) and hands it over, with all that a fold holds; resolves when onBatch has seen it.
+   */
   flush(): Promise<void> {
     return this.#native.flush();
   }
@@ -116,7 +148,7 @@ export class RingConsumer {
 
   /**
    * Drains the rings once more (also when paused), hands over what is left, ends the thread, unmaps the rings. Resolves after the
-   * last onBatch. Idempotent: the same promise.
+   * last onBatch. What a fold holds and no batch is free for counts as dropped: flush() before. Idempotent: the same promise.
    */
   close(): Promise<void> {
     this.#closing ??= this.#native.close();

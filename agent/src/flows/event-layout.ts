@@ -1,6 +1,7 @@
 // Where the fields of struct rf_event stand, as indices into views of a packed batch: event i begins at byte i * EVENT_BYTES. The
 // offsets are bpf's published ones, which a test there compares with BTF; here they only become indices of 32-bit words.
 import { EventFlag, EVENT_BYTES as eventBytes, EVENT_COLUMNS as offset } from '@ringfence/bpf';
+import { EventKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 
 /** Bytes of one event. */
 export const EVENT_BYTES = eventBytes;
@@ -32,6 +33,18 @@ export const BYTE = offset;
 
 /** Bits of the flags byte. */
 export const EVENT_FLAG = EventFlag;
+
+/**
+ * What the ring's reader needs to fold reports on open connections (RingFold): counters are cumulative, so the latest UPDATE says all that
+ * those before it said, as long as it was decided alike. A connection is its key and when it began: ports are used again.
+ */
+export const EVENT_FOLD = {
+  timeOffset: offset.timeNs,
+  kindOffset: offset.kind,
+  kind: EventKind.EVENT_KIND_UPDATE,
+  key: [offset.firstSeenNs, 8, offset.local, 32, offset.localPort, 4, offset.endpoint, 4, offset.proto, 1],
+  same: [offset.verdict, 1, offset.reason, 1, offset.mode, 1, offset.rule, 4, offset.policyVersion, 4],
+} as const;
 
 // The aggregator's key takes local and remote address as eight words in a row and both ports as one.
 if (

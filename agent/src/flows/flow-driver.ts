@@ -11,7 +11,7 @@ import type { Timers } from '../timers.js';
 import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggregator.js';
 import { WallClock } from './clock.js';
 import { type DeniedMap, DeniedTails } from './denied-tails.js';
-import { EVENT_BYTES } from './event-layout.js';
+import { EVENT_BYTES, EVENT_FOLD } from './event-layout.js';
 import { procSource } from './proc-source.js';
 import { ProcessNames } from './process-names.js';
 import { PromptBudget } from './prompt-budget.js';
@@ -47,6 +47,7 @@ export interface FlowDriverPorts {
 
 /** Batches in memory beyond which translations wait: flow records come first. */
 const TRANSLATIONS_WAIT = 32;
+const FLOW_LANE = 0;
 const DENY_LANE = 1;
 /** Half a second above the kernel's period of folding. */
 const QUIET_NS = 1.5e9;
@@ -97,8 +98,12 @@ export class FlowDriver {
   /** Begins to take events; endpoints must be known by now, or their first events are given to nobody. */
   start(): void {
     const lanes = this.#ports.rings();
+    const { tableEntries, flushMs, updateMs } = this.#options;
+    // Held for less than a flush: a row is remembered for one flush after the sweep told its connection's end, and no report may come after.
+    const maxHeldMs = Math.floor(Math.min(flushMs, updateMs) / 2);
+    const fold = { ...EVENT_FOLD, lane: FLOW_LANE, entries: tableEntries, maxHeldMs };
     // Two lanes of eight batches of 256 KiB: a flood is bounded here, and what does not fit is counted.
-    const options = { lanes, recordBytes: EVENT_BYTES, batchRecords: 2048, batchesPerLane: 8 };
+    const options = { lanes, recordBytes: EVENT_BYTES, batchRecords: 2048, batchesPerLane: 8, fold };
     this.#consumer = new RingConsumer(options, (batch) => this.#take(batch));
     for (const ring of lanes.flat()) ring.close();
     this.#schedule();
@@ -146,6 +151,7 @@ export class FlowDriver {
   /** Takes in what the rings still hold and hands every record to the uploader. */
   async close(): Promise<void> {
     this.#cancel?.();
+    await this.#consumer?.flush();
     await this.#consumer?.close();
     this.aggregator.flush(this.#clock.monotonicNs(), true);
   }
