@@ -6,6 +6,7 @@ const BENCHMARKS: readonly (readonly [name: string, program: string, ...options:
   ['datapath', 'datapath'],
   ['compile', 'compile'],
   ['flows', 'flows'],
+  ['agent', 'agent'],
   ['stitch', 'stitch'],
   ['tag', 'tag'],
 ];

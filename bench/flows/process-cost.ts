@@ -1,5 +1,5 @@
 // What another process has cost so far, from /proc.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 const TICKS_PER_SECOND = 100;
 
@@ -9,6 +9,18 @@ export function cpuSeconds(pid: number): number {
     .replace(/^.*\) /, '')
     .split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** Processor seconds of a process by the names of its threads, from the scheduler's own count; threads of one name together. */
+export function threadSeconds(pid: number): Map<string, number> {
+  const threads = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const at = `/proc/${pid}/task/${thread}`;
+    const name = readFileSync(`${at}/comm`, 'utf8').trim();
+    const [ns] = readFileSync(`${at}/schedstat`, 'utf8').split(' ');
+    threads.set(name, (threads.get(name) ?? 0) + Number(ns) / 1e9);
+  }
+  return threads;
 }
 
 /** Resident memory now. */

@@ -87,6 +87,11 @@ export class ControllerProcess {
     this.client = new AdminApi(`unix:${socket}`, this.contextFile);
   }
 
+  get pid(): number {
+    if (!this.process) throw new Error('Cannot name the controller: not started, wanted start() before');
+    return this.process.pid;
+  }
+
   get log(): string {
     return this.process?.logTail(100_000) ?? '';
   }

@@ -60,7 +60,7 @@ export class Fleet {
           await agent.start();
         }),
       );
-      const names = specs.flatMap((s) => [s.name, ...(s.containers ?? []), ...(s.services ?? [])]);
+      const names = specs.flatMap((s) => [...hostOf(s), ...(s.containers ?? []), ...(s.services ?? [])]);
       await fleet.known(names, patienceMs);
       return fleet;
     } catch (error) {
@@ -179,6 +179,12 @@ async function boot(
   }
   const agent = await AgentProcess.configure(host, controller, spec.services ?? [], spec.agent);
   return { host, agent, places };
+}
+
+/** The host's own workload, unless its agent is told not to make it one. */
+function hostOf({ name, agent }: FleetHostSpec): string[] {
+  const host = agent?.host as { readonly enabled?: boolean } | undefined;
+  return host?.enabled === false ? [] : [name];
 }
 
 /** The YAML files of a folder as the API takes them. */
