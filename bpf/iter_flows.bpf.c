@@ -41,6 +41,8 @@ static __always_inline int rf_sweep_report(struct seq_file *seq, const struct rf
 	err = bpf_seq_write(seq, &event, sizeof(event));
 	if (!err) {
 		flow->last_report_ns = report->now;
+		if (report->flags & RF_EVENT_LATE)
+			rf_flow_told(flow, event.packets_in, event.bytes_in, event.packets_out, event.bytes_out);
 		return 1;
 	}
 	if (err != -RF_EOVERFLOW)
@@ -50,6 +52,15 @@ static __always_inline int rf_sweep_report(struct seq_file *seq, const struct rf
 	flow->flags = before->flags;
 	flow->generation = before->generation;
 	return 0;
+}
+
+/* What came after the END: see rf_sweep_report. */
+static __always_inline int rf_sweep_late(struct seq_file *seq, const struct rf_flow_key *key, struct rf_flow *flow,
+					 struct rf_report *report, const struct rf_flow *before)
+{
+	report->kind = RF_EVENT_KIND_END;
+	report->flags = RF_EVENT_LATE;
+	return rf_sweep_report(seq, key, flow, report, before);
 }
 
 SEC("iter/bpf_map_elem")
@@ -83,6 +94,8 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 			report.kind = RF_EVENT_KIND_END;
 			if (!rf_sweep_report(seq, &key, flow, &report, &before))
 				return 0;
+		} else if (rf_flow_untold(flow) && !rf_sweep_late(seq, &key, flow, &report, &before)) {
+			return 0;
 		}
 		bpf_map_delete_elem(&rf_flows, &key);
 		return 0;
@@ -96,8 +109,11 @@ int rf_iter_flows(struct bpf_iter__bpf_map_elem *ctx)
 			return 0;
 		}
 	}
-	if (!(flow->flags & RF_FLOW_ENDED) && flow->last_seen_ns + RF_TICK_NS >= flow->last_report_ns &&
-	    report.now - flow->last_report_ns > rf_update_period_ns) {
+	if (report.now - flow->last_report_ns <= rf_update_period_ns)
+		return 0;
+	if (rf_flow_untold(flow)) {
+		rf_sweep_late(seq, &key, flow, &report, &before);
+	} else if (!(flow->flags & RF_FLOW_ENDED) && flow->last_seen_ns + RF_TICK_NS >= flow->last_report_ns) {
 		report.kind = RF_EVENT_KIND_UPDATE;
 		report.flags = 0;
 		rf_sweep_report(seq, &key, flow, &report, &before);

@@ -182,8 +182,9 @@ enum rf_flow_flags {
 	RF_FLOW_ENDED = 1 << 1,	 /* END (or the cut) was reported; the next opening packet starts a new flow */
 	RF_FLOW_SHARED = 1 << 2, /* the peer's address is shared */
 	RF_FLOW_MAPPED = 1 << 3, /* the peer was found through rf_nat */
-	RF_FLOW_LATE = 1 << 5,	 /* a packet after END was told */
 	RF_FLOW_TAGGED = 1 << 4, /* the peer's address is shared, and the tag in its SYN says who it is */
+	RF_FLOW_LATE = 1 << 5,	 /* the first packet after END was told at once; others wait for the sweep */
+	RF_FLOW_TOLD = 1 << 6,	 /* END was told: counters are of what came after it and is not told yet */
 };
 
 /*
@@ -269,14 +270,14 @@ enum rf_event_flags {
 	RF_EVENT_CUT = 1 << 3,		/* an open connection was cut: user space closes the local socket */
 	RF_EVENT_SWEPT = 1 << 4,	/* from the sweep, not from a ring: no sequence number */
 	RF_EVENT_TAGGED = 1 << 5,
-	RF_EVENT_LATE = 1 << 6, /* END again: what came after the first one */
+	RF_EVENT_LATE = 1 << 6, /* END again: counters are what came after the last one */
 };
 
 /*
- * What the rings and the sweep carry. Counters are cumulative for the flow and wrap (packets). Lane of denies: kind
- * DENY, and kind VERDICT with RF_EVENT_CUT (verdict BLOCKED, reason REVOKED), which also ends its flow: no END follows.
- * Problems without a flow (unparsable, orphan fragment, unrelated ICMP error) are DENY too, with verdict WOULD_BLOCK
- * when the mode let them pass.
+ * What the rings and the sweep carry. Counters are cumulative for the flow (but see RF_EVENT_LATE) and wrap (packets).
+ * Lane of denies: kind DENY, and kind VERDICT with RF_EVENT_CUT (verdict BLOCKED, reason REVOKED), which also ends its
+ * flow: no END follows. Problems without a flow (unparsable, orphan fragment, unrelated ICMP error) are DENY too, with
+ * verdict WOULD_BLOCK when the mode let them pass.
  */
 struct rf_event {
 	__u64 time_ns; /* CLOCK_MONOTONIC */

@@ -121,7 +121,7 @@ static __always_inline void rf_fill_flow(struct rf_event *event, const struct rf
 	__builtin_memcpy(event->comm, flow->comm, sizeof(event->comm));
 }
 
-/* Reports what is known of a flow. */
+/* Reports what is known of a flow. 1: a reader will have it; 0: it is counted as dropped. */
 RF_GLOBAL int rf_report_flow(const struct rf_flow_key *key, const struct rf_flow *flow, const struct rf_report *report)
 {
 	struct rf_lane_stats *stats;
@@ -147,7 +147,7 @@ RF_GLOBAL int rf_report_flow(const struct rf_flow_key *key, const struct rf_flow
 	rf_fill_key(event, key, report);
 	rf_fill_flow(event, flow, report->flags);
 	rf_submit(ring, stats, event);
-	return 0;
+	return 1;
 }
 
 /* A packet that made no flow: refused, or a problem. */

@@ -3,7 +3,7 @@
  * Conntrack. A flow is decided when its first packet comes and again when a generation changed; all packets in between
  * cost one lookup. States of an entry:
  *
- *   open    ── FIN both ways and the last ACK, or RST ──►  ended (END reported; late packets pass)
+ *   open    ── FIN both ways and the last ACK, or RST ──►  ended (END reported; late packets pass, and are told later)
  *   open    ── decided again: forbidden ──►  cut (VERDICT with RF_EVENT_CUT; packets dropped, bare RST passes)
  *   cut     ── decided again: allowed ──►  open (VERDICT)
  *   ended, cut ── TCP: SYN ──►  decided as a new connection
@@ -109,7 +109,7 @@ static __always_inline void rf_flow_decided(struct rf_flow *flow, const struct r
 	flow->reason = d->reason;
 	flow->mode = d->mode;
 	flow->service_port_be = d->service_port_be;
-	flow->flags = (flow->flags & (RF_FLOW_CUT | RF_FLOW_ENDED)) | d->flags;
+	flow->flags = (flow->flags & (RF_FLOW_CUT | RF_FLOW_ENDED | RF_FLOW_LATE | RF_FLOW_TOLD)) | d->flags;
 	flow->global_generation = global_generation;
 	flow->generation = ep->generation;
 }
@@ -146,7 +146,8 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 		rf_flow_decided(flow, d, ep, global_generation);
 		over = flow->flags & (RF_FLOW_CUT | RF_FLOW_ENDED);
 		flow->flags |= RF_FLOW_CUT | RF_FLOW_ENDED;
-		/* Nothing was taken from a connection that its ends had closed: late packets stop, and its END stands. */
+		/* Nothing was taken from a connection that its ends had closed: late packets stop, and its END stands.
+		 */
 		if (over)
 			return 0;
 		report->lane = RF_LANE_DENIES;
@@ -154,9 +155,10 @@ static __always_inline int rf_flow_renew(struct rf_flow *flow, const struct rf_f
 		return 1;
 	}
 	if (flow->flags & RF_FLOW_CUT)
-		flow->flags &= ~(RF_FLOW_CUT | RF_FLOW_ENDED);
+		flow->flags &= flow->flags & RF_FLOW_TOLD ? ~RF_FLOW_CUT : ~(RF_FLOW_CUT | RF_FLOW_ENDED);
 	rf_flow_decided(flow, d, ep, global_generation);
-	return d->verdict != verdict || d->rule != rule;
+	/* What follows an END is told by the next one. */
+	return !(flow->flags & RF_FLOW_TOLD) && (d->verdict != verdict || d->rule != rule);
 }
 
 /* The same for the packet path: rarely taken, so kept out of line. */
@@ -170,17 +172,42 @@ RF_SUBPROGRAM void rf_flow_revisit(struct rf_work *w, struct rf_flow *flow, cons
 	rf_report_flow(&w->key, flow, &report);
 }
 
-static __always_inline void rf_flow_report_as(struct rf_work *w, struct rf_flow *flow, __u8 kind, __u8 flags)
+static __always_inline void rf_flow_report(struct rf_work *w, struct rf_flow *flow, __u8 kind)
 {
-	struct rf_report report = {.now = w->now, .kind = kind, .attempts = 1, .lane = RF_LANE_FLOWS, .flags = flags};
+	struct rf_report report = {.now = w->now, .kind = kind, .attempts = 1, .lane = RF_LANE_FLOWS};
 
 	flow->last_report_ns = w->now;
 	rf_report_flow(&w->key, flow, &report);
 }
 
-static __always_inline void rf_flow_report(struct rf_work *w, struct rf_flow *flow, __u8 kind)
+/* Packets came after the END that was told. */
+static __always_inline int rf_flow_untold(const struct rf_flow *flow)
 {
-	rf_flow_report_as(w, flow, kind, 0);
+	return flow->flags & RF_FLOW_TOLD && (flow->packets_in | flow->packets_out);
+}
+
+/* An END said this: what is left in the counters is what other CPUs added meanwhile, and what comes after. */
+static __always_inline void rf_flow_told(struct rf_flow *flow, __u64 packets_in, __u64 bytes_in, __u64 packets_out,
+					 __u64 bytes_out)
+{
+	__sync_fetch_and_add(&flow->packets_in, -packets_in);
+	__sync_fetch_and_add(&flow->bytes_in, -bytes_in);
+	__sync_fetch_and_add(&flow->packets_out, -packets_out);
+	__sync_fetch_and_add(&flow->bytes_out, -bytes_out);
+	flow->flags |= RF_FLOW_TOLD;
+}
+
+/* Reports the end, or (RF_EVENT_LATE) what came after it. */
+RF_SUBPROGRAM void rf_flow_end(struct rf_work *w, struct rf_flow *flow, __u8 flags)
+{
+	struct rf_report report = {
+		.now = w->now, .kind = RF_EVENT_KIND_END, .attempts = 1, .lane = RF_LANE_FLOWS, .flags = flags};
+	struct rf_flow told = *flow;
+
+	flow->flags |= RF_FLOW_ENDED;
+	flow->last_report_ns = w->now;
+	if (rf_report_flow(&w->key, &told, &report))
+		rf_flow_told(flow, told.packets_in, told.bytes_in, told.packets_out, told.bytes_out);
 }
 
 /* True when this packet ends the connection: a reset, or what comes after both ends' FIN. */
@@ -226,13 +253,12 @@ static __always_inline int rf_flow_hit(struct rf_work *w, struct rf_flow *flow, 
 	if (w->p.proto == RF_PROTO_TCP && w->p.fragment != RF_FRAGMENT_LATER &&
 	    rf_tcp_ends(flow, &w->p, w->direction)) {
 		if (!(flow->flags & RF_FLOW_ENDED)) {
-			flow->flags |= RF_FLOW_ENDED;
-			rf_flow_report(w, flow, RF_EVENT_KIND_END);
-		} else if (!(flow->flags & RF_FLOW_LATE) && flow->tcp_flags_in & flow->tcp_flags_out & RF_TCP_FIN) {
-			/* Both ends closed at once: each acknowledges, and the first of the two was the end. Told once.
-			 */
+			rf_flow_end(w, flow, 0);
+		} else if (rf_flow_untold(flow) && !(flow->flags & RF_FLOW_LATE) &&
+			   flow->tcp_flags_in & flow->tcp_flags_out & RF_TCP_FIN) {
+			/* Both ends closed at once: each acknowledges, and the first of the two was the end. */
 			flow->flags |= RF_FLOW_LATE;
-			rf_flow_report_as(w, flow, RF_EVENT_KIND_END, RF_EVENT_LATE);
+			rf_flow_end(w, flow, RF_EVENT_LATE);
 		}
 	} else if (unlikely(w->now > flow->last_report_ns + rf_update_period_ns) && !(flow->flags & RF_FLOW_ENDED)) {
 		rf_flow_report(w, flow, RF_EVENT_KIND_UPDATE);

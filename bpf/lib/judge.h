@@ -240,10 +240,10 @@ static __always_inline enum rf_outcome rf_judge(struct __sk_buff *skb, struct rf
 			rf_flow_own(flow, rf_owner_of(skb, w, owner, flow->packets_out));
 		return rf_flow_hit(w, flow, ep) ? RF_PASS : RF_RESET;
 	}
-	if (over && !(flow->flags & RF_FLOW_ENDED)) {
-		flow->flags |= RF_FLOW_ENDED;
-		rf_flow_report(w, flow, RF_EVENT_KIND_END);
-	}
+	if (over && !(flow->flags & RF_FLOW_ENDED))
+		rf_flow_end(w, flow, 0);
+	else if (over && rf_flow_untold(flow))
+		rf_flow_end(w, flow, RF_EVENT_LATE);
 	if (w->direction == RF_DIRECTION_OUTBOUND && !(ep->flags & RF_EP_ISOLATED) && rf_is_kernel_answer(&w->p, sk)) {
 		rf_count(RF_VERDICT_ALLOWED, RF_REASON_RELATED, w->direction, w->bytes);
 		return RF_PASS;

@@ -1,8 +1,9 @@
 // What the TC programs make of connections: TCP states, time, the sweep, policy that changes under them.
+
 import { mappedAddress } from '@ringfence/proto/address.js';
-import { Direction, Mode, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { Direction, EventKind, Mode, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { describe, expect, it } from 'vitest';
-import { type Endpoint, EventFlag, FlowFlag, Lane, PEER, PEER_KEY, PeerFlag } from '../ts/index.js';
+import { type Endpoint, EventFlag, type FlowEvent, FlowFlag, Lane, PEER, PEER_KEY, PeerFlag } from '../ts/index.js';
 import {
   A,
   allowIdentity,
@@ -17,10 +18,21 @@ import {
   syn,
   useKernel,
 } from './hook-bed.js';
+
 import { DROP, PASS } from './kernel.js';
 import * as p from './packets.js';
 
 useKernel();
+
+/** What is told after an END. */
+const late = ({ kind, flags, packetsOut, bytesOut, packetsIn }: FlowEvent) => [
+  kind,
+  flags,
+  packetsOut,
+  bytesOut,
+  packetsIn,
+];
+const LATE = EventFlag.LATE | EventFlag.SWEPT;
 
 describe('TCP', () => {
   it('open, talk and close, is NEW and END with exact counters', async () => {
@@ -42,12 +54,51 @@ describe('TCP', () => {
     expect(kernel.counter(Verdict.VERDICT_ALLOWED, Reason.REASON_RULE_ALLOW, 1)).toEqual({ packets: 3n, bytes: 120n });
   });
 
-  it('a reset, ends once; late packets pass without a word', async () => {
+  it('a reset, ends once; late packets pass', async () => {
     kernel.send(syn());
     kernel.receive(back(p.RST));
     expect(kernel.send(out(p.RST)).retval).toBe(PASS);
     expect(kernel.send(out(p.ACK)).retval).toBe(PASS);
     expect(await happened()).toEqual(['NEW ALLOWED RULE_ALLOW 21', 'END ALLOWED RULE_ALLOW 21']);
+  });
+
+  it('what comes after the end, is told by the sweep: each packet once', () => {
+    start({ rodata: { rf_has_coarse_clock: 0, rf_update_period_ns: 1n } });
+    kernel.send(syn());
+    kernel.receive(back(p.RST));
+    expect(kernel.sweep()).toEqual([]);
+    kernel.send(out(p.RST));
+    kernel.send(out(p.ACK, { payload: new Uint8Array(5) }));
+    expect(kernel.sweep().map(late)).toEqual([[EventKind.EVENT_KIND_END, LATE, 2, 85n, 0]]);
+    expect(kernel.sweep()).toEqual([]);
+    kernel.receive(back(p.ACK));
+    expect(kernel.sweep().map(late)).toEqual([[EventKind.EVENT_KIND_END, LATE, 0, 0n, 1]]);
+    expect(kernel.sweep()).toEqual([]);
+  });
+
+  it('what came after the end, is told before the entry goes', () => {
+    start({ rodata: { rf_has_coarse_clock: 0, rf_tcp_closed_ns: 1_000_000_000n } });
+    kernel.send(syn());
+    kernel.receive(back(p.RST));
+    kernel.send(out(p.RST));
+    // The workload is gone.
+    kernel.endpoint({ ...ENDPOINT, number: ENDPOINT.number + 1 });
+    expect(kernel.sweep().map(late)).toEqual([[EventKind.EVENT_KIND_END, LATE, 1, 40n, 0]]);
+    expect(kernel.flows()).toEqual([]);
+  });
+
+  it('what came after the end, is told before its ports are used again', async () => {
+    kernel.send(syn());
+    kernel.receive(back(p.RST));
+    kernel.send(out(p.RST));
+    await kernel.events();
+    kernel.send(syn());
+    const events = await kernel.events();
+    expect(events.map(late)).toEqual([
+      [EventKind.EVENT_KIND_END, EventFlag.LATE, 1, 40n, 0],
+      [EventKind.EVENT_KIND_NEW, 0, 1, 40n, 0],
+    ]);
+    expect(events[0]?.firstSeenNs).toBeLessThan(events[1]?.firstSeenNs ?? 0n);
   });
 
   it('a SYN on a closed tuple, is decided as a new connection', async () => {
@@ -244,6 +295,19 @@ describe('a new generation', () => {
     expect(kernel.send(out(p.ACK, { payload: new Uint8Array(5) })).retval).toBe(DROP);
     expect(await happened()).toEqual(['NEW ALLOWED RULE_ALLOW 21', 'END ALLOWED RULE_ALLOW 21']);
     expect(kernel.sweep()).toEqual([]);
+  });
+
+  it('allows again what its ends had closed, and it stays closed', async () => {
+    start({ rodata: { rf_has_coarse_clock: 0, rf_update_period_ns: 1n } });
+    kernel.send(syn());
+    kernel.receive(back(p.RST));
+    revoke();
+    expect(kernel.send(out(p.ACK)).retval).toBe(DROP);
+    kernel.endpoint({ ...ENDPOINT, generation: 3 });
+    expect(kernel.send(out(p.ACK)).retval).toBe(PASS);
+    expect(kernel.flows()[0]?.[1].flags).toBe(FlowFlag.ENDED | FlowFlag.TOLD);
+    expect(await happened()).toEqual(['NEW ALLOWED RULE_ALLOW 21', 'END ALLOWED RULE_ALLOW 21']);
+    expect(kernel.sweep().map(late)).toEqual([[EventKind.EVENT_KIND_END, LATE, 1, 40n, 0]]);
   });
 
   describe('an address that is nobody’s any more', () => {

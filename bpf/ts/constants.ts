@@ -14,7 +14,7 @@ export const Action = { ALLOW: 1, DENY: 2 } as const;
 /** Bits of rf_port.constraints. */
 export const Constraint = { ENCRYPTED: 1, AUTHENTICATED: 2 } as const;
 /** Bits of rf_flow.flags. */
-export const FlowFlag = { CUT: 1, ENDED: 2, SHARED: 4, MAPPED: 8, TAGGED: 16, LATE: 32 } as const;
+export const FlowFlag = { CUT: 1, ENDED: 2, SHARED: 4, MAPPED: 8, TAGGED: 16, LATE: 32, TOLD: 64 } as const;
 /** Bits of rf_event.flags. */
 export const EventFlag = { SHARED: 1, MAPPED: 2, FROM_CONNECT: 4, CUT: 8, SWEPT: 16, TAGGED: 32, LATE: 64 } as const;
 /** Bits of rf_tags.flags. */

@@ -168,8 +168,7 @@ export class FlowAggregator {
     let row = this.#index.find(key);
     const fresh = row < 0;
     if (fresh) {
-      // What came after an END is the difference to it: without the row nobody knows what was told.
-      row = flags & EVENT_FLAG.LATE ? -1 : this.#insert(key);
+      row = this.#insert(key);
       if (row < 0) {
         this.counters.dropped += 1;
         return;
@@ -179,6 +178,7 @@ export class FlowAggregator {
     const firstSeenNs = u64(words, w + WORD.firstSeenNs) || timeNs;
     if (PROMPT[kind] !== 0) this.#prompt = true;
     if (deny) this.#addDeny(row, fresh, timeNs, words, bytes, w, b);
+    else if (flags & EVENT_FLAG.LATE) this.#addLate(row, fresh, firstSeenNs, words, bytes, w, b);
     else this.#addFlow(row, fresh, kind, firstSeenNs, timeNs, words, bytes, w, b);
   }
 
@@ -242,6 +242,34 @@ export class FlowAggregator {
     rows.attempts[row] = 1;
     const ended = kind === EventKind.EVENT_KIND_END ? RowState.ended : 0;
     this.#markDirty(row, ended | (kind === EventKind.EVENT_KIND_UPDATE ? 0 : RowState.urgent));
+  }
+
+  /**
+   * What came after an END: its counters are of nothing else, so they are added whether or not the connection is remembered, and in
+   * whatever order the rings of two processors give END and this.
+   */
+  #addLate(
+    row: number,
+    fresh: boolean,
+    firstSeenNs: number,
+    words: Uint32Array,
+    bytes: Uint8Array,
+    w: number,
+    b: number,
+  ): void {
+    const rows = this.#rows;
+    if (fresh) {
+      rows.clear(row);
+      rows.firstSeenNs[row] = firstSeenNs;
+      rows.firstSeenUs[row] = this.#ports.toWallUs(firstSeenNs);
+    } else if (firstSeenNs !== rows.firstSeenNs[row]) {
+      this.counters.dropped += 1; // its ports are in use again
+      return;
+    } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#emit(row);
+    rows.addLate(row, words, w);
+    rows.takeDecision(row, words, bytes, w, b);
+    rows.attempts[row] = 1;
+    this.#markDirty(row, RowState.ended | RowState.urgent);
   }
 
   /** Begins a connection's row. Its counters start where this run can vouch for them. */

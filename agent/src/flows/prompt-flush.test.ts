@@ -58,11 +58,11 @@ describe('flushPrompt', () => {
     expect(take().reduce((sum, r) => sum + r.bytesOut, 0)).toBe(0);
   });
 
-  it('adds what came after the end, as long as the end is remembered', () => {
+  it('adds what came after the end, whether the end is remembered or not', () => {
     const { aggregator, ingest, take } = rig();
     ingest({ bytesOut: 60 }, { kind: KIND.end, timeNs: 2e9, bytesOut: 200 });
     aggregator.flush(2.1e9);
-    const late = { kind: KIND.end, bytesOut: 252, flags: EVENT_FLAG.LATE };
+    const late = { kind: KIND.end, bytesOut: 52, flags: EVENT_FLAG.LATE };
     ingest({ ...late, timeNs: 2.2e9 });
     aggregator.flush(3e9);
     expect(take().map((r) => r.bytesOut)).toEqual([200, 52]);
@@ -70,8 +70,21 @@ describe('flushPrompt', () => {
     aggregator.flush(5e9);
     ingest({ ...late, timeNs: 6e9 });
     aggregator.flush(6e9);
-    expect(take()).toEqual([]);
-    expect(aggregator.counters.dropped).toBe(1);
+    expect(take().map((r) => [r.kind, r.bytesOut])).toEqual([[KIND.end, 52]]);
+    aggregator.flush(7e9);
+    // The table has forgotten it: another connection of these ports is a new one.
+    ingest({ bytesOut: 60, timeNs: 8e9, firstSeenNs: 8e9 });
+    aggregator.flush(9e9);
+    expect(take().map((r) => [r.kind, r.bytesOut])).toEqual([[KIND.new, 60]]);
+    expect(aggregator.counters.dropped).toBe(0);
+  });
+
+  it('adds what came after an end that another processor’s ring gives later', () => {
+    const { aggregator, ingest, take } = rig();
+    const late = { kind: KIND.end, timeNs: 3e9, bytesOut: 52, flags: EVENT_FLAG.LATE };
+    ingest(late, { bytesOut: 60 }, { kind: KIND.end, timeNs: 2e9, bytesOut: 200 });
+    aggregator.flush(4e9, true);
+    expect(take().map((r) => r.bytesOut)).toEqual([252]);
   });
 
   it('changes nothing in what all records together say, whenever it comes', () => {

@@ -111,6 +111,14 @@ export class RowColumns {
     return packetsIn > 0 || packetsOut > 0 || bytesIn > 0 || bytesOut > 0;
   }
 
+  /** Adds the counters of an event that says only what came after the one before (RF_EVENT_LATE). */
+  addLate(row: number, words: Uint32Array, w: number): void {
+    add(this.bytesIn, row, u64(words, w + WORD.bytesIn));
+    add(this.bytesOut, row, u64(words, w + WORD.bytesOut));
+    add(this.packetsIn, row, words[w + WORD.packetsIn] as number);
+    add(this.packetsOut, row, words[w + WORD.packetsOut] as number);
+  }
+
   /** Whether the event was decided otherwise than what the row holds. */
   differs(row: number, words: Uint32Array, bytes: Uint8Array, w: number, b: number): boolean {
     return (
