@@ -72,6 +72,22 @@ describe('FlowAggregator', () => {
     expect(aggregator.size).toBe(0);
   });
 
+  it('a table full of allowed connections takes every deny all the same, however many come within an interval', () => {
+    const { aggregator, ingest, take } = rig();
+    for (let i = 0; i < 2000; i += 1) ingest({ localPort: 1 + i });
+    expect(aggregator.counters.dropped).toBeGreaterThan(1000);
+    const lost = aggregator.counters.dropped;
+    for (let i = 0; i < 3000; i += 1) {
+      ingest({ localPort: 9000 + i, kind: KIND.deny, verdict: 2 }, { localPort: 5000 + i });
+    }
+    // What is allowed is lost as before, what is denied is not.
+    expect(aggregator.counters.dropped - lost).toBe(3000);
+    aggregator.flush(3e9, true);
+    const denied = take().filter(({ lane }) => lane === 'deny');
+    expect(new Set(denied.map(({ localPort }) => localPort)).size).toBe(3000);
+    expect(denied).toHaveLength(3000);
+  });
+
   it('counts every packet once when events of one clock tick arrive newest first', () => {
     const { aggregator, ingest, take } = rig();
     const early = { timeNs: 2e9, packetsIn: 1, packetsOut: 2, bytesIn: 60, bytesOut: 120 };
@@ -216,13 +232,13 @@ describe('FlowAggregator', () => {
   it('drops and counts what a full table of live connections cannot hold, and makes room from idle ones', () => {
     const { aggregator, ingest, take } = rig({ tableEntries: 16 });
     ingest(...Array.from({ length: 20 }, (_, i) => ({ localPort: i + 1, bytesIn: 1 })));
-    expect(aggregator.counters).toMatchObject({ events: 20, dropped: 4 });
+    expect(aggregator.counters).toMatchObject({ events: 20, dropped: 6 });
     aggregator.flush(2e9);
     ingest({ localPort: 100, bytesIn: 1, firstSeenNs: 3e9, timeNs: 3e9 });
     ingest({ localPort: 1, kind: KIND.update, timeNs: 4e9, bytesIn: 9 }); // made way: what it had before is unknown now
     aggregator.flush(4e9, true);
-    expect(take()).toHaveLength(18);
-    expect(aggregator.counters).toMatchObject({ dropped: 4, baselineUnknown: 1 });
+    expect(take()).toHaveLength(16);
+    expect(aggregator.counters).toMatchObject({ dropped: 6, baselineUnknown: 1 });
   });
 });
 

@@ -4,10 +4,11 @@
 //
 // A connection's row lives from its first event to one regular flush after the one that reported its END (its events come from several
 // CPUs' rings and may overtake each other by milliseconds). Rows that are idle go only when room is short. A row for denies lives for
-// one interval. Between regular flushes a prompt one may report what is new: a connection that ends later then makes two records.
-import { Confidence, EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+// one interval; an eighth of the table is theirs alone, so that no flood of allowed connections costs one. Between regular flushes a prompt one may report what is new: a connection that ends later then makes two records.
+import { EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
+import { confidenceOf } from './confidence.js';
 import { ConnectionIndex, KEY_WORDS } from './connection-index.js';
-import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, WORD } from './event-layout.js';
+import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, u16be, u64, WORD } from './event-layout.js';
 import { putLong, type RecordBatch, RecordBatchBuilder } from './record-batch.js';
 import { RowColumns, RowState } from './row-columns.js';
 
@@ -56,7 +57,6 @@ export interface AggregatorCounters {
   baselineUnknown: number;
 }
 
-const HIGH_WORD = 0x1_0000_0000;
 /** By EventKind: 1 when it is worth a prompt flush. */
 const PROMPT = new Uint8Array(256);
 for (const kind of [EventKind.EVENT_KIND_NEW, EventKind.EVENT_KIND_VERDICT, EventKind.EVENT_KIND_DENY])
@@ -115,14 +115,19 @@ export class FlowAggregator {
   /** Reports what need not wait for the end of the interval. Rows stay. */
   flushPrompt(): void {
     this.#prompt = false;
+    this.#reportThose(RowState.urgent);
+    for (const builder of [this.#denies, this.#allows]) this.#pass(builder);
+  }
+
+  /** Between regular flushes: reports rows with any of these bits. */
+  #reportThose(bits: number): void {
     const waiting: number[] = [];
     for (const row of this.#dirty) {
       const state = this.#rows.state[row] as number;
-      if ((state & RowState.urgent) === 0) waiting.push(row);
+      if ((state & bits) === 0) waiting.push(row);
       else this.#report(row, state, this.#endedPrompt);
     }
     this.#dirty = waiting;
-    for (const builder of [this.#denies, this.#allows]) this.#pass(builder);
   }
 
   /** Ends the interval: records leave. nowNs is CLOCK_MONOTONIC. With all, those waiting for their UPDATE interval leave too. */
@@ -168,7 +173,7 @@ export class FlowAggregator {
     let row = this.#index.find(key);
     const fresh = row < 0;
     if (fresh) {
-      row = this.#insert(key);
+      row = this.#insert(key, deny);
       if (row < 0) {
         this.counters.dropped += 1;
         return;
@@ -197,11 +202,7 @@ export class FlowAggregator {
       rows.firstSeenUs[row] = this.#ports.toWallUs(timeNs);
     } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#split(row, timeNs);
     this.#markDirty(row, RowState.urgent | RowState.transient);
-    rows.attempts[row] = (rows.attempts[row] as number) + Math.max(1, u16le(bytes, b + BYTE.attempts));
-    addTo(rows.bytesIn, row, u64(words, w + WORD.bytesIn));
-    addTo(rows.bytesOut, row, u64(words, w + WORD.bytesOut));
-    addTo(rows.packetsIn, row, words[w + WORD.packetsIn] as number);
-    addTo(rows.packetsOut, row, words[w + WORD.packetsOut] as number);
+    rows.addAttempts(row, words, bytes, w, b);
     rows.takeDecision(row, words, bytes, w, b);
     rows.lastNs[row] = Math.max(rows.lastNs[row] as number, timeNs);
   }
@@ -303,11 +304,17 @@ export class FlowAggregator {
     this.#rows.state[row] = state | RowState.used | RowState.dirty | bits;
   }
 
-  #insert(key: Uint32Array): number {
-    const row = this.#index.insert(key);
-    if (row >= 0 || this.#reclaimed) return row;
-    this.#reclaimed = true; // once per interval: it walks the table
-    this.#reclaim();
+  #insert(key: Uint32Array, deny: boolean): number {
+    const spared = deny ? 0 : this.#index.capacity >>> 3;
+    let row = this.#index.insert(key, spared);
+    if (row < 0 && !this.#reclaimed) {
+      this.#reclaimed = true; // once per interval: it walks the table
+      this.#reclaim();
+      row = this.#index.insert(key, spared);
+    }
+    if (row >= 0 || !deny) return row;
+    // Then at least the spared eighth is denies: they leave early.
+    this.#reportThose(RowState.transient);
     return this.#index.insert(key);
   }
 
@@ -363,7 +370,6 @@ export class FlowAggregator {
     c.protocol[at] = (keys[key + 10] as number) & 0xff;
     c.workloadRef[at] = builder.ref(owner?.workloadId ?? '');
     c.localIdentity[at] = owner?.identity ?? 0;
-    c.processRef[at] = builder.ref(rows.processName(row, this.#comm));
     putLong(c.lastSeenUs, at, this.#ports.toWallUs(rows.lastNs[row] as number));
     c.confidence[at] = confidenceOf(rows.identity[row] as number, rows.flags[row] as number);
     rows.writeTo(row, builder, at);
@@ -390,30 +396,4 @@ export class FlowAggregator {
       endpoint: words[w + WORD.endpoint] as number,
     });
   }
-}
-
-/** Nobody in particular may stand behind a shared address: that it is shared is known all the same. */
-function confidenceOf(identity: number, flags: number): Confidence {
-  if (identity === 0) {
-    return flags & EVENT_FLAG.SHARED ? Confidence.CONFIDENCE_SHARED : Confidence.CONFIDENCE_UNKNOWN;
-  }
-  if (flags & EVENT_FLAG.TAGGED) return Confidence.CONFIDENCE_TAGGED;
-  if (flags & EVENT_FLAG.MAPPED) return Confidence.CONFIDENCE_MAPPED;
-  return flags & EVENT_FLAG.SHARED ? Confidence.CONFIDENCE_SHARED : Confidence.CONFIDENCE_EXACT;
-}
-
-function u64(words: Uint32Array, at: number): number {
-  return (words[at + 1] as number) * HIGH_WORD + (words[at] as number);
-}
-
-function u16be(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
-}
-
-function u16le(bytes: Uint8Array, at: number): number {
-  return ((bytes[at + 1] as number) << 8) | (bytes[at] as number);
-}
-
-function addTo(column: Float64Array, row: number, amount: number): void {
-  column[row] = (column[row] as number) + amount;
 }

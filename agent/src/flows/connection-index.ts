@@ -42,9 +42,9 @@ export class ConnectionIndex {
     }
   }
 
-  /** A row for a key that find did not find; -1 when there is no room. */
-  insert(key: Uint32Array): number {
-    if (this.#freeCount === 0) return -1;
+  /** A row for a key that find did not find; -1 when there is no room but what is spared for others. */
+  insert(key: Uint32Array, spared = 0): number {
+    if (this.#freeCount <= spared) return -1;
     this.#freeCount -= 1;
     const row = this.#free[this.#freeCount] as number;
     const hash = hashOf(key);

@@ -46,6 +46,20 @@ export const EVENT_FOLD = {
   same: [offset.verdict, 1, offset.reason, 1, offset.mode, 1, offset.rule, 4, offset.policyVersion, 4],
 } as const;
 
+/** A 64-bit field below 2^53, by the index of its low word. */
+export function u64(words: Uint32Array, at: number): number {
+  return (words[at + 1] as number) * 0x1_0000_0000 + (words[at] as number);
+}
+
+/** Big and little endian, by the offset in bytes. */
+export function u16be(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+}
+
+export function u16le(bytes: Uint8Array, at: number): number {
+  return ((bytes[at + 1] as number) << 8) | (bytes[at] as number);
+}
+
 // The aggregator's key takes local and remote address as eight words in a row and both ports as one.
 if (
   WORD.remote !== WORD.local + 4 ||

@@ -1,6 +1,6 @@
 // The rows of the aggregation table, one typed array per field: what a connection's next record will say, and the cumulative
 // counters its next event is compared with.
-import { BYTE, WORD } from './event-layout.js';
+import { BYTE, u16le, u64, WORD } from './event-layout.js';
 import { putLong, type RecordBatchBuilder } from './record-batch.js';
 
 /** Bits of a row's state. A row without used is free. */
@@ -16,7 +16,6 @@ export const RowState = {
   transient: 16,
 } as const;
 
-const HIGH_WORD = 0x1_0000_0000;
 /** Decoded process names kept. */
 const NAMES_KEPT = 509;
 
@@ -119,6 +118,15 @@ export class RowColumns {
     add(this.packetsOut, row, words[w + WORD.packetsOut] as number);
   }
 
+  /** Adds the attempts that a deny stands for. Its counters are its own, not cumulative. */
+  addAttempts(row: number, words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
+    this.attempts[row] = (this.attempts[row] as number) + Math.max(1, u16le(bytes, b + BYTE.attempts));
+    add(this.bytesIn, row, u64(words, w + WORD.bytesIn));
+    add(this.bytesOut, row, u64(words, w + WORD.bytesOut));
+    add(this.packetsIn, row, words[w + WORD.packetsIn] as number);
+    add(this.packetsOut, row, words[w + WORD.packetsOut] as number);
+  }
+
   /** Whether the event was decided otherwise than what the row holds. */
   differs(row: number, words: Uint32Array, bytes: Uint8Array, w: number, b: number): boolean {
     return (
@@ -190,10 +198,6 @@ export class RowColumns {
     c.pid[at] = this.#pid[row] as number;
     c.servicePort[at] = this.#servicePort[row] as number;
   }
-}
-
-function u64(words: Uint32Array, at: number): number {
-  return (words[at + 1] as number) * HIGH_WORD + (words[at] as number);
 }
 
 function add(column: Float64Array, row: number, amount: number): void {
