@@ -7,10 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AdminClient, call } from '@ringfence/controller/testing/admin-client.js';
-import { flowColumns } from '@ringfence/controller/testing/flow-columns.js';
-import { enrollAgent } from '@ringfence/controller/testing/simulated-agent.js';
+import { type AgentCredentials, enrollAgent, SimulatedAgent } from '@ringfence/controller/testing/simulated-agent.js';
 import { repository } from '@ringfence/lab/paths.js';
-import { cpuSeconds, residentMib } from './process-cost.js';
+import { until } from '@ringfence/lab/until.js';
+import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { fleetBatches, WORKLOADS, workloadsOf } from './fleet-batches.js';
+import { cpuSeconds, peakMib, threadSeconds } from './process-cost.js';
 import { EncodedUpload } from './upload-stream.js';
 
 export interface IngestOptions {
@@ -24,8 +26,6 @@ export interface IngestOptions {
 
 /** Batches of one agent that are not acknowledged. */
 const WINDOW = 8;
-/** Different batches; agents take turns. */
-const BATCHES = 20;
 
 export async function ingest({ agents, seconds, batch, profile }: IngestOptions) {
   const dir = mkdtempSync(join(tmpdir(), 'rf-bench-flows-'));
@@ -40,26 +40,41 @@ export async function ingest({ agents, seconds, batch, profile }: IngestOptions)
     for (let tries = 0; !existsSync(ready) && tries < 600; tries += 1) await sleep(100);
     const { enroll } = JSON.parse(readFileSync(ready, 'utf8')) as { enroll: string };
     const admin = new AdminClient(join(dir, 'state', 'operator', 'context.json'));
-    const batches = Array.from({ length: BATCHES }, (_, seed) => batchColumns(batch, seed));
-    const all: EncodedUpload[] = [];
+    const hosts: AgentCredentials[] = [];
     for (let i = 0; i < agents; i += 1) {
       const { token } = await call(admin.hosts, admin.hosts.createToken, { ttlSeconds: 600, hostId: '', note: '' });
-      const own = await enrollAgent(enroll, token, admin.caPem, { hostname: `h${i}` });
-      all.push(new EncodedUpload(own, batches[i % BATCHES] ?? batchColumns(batch, i)));
+      hosts.push(await enrollAgent(enroll, token, admin.caPem, { hostname: `h${i}` }));
     }
+    const present = hosts.map((credentials, host) => {
+      const agent = new SimulatedAgent(credentials);
+      agent.sendInventory(workloadsOf(host));
+      return agent;
+    });
+    const batches = fleetBatches(
+      hosts.map(({ hostId }) => hostId),
+      batch,
+    );
+    const all = hosts.map((credentials, host) => new EncodedUpload(credentials, batches[host] as FlowColumns));
+    await until('every workload to be known', async () => {
+      const { workloads } = await call(admin.status, admin.status.get, {});
+      return workloads >= agents * WORKLOADS;
+    });
     const pid = controller.pid ?? 0;
     const cpuBefore = cpuSeconds(pid);
     const ownBefore = process.cpuUsage();
     const startedMs = performance.now();
-    const until = startedMs + seconds * 1000;
-    const acked = await Promise.all(all.map((stream) => stream.run(WINDOW, () => performance.now() < until)));
+    const end = startedMs + seconds * 1000;
+    const acked = await Promise.all(all.map((stream) => stream.run(WINDOW, () => performance.now() < end)));
     const took = (performance.now() - startedMs) / 1000;
-    const own = process.cpuUsage(ownBefore);
+    const used = process.cpuUsage(ownBefore);
     const cpu = cpuSeconds(pid) - cpuBefore;
     const { flows } = await call(admin.status, admin.status.get, {});
-    const records = acked.reduce((sum, count) => sum + count, 0) * batch;
-    const sum = Number(flows?.kept ?? 0n) + Number(flows?.storeLost ?? 0n);
-    if (sum !== records) throw new Error(`Cannot account for records: found ${sum} stored and lost, wanted ${records}`);
+    const records = acked.reduce((sum, count, host) => sum + count * (all[host]?.count ?? 0), 0);
+    const [stitched, lost] = [flows?.stitching?.stitched ?? 0n, flows?.storeLost ?? 0n].map(Number) as [number, number];
+    if (Number(flows?.stitching?.records ?? 0n) !== records)
+      throw new Error(`Cannot account for records: found ${flows?.stitching?.records} taken, wanted ${records}`);
+    const kept = Number(flows?.kept ?? 0n);
+    for (const agent of present) agent.close();
     for (const stream of all) stream.close();
     admin.close();
     return {
@@ -67,10 +82,13 @@ export async function ingest({ agents, seconds, batch, profile }: IngestOptions)
       records,
       seconds: took,
       perSecond: records / took,
-      lost: Number(flows?.storeLost ?? 0n),
+      kept,
+      stitched,
+      lost,
+      threads: [...threadSeconds(pid)].sort(([, a], [, b]) => b - a),
       cpuSecondsPerMillion: (cpu / records) * 1e6,
-      agentsCpuSecondsPerMillion: (own.user + own.system) / records,
-      residentMib: residentMib(pid),
+      agentsCpuSecondsPerMillion: (used.user + used.system) / records,
+      peakMib: peakMib(pid),
     };
   } finally {
     const ended = once(controller, 'close');
@@ -78,33 +96,4 @@ export async function ingest({ agents, seconds, batch, profile }: IngestOptions)
     await ended;
     rmSync(dir, { recursive: true, force: true });
   }
-}
-
-/** Batches that differ: addresses, ports and counters do not repeat in an order that a column store could fold away. */
-function batchColumns(count: number, seed: number) {
-  const nowUs = Date.now() * 1000;
-  const random = lcg(seed + 1);
-  return flowColumns(
-    Array.from({ length: count }, (_, i) => ({
-      workload: `container:w${i % 20}`,
-      local: `10.0.${seed % 256}.${1 + (i % 20)}`,
-      remote: `10.1.${random(32)}.${1 + random(200)}`,
-      localPort: 32_768 + random(28_000),
-      remotePort: [80, 443, 5432][random(3)] ?? 0,
-      process: ['nginx', 'node', 'postgres'][random(3)] ?? '',
-      firstSeenUs: nowUs + i * 500 + random(500),
-      lastSeenUs: nowUs + i * 500 + random(2_000_000),
-      bytesIn: random(100_000),
-      bytesOut: random(1_000_000),
-    })),
-  );
-}
-
-/** Numbers below `bound`, the same for the same seed. */
-function lcg(seed: number): (bound: number) => number {
-  let state = seed >>> 0;
-  return (bound) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 0x1_0000_0000) * bound);
-  };
 }

@@ -3,15 +3,14 @@
 import { randomBytes } from 'node:crypto';
 import { Client, type ClientDuplexStream, credentials } from '@grpc/grpc-js';
 import type { AgentCredentials } from '@ringfence/controller/testing/simulated-agent.js';
+import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import {
   type FlowColumns,
   FlowUploadAck,
   FlowUploadMessage,
   FlowUploadService,
 } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-
-/** More than what tells two connections with the same ports apart. */
-const BATCH_APART_US = 100_000;
+import { BATCH_APART_US, FIRST_PORT, PORTS } from './fleet-batches.js';
 
 const same = (message: Buffer) => message;
 
@@ -22,6 +21,8 @@ export class EncodedUpload {
   readonly #head: Buffer;
   /** Where the times of the records stand in it. */
   readonly #times: readonly number[];
+  /** Where the ports of those who opened the connections stand. */
+  readonly #ports: readonly number[];
   readonly #count: number;
   #acked = 0;
   #ended: Error | undefined;
@@ -40,6 +41,10 @@ export class EncodedUpload {
     this.#head = Buffer.from(head);
     this.#count = flows.count;
     this.#times = [flows.firstSeenUs, flows.lastSeenUs].map((column) => this.#head.indexOf(column));
+    const [local, remote] = [flows.localPort, flows.remotePort].map((column) => this.#head.indexOf(column));
+    this.#ports = [...flows.direction].map((direction, i) => {
+      return 2 * i + ((direction === Direction.DIRECTION_OUTBOUND ? local : remote) ?? 0);
+    });
     this.#stream = this.#client.makeBidiStreamRequest(FlowUploadService.upload.path, same, FlowUploadAck.decode);
     this.#stream.on('data', ({ sequence }: FlowUploadAck) => {
       this.#acked = Number(sequence);
@@ -64,7 +69,7 @@ export class EncodedUpload {
         translations: undefined,
       }).finish();
       const message = Buffer.concat([this.#head, number]);
-      this.#move(message, sequence * BATCH_APART_US);
+      this.#move(message, sequence);
       this.#stream.write(message);
       if (sequence >= window) await this.#untilAcked(sequence - window + 1);
     }
@@ -72,8 +77,12 @@ export class EncodedUpload {
     return this.#acked;
   }
 
-  /** Each batch tells of connections of its own: the same ones a little later. */
-  #move(message: Buffer, byUs: number): void {
+  /** Each batch tells of connections of its own: the same ones a little later, each from the next port. */
+  #move(message: Buffer, batches: number): void {
+    const byUs = batches * BATCH_APART_US;
+    for (const at of this.#ports) {
+      message.writeUInt16LE(FIRST_PORT + ((message.readUInt16LE(at) - FIRST_PORT + batches) % PORTS), at);
+    }
     for (const column of this.#times) {
       for (let at = column; at < column + 8 * this.#count; at += 8) {
         const us = message.readUInt32LE(at) + message.readUInt32LE(at + 4) * 0x1_0000_0000 + byUs;
@@ -81,6 +90,11 @@ export class EncodedUpload {
         message.writeUInt32LE(Math.floor(us / 0x1_0000_0000), at + 4);
       }
     }
+  }
+
+  /** Records of a batch. */
+  get count(): number {
+    return this.#count;
   }
 
   close(): void {

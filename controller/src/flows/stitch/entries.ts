@@ -20,6 +20,8 @@ export const Flag = {
   /** Among those that a far side may be given up for. */
   offered: 512,
   used: 1024,
+  /** In the pair chain: of a near side that calls somebody whom no agent reports for, nobody looks for the other one. */
+  paired: 2048,
 } as const;
 
 const FIRST_ENTRIES = 1024;
@@ -121,7 +123,7 @@ export class Entries {
     const { flags } = this;
     const inChain = (bit: number) => (entry: number) => ((flags[entry] as number) & bit) !== 0;
     this.own.grow(2 * capacity, (slot) => ((flags[slot >> 1] as number) & (Flag.present << (slot & 1))) !== 0);
-    this.pair.grow(capacity, inChain(Flag.used));
+    this.pair.grow(capacity, inChain(Flag.paired));
     this.offered.grow(capacity, inChain(Flag.offered));
     this.queue.grow(capacity);
     this.views.grow(2 * capacity);

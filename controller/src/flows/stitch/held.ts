@@ -41,7 +41,7 @@ export class Held {
     entries.set(entry, Flag.present << side);
     this.#noteEnd(entry, side, records, i);
     entries.own.add(slot, recordHash(side, this.host(hostOf(records, i)), records, i, words));
-    entries.pair.add(entry, this.pairHash(entry, side));
+    this.#pair(entry, side);
     if (side === NEAR) this.#offer(entry);
     return entry;
   }
@@ -113,7 +113,7 @@ export class Held {
     if (entries.has(entry, Flag.ended << FAR)) entries.set(alone, Flag.ended << FAR);
     entries.unset(entry, (Flag.present << FAR) | (Flag.ended << FAR) | Flag.proven);
     entries.own.add(2 * alone + FAR, hash);
-    entries.pair.add(alone, this.pairHash(alone, FAR));
+    this.#pair(alone, FAR);
     this.#offer(entry);
     this.change(entry, nowMs);
     this.change(alone, nowMs);
@@ -150,8 +150,8 @@ export class Held {
 
   /** What a far side has in common with near ones is another thing now. */
   rekey(entry: number): void {
-    this.entries.pair.remove(entry);
-    this.entries.pair.add(entry, this.pairHash(entry, FAR));
+    if (this.entries.has(entry, Flag.paired)) this.entries.pair.remove(entry);
+    this.#pair(entry, FAR);
   }
 
   pairHash(entry: number, side: Side): number {
@@ -175,7 +175,7 @@ export class Held {
   release(entry: number): void {
     const { entries } = this;
     for (const side of [NEAR, FAR] as const) if (entries.hasSide(entry, side)) entries.own.remove(2 * entry + side);
-    entries.pair.remove(entry);
+    if (entries.has(entry, Flag.paired)) entries.pair.remove(entry);
     this.#withdraw(entry);
     entries.release(entry);
   }
@@ -188,6 +188,13 @@ export class Held {
 
   #noteEnd(entry: number, side: Side, records: Observations, i: number): void {
     if (FINAL.has(records.kind[i] as number)) this.entries.set(entry, Flag.ended << side);
+  }
+
+  #pair(entry: number, side: Side): void {
+    const { entries } = this;
+    if (side === NEAR && (entries.views.remotes[2 * entry + NEAR]?.hostId ?? '') === '') return;
+    entries.set(entry, Flag.paired);
+    entries.pair.add(entry, this.pairHash(entry, side));
   }
 
   #offer(entry: number): void {

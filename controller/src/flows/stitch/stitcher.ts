@@ -200,6 +200,7 @@ export class Stitcher {
 
   /** Looks for the other side of an entry that has one; true when it has joined another entry. */
   #pairUp(entry: number, side: Side, nowMs: number, waited = false): boolean {
+    if (!this.#held.entries.has(entry, Flag.paired)) return false;
     const match = this.#matcher.find(entry, side, this.#held.pairHash(entry, side), waited);
     const { apart, entry: joined, fit } = match;
     if (match.contested) {
