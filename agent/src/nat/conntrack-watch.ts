@@ -1,13 +1,14 @@
 // Conntrack to the controller:
 //
 //   ConntrackReader ─► TranslationTable ─► batches on the flow stream          (who is behind a translated address and port)
-//                            └─► SourceTranslationBook ─► sync stream, disk    (under which addresses workloads leave this host)
+//                            ├─► SourceTranslationBook ─► sync stream, disk    (under which addresses workloads leave this host)
+//                            └─► DestinationTranslationBook ─► the same        (at a gateway: which of its ports lead to whom)
 //
 // While the flow stream is away nothing is made: open connections are told when it is back, those that ended meanwhile as far as the table
 // has room for them. After the kernel lost events a dump says what is open; the distance between two dumps doubles up to half a minute.
 import { readFileSync } from 'node:fs';
 import { ConntrackReader, readClocks } from '@ringfence/native';
-import type { SourceTranslations } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { SourceTranslations } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { TranslationColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import { Backoff } from '../control/backoff.js';
 import { codeOf, messageOf } from '../errors.js';
@@ -15,6 +16,7 @@ import { WallClock } from '../flows/clock.js';
 import { writeFileAtomic } from '../store/atomic-file.js';
 import type { Timers } from '../timers.js';
 import type { FoundWorkload } from '../workloads/found-workload.js';
+import { DestinationTranslationBook, isKeptDestination, type KeptDestination } from './destination-translations.js';
 import { localAddresses } from './local-addresses.js';
 import { type SeenTranslation, SourceTranslationBook } from './source-translations.js';
 import { BATCH_ROWS_MAX, TranslationTable } from './translation-table.js';
@@ -49,6 +51,7 @@ export class ConntrackWatch {
   readonly #clock = new WallClock(readClocks);
   readonly #table: TranslationTable;
   readonly #book: SourceTranslationBook;
+  readonly #destinations: DestinationTranslationBook;
   readonly #backoff: Backoff;
   #reader: ConntrackReader | undefined;
   #addresses: ReadonlyMap<string, string> = new Map();
@@ -66,12 +69,25 @@ export class ConntrackWatch {
     this.#ports = ports;
     this.#backoff = new Backoff({ firstMs: 100, maxMs: 30_000 }, ports.random);
     const { now } = ports.timers;
-    this.#book = new SourceTranslationBook({ gateway: options.gateway, now }, readPairs(options.file));
+    const kept = readKept(options.file);
+    const isOpen = (inside: string, outside: string) => this.#table.hasSource(latin(inside), latin(outside));
+    this.#book = new SourceTranslationBook({ gateway: options.gateway, now, isOpen }, kept.pairs);
+    this.#destinations = new DestinationTranslationBook(
+      {
+        now,
+        isOpen: (seen) => this.#table.hasDestination({ ...seen, address: latin(seen.address), to: latin(seen.to) }),
+      },
+      kept.destinations,
+    );
     this.#table = new TranslationTable({
       rowsMax: options.rowsMax,
       toWallUs: (ns) => this.#clock.toWallUs(ns),
       localIdAt: (address) => this.#addresses.get(address) ?? '',
       onSource: (inside, outside) => this.#book.note(inside, outside),
+      onDestination: (at, listed) => {
+        // Who else translates for others does so for containers of its own: those are in the inventory.
+        if (options.gateway) this.#destinations.note({ ...at, address: hexOf(at.address), to: hexOf(at.to) }, listed);
+      },
     });
   }
 
@@ -104,6 +120,7 @@ export class ConntrackWatch {
     const { byAddress, own, others } = localAddresses(found);
     this.#addresses = byAddress;
     this.#book.setLocal(own, others);
+    this.#destinations.setLocal(own, others);
   }
 
   /** A flow stream has begun: its controller may know nothing yet. */
@@ -113,7 +130,11 @@ export class ConntrackWatch {
 
   /** The whole, for a new sync stream. */
   translations(): SourceTranslations {
-    return this.#book.report();
+    return SourceTranslations.create({
+      ...this.#book.report(),
+      destinations: this.#destinations.report(this.#book.outsides()),
+      destinationsLeftOut: this.#destinations.untold,
+    });
   }
 
   counters(): { readonly open: number; readonly waiting: number; readonly dropped: number; readonly overruns: number } {
@@ -152,10 +173,11 @@ export class ConntrackWatch {
   }
 
   #report(): void {
-    const report = this.#book.changed();
-    if (report === undefined) return;
+    const sources = this.#book.changed() !== undefined;
+    const destinations = this.#destinations.changed(this.#book.outsides());
+    if (!sources && !destinations) return;
     this.#unsaved = true;
-    this.#ports.onTranslations(report);
+    this.#ports.onTranslations(this.translations());
     this.#save();
   }
 
@@ -189,7 +211,10 @@ export class ConntrackWatch {
   #save(): void {
     if (!this.#unsaved) return;
     try {
-      writeFileAtomic(this.#options.file, JSON.stringify({ pairs: this.#book.kept() }));
+      writeFileAtomic(
+        this.#options.file,
+        JSON.stringify({ pairs: this.#book.kept(), destinations: this.#destinations.kept() }),
+      );
       this.#unsaved = false;
     } catch {
       // A next run learns them again from the connections that it sees.
@@ -198,21 +223,28 @@ export class ConntrackWatch {
 }
 
 /** What an earlier run kept; nothing when there is none, or it cannot be read: it is only a head start. */
-function readPairs(file: string): SeenTranslation[] {
+function readKept(file: string): { pairs: SeenTranslation[]; destinations: KeptDestination[] } {
   try {
-    const { pairs } = JSON.parse(readFileSync(file, 'utf8')) as { pairs?: unknown };
-    if (!Array.isArray(pairs)) return [];
-    return pairs.filter(
+    const kept = JSON.parse(readFileSync(file, 'utf8')) as { pairs?: unknown; destinations?: unknown };
+    const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+    const pairs = listOf(kept.pairs).filter(
       (pair): pair is SeenTranslation =>
         typeof pair === 'object' &&
         pair !== null &&
+        'inside' in pair &&
+        'outside' in pair &&
+        'seenMs' in pair &&
         HEX.test(String(pair.inside)) &&
         HEX.test(String(pair.outside)) &&
         Number.isFinite(pair.seenMs),
     );
+    return { pairs, destinations: listOf(kept.destinations).filter(isKeptDestination) };
   } catch {
-    return [];
+    return { pairs: [], destinations: [] };
   }
 }
+
+const latin = (hex: string) => Buffer.from(hex, 'hex').toString('latin1');
+const hexOf = (address: string) => Buffer.from(address, 'latin1').toString('hex');
 
 const HEX = /^[0-9a-f]{32}$/;

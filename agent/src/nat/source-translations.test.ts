@@ -8,7 +8,9 @@ const hex = (text: string) => bytes(text).toString('hex');
 
 function rig(gateway: boolean, before: ConstructorParameters<typeof SourceTranslationBook>[1] = []) {
   const clock = { now: 1000 };
-  const book = new SourceTranslationBook({ gateway, now: () => clock.now }, before);
+  const open = new Set<string>();
+  const isOpen = (inside: string, outside: string) => open.has(inside + outside);
+  const book = new SourceTranslationBook({ gateway, now: () => clock.now, isOpen }, before);
   book.setLocal([hex('192.0.2.10')], [hex('172.17.0.2'), hex('fd00::2')]);
   const note = (inside: string, outside: string) => book.note(latin(inside), latin(outside));
   const pairs = () =>
@@ -17,7 +19,7 @@ function rig(gateway: boolean, before: ConstructorParameters<typeof SourceTransl
       .translations.map((pair) =>
         [pair.inside, pair.outside].map((each) => formatAddress(mappedAddress(each))).join(' → '),
       );
-  return { book, clock, note, pairs };
+  return { book, clock, open, note, pairs };
 }
 
 describe('SourceTranslationBook', () => {
@@ -65,6 +67,19 @@ describe('SourceTranslationBook', () => {
     second.clock.now += 25 * 3_600_000;
     second.book.changed();
     expect(second.pairs()).toEqual([]);
+  });
+
+  it('keeps a pair of others for as long as a connection is open, however old', () => {
+    const { book, clock, open, note, pairs } = rig(true);
+    note('10.1.0.5', '198.51.100.1');
+    open.add(hex('10.1.0.5') + hex('198.51.100.1'));
+    clock.now += 48 * 3_600_000;
+    book.changed();
+    expect(pairs()).toEqual(['10.1.0.5 → 198.51.100.1']);
+    open.clear();
+    clock.now += 25 * 3_600_000;
+    book.changed();
+    expect(pairs()).toEqual([]);
   });
 
   it('holds a bounded number of pairs and says how many more there were', () => {

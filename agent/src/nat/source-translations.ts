@@ -9,6 +9,8 @@ export interface SourceTranslationsOptions {
   readonly gateway: boolean;
   /** Unix milliseconds. */
   readonly now: () => number;
+  /** A connection from one address (hexadecimal) that left as the other is open. */
+  readonly isOpen: (inside: string, outside: string) => boolean;
 }
 
 /** A pair as it is kept over restarts. Addresses are 32 hexadecimal digits, IPv4 mapped. */
@@ -20,7 +22,7 @@ export interface SeenTranslation {
 
 /** Pairs that are reported. */
 export const PAIRS_MAX = 4096;
-/** A pair of others that a gateway has not seen for so long is given up. */
+/** A pair of others of which a gateway has seen no connection for so long, and has none open, is given up. */
 const OTHERS_MS = 24 * 3_600_000;
 
 interface Pair {
@@ -85,6 +87,11 @@ export class SourceTranslationBook {
     });
   }
 
+  /** All addresses that were given, hexadecimal. */
+  outsides(): ReadonlySet<string> {
+    return new Set(this.#keys().map((key) => key.slice(32)));
+  }
+
   /** For the next run. */
   kept(): SeenTranslation[] {
     return [...this.#pairs].map(([key, { seenMs }]) => ({ inside: key.slice(0, 32), outside: key.slice(32), seenMs }));
@@ -103,10 +110,12 @@ export class SourceTranslationBook {
 
   #sweep(): void {
     const now = this.#options.now();
-    for (const [key, { seenMs }] of this.#pairs) {
+    for (const [key, pair] of this.#pairs) {
       const inside = key.slice(0, 32);
       // A workload that went may come back under its address; what stays idle that long is asked for again by its next connection.
-      if (!this.#local.has(inside) && !this.#own.has(inside) && now - seenMs > OTHERS_MS) this.#pairs.delete(key);
+      if (this.#local.has(inside) || this.#own.has(inside) || now - pair.seenMs <= OTHERS_MS) continue;
+      if (this.#options.isOpen(inside, key.slice(32))) pair.seenMs = now;
+      else this.#pairs.delete(key);
     }
   }
 }

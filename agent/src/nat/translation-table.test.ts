@@ -34,6 +34,7 @@ interface Told {
 
 function rig(rowsMax = 1024) {
   const sources: string[] = [];
+  const destinations: string[] = [];
   const table = new TranslationTable({
     rowsMax,
     toWallUs: (ns) => 1e9 + ns / 1000,
@@ -42,6 +43,8 @@ function rig(rowsMax = 1024) {
       sources.push(
         `${Buffer.from(inside.slice(12), 'latin1').join('.')} ${Buffer.from(outside.slice(12), 'latin1').join('.')}`,
       ),
+    onDestination: ({ protocol, port, toPort }, listed) =>
+      destinations.push(`${protocol} ${port} ${toPort}${listed ? ' listed' : ''}`),
   });
   const take = (...records: Uint8Array[]) => table.take(Buffer.concat(records), records.length);
   /** What is told now. */
@@ -53,7 +56,7 @@ function rig(rowsMax = 1024) {
     });
     return columns === undefined ? [] : rows(columns);
   };
-  return { table, sources, take, told };
+  return { table, sources, destinations, take, told };
 }
 
 function rows(columns: TranslationColumns): Told[] {
@@ -76,6 +79,27 @@ describe('TranslationTable', () => {
     expect(told()).toEqual([]);
     take(record('gone', 1, 1000, 9));
     expect(told()).toMatchObject([{ port: 1000, openedMs: 5, closedMs: 9 }]);
+  });
+
+  it('says where a translated destination led, whether a dump found it, and for how long it is open', () => {
+    const { table, take, destinations } = rig();
+    const mapped = (kind: Kind, id: number) => {
+      const bytes = Buffer.from(record(kind, id, 1000));
+      bytes.writeUInt16LE(8443, CONNTRACK.translatedDestinationPort);
+      return bytes;
+    };
+    take(record('created', 1, 1000), mapped('created', 2), mapped('listed', 3));
+    expect(destinations).toEqual(['6 443 8443', '6 443 8443 listed']);
+    const address = Buffer.from(parseAddress('192.0.2.20') ?? []).toString('latin1');
+    const way = { protocol: 6, address, port: 443, to: address, toPort: 8443 };
+    expect([table.hasDestination(way), table.hasDestination({ ...way, toPort: 8444 })]).toEqual([true, false]);
+    const [inside, outside] = ['172.17.0.2', '192.0.2.10'].map((each) => Buffer.from(parseAddress(each) ?? []));
+    const source = () => table.hasSource(String(inside?.toString('latin1')), String(outside?.toString('latin1')));
+    expect(source()).toBe(true);
+    take(mapped('gone', 2), mapped('gone', 3));
+    expect(table.hasDestination(way)).toBe(false);
+    take(record('gone', 1, 1000));
+    expect(source()).toBe(false);
   });
 
   it('tells a connection that opened and ended between two batches once, as closed', () => {

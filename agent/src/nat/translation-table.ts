@@ -13,6 +13,17 @@ export interface TranslationTableOptions {
   readonly localIdAt: (address: string) => string;
   /** A connection came up whose source is translated: the address before and after, as above. */
   readonly onSource: (inside: string, outside: string) => void;
+  /** The same of its destination. `listed`: it was found open by a dump. */
+  readonly onDestination: (at: DestinationAt, listed: boolean) => void;
+}
+
+/** A connection's destination before and after; addresses of 16 bytes, latin1. */
+export interface DestinationAt {
+  readonly protocol: number;
+  readonly address: string;
+  readonly port: number;
+  readonly to: string;
+  readonly toPort: number;
 }
 
 const FIRST_ROWS = 256;
@@ -91,6 +102,30 @@ export class TranslationTable {
     }
   }
 
+  /** True when an open connection from `inside` left as `outside`. Looks at all of them. */
+  hasSource(inside: string, outside: string): boolean {
+    return this.#some(
+      (records, at) =>
+        addressAt(records, at + CONNTRACK.source) === inside &&
+        addressAt(records, at + CONNTRACK.translatedSource) === outside,
+    );
+  }
+
+  /** True when an open connection took this way. Looks at all of them. */
+  hasDestination({ protocol, address, port, to, toPort }: DestinationAt): boolean {
+    return this.#some((records, at) => {
+      const open = destinationAt(records, at);
+      const same = open.protocol === protocol && open.port === port && open.toPort === toPort;
+      return same && open.address === address && open.to === to;
+    });
+  }
+
+  #some(is: (records: Buffer, at: number) => boolean): boolean {
+    const records = Buffer.from(this.#records.buffer, this.#records.byteOffset, this.#records.byteLength);
+    for (const row of this.#rows.values()) if (is(records, row * CONNTRACK.bytes)) return true;
+    return false;
+  }
+
   /** Every open connection is told again. */
   tellAll(): void {
     for (const row of this.#rows.values()) this.#tell(row);
@@ -129,6 +164,9 @@ export class TranslationTable {
     const outside = addressAt(records, at + CONNTRACK.translatedSource);
     const localId = this.#options.localIdAt(inside);
     if (inside !== outside) this.#options.onSource(inside, outside);
+    const destination = destinationAt(records, at);
+    if (destination.address !== destination.to || destination.port !== destination.toPort)
+      this.#options.onDestination(destination, records[at + CONNTRACK.kind] === ConntrackKind.listed);
     const row = this.#claim();
     if (row === undefined) {
       this.dropped += 1;
@@ -251,6 +289,16 @@ const PORTS = [
   ['translatedSourcePort', CONNTRACK.translatedSourcePort],
   ['translatedDestinationPort', CONNTRACK.translatedDestinationPort],
 ] as const;
+
+function destinationAt(records: Buffer, at: number): DestinationAt {
+  return {
+    protocol: records[at + CONNTRACK.protocol] ?? 0,
+    address: addressAt(records, at + CONNTRACK.destination),
+    port: records.readUInt16LE(at + CONNTRACK.destinationPort),
+    to: addressAt(records, at + CONNTRACK.translatedDestination),
+    toPort: records.readUInt16LE(at + CONNTRACK.translatedDestinationPort),
+  };
+}
 
 function addressAt(bytes: Buffer, at: number): string {
   return bytes.toString('latin1', at, at + 16);

@@ -1,6 +1,6 @@
 import { addressHex, parseAddress } from '@ringfence/proto/address.js';
 import { ExplainRequest } from '@ringfence/proto/gen/ringfence/v1/admin_policy.js';
-import type { AgentMessage } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+import { type AgentMessage, SourceTranslations } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import { Confidence, Verdict, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { call } from '../testing/admin-client.js';
@@ -137,7 +137,7 @@ test('the path draws every kind of translation: masquerade, pool, one to one, po
   // The gateway tells what it was seen to do, and the client's host another address of the client.
   const pair = (from: string, to: string) => ({ inside: address(from).ip, outside: address(to).ip });
   const told = (gateway: boolean, ...translations: ReturnType<typeof pair>[]): AgentMessage => ({
-    body: { $case: 'translations', value: { gateway, leftOut: 0, translations } },
+    body: { $case: 'translations', value: SourceTranslations.fromPartial({ gateway, translations }) },
   });
   a.send(told(true, pair('192.0.2.20', '198.51.100.77')));
   b.send(told(false, pair('172.17.0.2', '192.0.2.99')));

@@ -56,3 +56,27 @@ test('what is no pair of addresses is left out and told, and the number is bound
   expect((await take(many)).join()).toMatch(/found 4097 pairs, wanted at most 4096/);
   expect(store.get('translation', 'h')?.pairs).toHaveLength(PAIRS_MAX);
 });
+
+test('mappings of a gateway are taken sorted, wrong ones are named; of a host that is none they do not count', async () => {
+  const mapping = (port: number, more: object = {}) => ({
+    ...{ protocol: 6, address: v4(9), port, to: v4(1), toPort: 80 },
+    ...more,
+  });
+  const destinations = [
+    mapping(9081),
+    mapping(9080),
+    mapping(1, { protocol: 1 }),
+    mapping(0),
+    mapping(5, { to: Buffer.alloc(16) }),
+  ];
+  const told = (gateway: boolean) => SourceTranslations.fromPartial({ gateway, destinations });
+  const problems = await store.update((tx) => takeSourceTranslations(tx, 'h', told(true)));
+  expect(problems.map((each) => each.split('found ')[1])).toEqual([
+    'protocol 1, wanted one with ports',
+    'port 0, wanted 1 to 65535',
+    'addresses of 4 and 16 bytes, wanted both 4 or both 16',
+  ]);
+  expect(store.get('translation', 'h')?.destinations?.map(({ port }) => port)).toEqual([9080, 9081]);
+  expect(await store.update((tx) => takeSourceTranslations(tx, 'h', told(false)))).toEqual([]);
+  expect(store.get('translation', 'h')?.destinations).toBeUndefined();
+});

@@ -63,7 +63,7 @@ export function storedTree(
     }
   }
   if (spaces.size === 0) return SpaceTree.EMPTY;
-  return withObserved(new SpaceTree([...spaces.values()]), (gatewayId) => translations.get(gatewayId)?.pairs ?? []);
+  return withObserved(new SpaceTree([...spaces.values()]), (gatewayId) => translations.get(gatewayId));
 }
 
 /** How a space was translated by earlier contents, while it lay in the same one; what it says now left out. */

@@ -223,12 +223,15 @@ const nat = z.object({
   source: z.string(),
 });
 
-/** Addresses under which connections were seen to leave a host; key is its id. Sorted. */
+/** Addresses under which connections were seen to leave a host, and at a gateway which ports of it lead to whom; key is its id. Sorted. */
 const translation = z.object({
   hostId: z.string(),
   /** It translates for others. */
   gateway: z.boolean(),
   pairs: z.array(z.object({ inside: ipHex, outside: ipHex })),
+  destinations: z
+    .array(z.object({ protocol: count, address: ipHex, port: count, to: ipHex, toPort: count }))
+    .optional(),
 });
 
 /**

@@ -76,24 +76,50 @@ describe('withObserved', () => {
     made.outwards({ space: 'office', hex: hex(text) })?.hex.map((each) => formatAddress(Buffer.from(each, 'hex')));
 
   it('takes all that the gateway gives for one pool, of each family', () => {
-    const made = withObserved(tree(''), (id) => (id === 'gw' ? pairs : []));
+    const made = withObserved(tree(''), (id) => (id === 'gw' ? { pairs } : undefined));
     expect(outwards(made, '10.1.0.9')).toEqual(['198.51.100.1', '198.51.100.2']);
     expect(outwards(made, 'fd00::9')).toEqual(['2001:db8::1']);
   });
 
   it('lets what is declared for a family stand, and is routed where nothing was seen', () => {
-    const made = withObserved(tree(', source: [{ address: 198.51.100.9 }]'), () => pairs);
+    const made = withObserved(tree(', source: [{ address: 198.51.100.9 }]'), () => ({ pairs }));
     expect(outwards(made, '10.1.0.9')).toEqual(['198.51.100.9']);
     expect(outwards(made, 'fd00::9')).toEqual(['2001:db8::1']);
     expect(
       outwards(
-        withObserved(tree(''), () => []),
+        withObserved(tree(''), () => undefined),
         '10.1.0.9',
       ),
     ).toEqual(['10.1.0.9']);
   });
 
+  it('puts what is reached through a port of the gateway behind it, published ports of hosts included', () => {
+    const to = (text: string, toPort: number, port: number) => ({
+      ...{ protocol: 6, address: hex('198.51.100.1'), port },
+      ...{ to: hex(text), toPort },
+    });
+    const destinations = [to('10.1.0.5', 8080, 9080), to('10.1.0.5', 22, 9022), to('10.9.0.1', 80, 9081)];
+    const declared =
+      ', networks: [10.1.0.0/16], destination: [{ protocol: tcp, address: 198.51.100.1, port: 9022, to: 10.1.0.6, toPort: 22 }]';
+    const topology = new Topology(withObserved(tree(declared), () => ({ pairs, destinations })));
+    const inside: Located = {
+      ...{ hostId: 'h', localId: 'container:c', addresses: [at('172.17.0.2', 'local:net')] },
+      published: [{ protocol: 6, address: undefined, hostPort: 8080, port: 80 }],
+    };
+    const host: Located = { hostId: 'h', localId: 'host', addresses: [at('10.1.0.5')] };
+    for (const each of [host, inside]) topology.add(each);
+    topology.settle();
+    const services = (workload: Located) =>
+      topology
+        .servicesOf(workload)
+        .filter(({ scope }) => scope === WORLD)
+        .map(({ hex: outer, port, toPort }) => `${formatAddress(Buffer.from(outer, 'hex'))}:${port} ${toPort}`);
+    expect(services(inside)).toEqual(['198.51.100.1:9080 80']);
+    // What is declared for a port stands (it leads to another machine), and what leads out of the space counts for nobody.
+    expect(services(host)).toEqual(['198.51.100.1:9080 8080']);
+  });
+
   it('gives the same tree when no space names a gateway', () => {
-    expect(withObserved(SpaceTree.EMPTY, () => pairs)).toBe(SpaceTree.EMPTY);
+    expect(withObserved(SpaceTree.EMPTY, () => ({ pairs }))).toBe(SpaceTree.EMPTY);
   });
 });

@@ -317,7 +317,7 @@ export interface PublishedPort {
   port: number;
 }
 
-/** Source translations of the host's kernel, as its conntrack shows them. Always the whole of it. */
+/** Translations of the host's kernel, as its conntrack shows them. Always the whole of it. */
 export interface SourceTranslations {
   /** The host translates for others: a gateway. */
   gateway: boolean;
@@ -325,6 +325,24 @@ export interface SourceTranslations {
   translations: SourceTranslation[];
   /** Pairs that were seen and had no room. */
   leftOut: number;
+  /** At a gateway: which of its addresses and ports lead to whom behind it. Sorted by protocol, address, port. */
+  destinations: DestinationTranslation[];
+  /** Such addresses and ports that lead to several, in turn, or had no room: none of them is told. */
+  destinationsLeftOut: number;
+}
+
+/** Who connects to this address and port reaches that one. */
+export interface DestinationTranslation {
+  /** IANA protocol number: 6, 17, 132 or 136. */
+  protocol: number;
+  /** 4 or 16 bytes: before. */
+  address: Buffer;
+  /** Before. */
+  port: number;
+  /** 4 or 16 bytes: after. */
+  to: Buffer;
+  /** After. */
+  toPort: number;
 }
 
 /** Connections from one address leave as from another. */
@@ -2322,7 +2340,7 @@ export const PublishedPort: MessageFns<PublishedPort> = {
 };
 
 function createBaseSourceTranslations(): SourceTranslations {
-  return { gateway: false, translations: [], leftOut: 0 };
+  return { gateway: false, translations: [], leftOut: 0, destinations: [], destinationsLeftOut: 0 };
 }
 
 export const SourceTranslations: MessageFns<SourceTranslations> = {
@@ -2335,6 +2353,12 @@ export const SourceTranslations: MessageFns<SourceTranslations> = {
     }
     if (message.leftOut !== 0) {
       writer.uint32(24).uint32(message.leftOut);
+    }
+    for (const v of message.destinations) {
+      DestinationTranslation.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.destinationsLeftOut !== 0) {
+      writer.uint32(40).uint32(message.destinationsLeftOut);
     }
     return writer;
   },
@@ -2376,6 +2400,22 @@ export const SourceTranslations: MessageFns<SourceTranslations> = {
             message.leftOut = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.destinations.push(DestinationTranslation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.destinationsLeftOut = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2399,6 +2439,12 @@ export const SourceTranslations: MessageFns<SourceTranslations> = {
     if (message.leftOut !== 0) {
       obj.leftOut = Math.round(message.leftOut);
     }
+    if (message.destinations?.length) {
+      obj.destinations = message.destinations.map((e) => DestinationTranslation.toJSON(e));
+    }
+    if (message.destinationsLeftOut !== 0) {
+      obj.destinationsLeftOut = Math.round(message.destinationsLeftOut);
+    }
     return obj;
   },
 
@@ -2410,6 +2456,131 @@ export const SourceTranslations: MessageFns<SourceTranslations> = {
     message.gateway = object.gateway ?? false;
     message.translations = object.translations?.map((e) => SourceTranslation.fromPartial(e)) || [];
     message.leftOut = object.leftOut ?? 0;
+    message.destinations = object.destinations?.map((e) => DestinationTranslation.fromPartial(e)) || [];
+    message.destinationsLeftOut = object.destinationsLeftOut ?? 0;
+    return message;
+  },
+};
+
+function createBaseDestinationTranslation(): DestinationTranslation {
+  return { protocol: 0, address: Buffer.alloc(0), port: 0, to: Buffer.alloc(0), toPort: 0 };
+}
+
+export const DestinationTranslation: MessageFns<DestinationTranslation> = {
+  encode(message: DestinationTranslation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.protocol !== 0) {
+      writer.uint32(8).uint32(message.protocol);
+    }
+    if (message.address.length !== 0) {
+      writer.uint32(18).bytes(message.address);
+    }
+    if (message.port !== 0) {
+      writer.uint32(24).uint32(message.port);
+    }
+    if (message.to.length !== 0) {
+      writer.uint32(34).bytes(message.to);
+    }
+    if (message.toPort !== 0) {
+      writer.uint32(40).uint32(message.toPort);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DestinationTranslation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDestinationTranslation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.to = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.toPort = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  toJSON(message: DestinationTranslation): unknown {
+    const obj: any = {};
+    if (message.protocol !== 0) {
+      obj.protocol = Math.round(message.protocol);
+    }
+    if (message.address.length !== 0) {
+      obj.address = base64FromBytes(message.address);
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.to.length !== 0) {
+      obj.to = base64FromBytes(message.to);
+    }
+    if (message.toPort !== 0) {
+      obj.toPort = Math.round(message.toPort);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DestinationTranslation>): DestinationTranslation {
+    return DestinationTranslation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DestinationTranslation>): DestinationTranslation {
+    const message = createBaseDestinationTranslation();
+    message.protocol = object.protocol ?? 0;
+    message.address = object.address ?? Buffer.alloc(0);
+    message.port = object.port ?? 0;
+    message.to = object.to ?? Buffer.alloc(0);
+    message.toPort = object.toPort ?? 0;
     return message;
   },
 };

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ringfence/v1/agent.proto.
  */
 export const file_ringfence_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChhyaW5nZmVuY2UvdjEvYWdlbnQucHJvdG8SDHJpbmdmZW5jZS52MSJXCg1FbnJvbGxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwSJgoFZmFjdHMYAyABKAsyFy5yaW5nZmVuY2UudjEuSG9zdEZhY3RzIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMImAKDkVucm9sbFJlc3BvbnNlEg8KB2hvc3RfaWQYASABKAkSFwoPY2VydGlmaWNhdGVfcGVtGAIgASgJEg4KBmNhX3BlbRgDIAEoCRIUCgxzeW5jX2FkZHJlc3MYBCABKAki8gEKCUhvc3RGYWN0cxIQCghob3N0bmFtZRgBIAEoCRIOCgZrZXJuZWwYAiABKAkSCgoCb3MYAyABKAkSKAoJYWRkcmVzc2VzGAQgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSEwoLY2dyb3VwX21vZGUYBSABKAkSEAoIcnVudGltZXMYBiADKAkSEgoKbWFjaGluZV9pZBgHIAEoCRIPCgdib290X2lkGAggASgJEhUKDWFnZW50X3ZlcnNpb24YCSABKAkSEAoIZmVhdHVyZXMYCiADKAkSGAoQbWlzc2luZ19mZWF0dXJlcxgLIAMoCSLuAgoMQWdlbnRNZXNzYWdlEiQKBWhlbGxvGAEgASgLMhMucmluZ2ZlbmNlLnYxLkhlbGxvSAASLAoJaW52ZW50b3J5GAIgASgLMhcucmluZ2ZlbmNlLnYxLkludmVudG9yeUgAEiAKA2FjaxgDIAEoCzIRLnJpbmdmZW5jZS52MS5BY2tIABIiCgRuYWNrGAQgASgLMhIucmluZ2ZlbmNlLnYxLk5hY2tIABIrCgZzdGF0dXMYBSABKAsyGS5yaW5nZmVuY2UudjEuQWdlbnRTdGF0dXNIABItCgZyZXN5bmMYBiABKAsyGy5yaW5nZmVuY2UudjEuUmVzeW5jUmVxdWVzdEgAEiYKBmxvZ2lucxgHIAEoCzIULnJpbmdmZW5jZS52MS5Mb2dpbnNIABI4Cgx0cmFuc2xhdGlvbnMYCCABKAsyIC5yaW5nZmVuY2UudjEuU291cmNlVHJhbnNsYXRpb25zSABCBgoEYm9keSI8CgZMb2dpbnMSIgoFdXNlcnMYASADKAsyEy5yaW5nZmVuY2UudjEuTG9naW4SDgoGc291cmNlGAIgASgJIj8KBUxvZ2luEgwKBHVzZXIYASABKAkSEAoDdWlkGAIgASgNSACIAQESDgoGZ3JvdXBzGAMgAygJQgYKBF91aWQiugEKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEiYKBWZhY3RzGAIgASgLMhcucmluZ2ZlbmNlLnYxLkhvc3RGYWN0cxINCgVlcG9jaBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoBBIvCgpjYXBhY2l0aWVzGAUgAygLMhsucmluZ2ZlbmNlLnYxLlRhYmxlQ2FwYWNpdHkSCwoDcnVuGAYgASgMEhgKEGlzb2xhdGVfdW5wYWlyZWQYByABKAgiRAoNVGFibGVDYXBhY2l0eRINCgV0YWJsZRgBIAEoCRITCgtlbnRyaWVzX21heBgCIAEoDRIPCgdlbnRyaWVzGAMgASgNIloKCUludmVudG9yeRIMCgRmdWxsGAEgASgIEi4KCXdvcmtsb2FkcxgCIAMoCzIbLnJpbmdmZW5jZS52MS5Mb2NhbFdvcmtsb2FkEg8KB3JlbW92ZWQYAyADKAki6gIKDUxvY2FsV29ya2xvYWQSEAoIbG9jYWxfaWQYASABKAkSKAoEa2luZBgCIAEoDjIaLnJpbmdmZW5jZS52MS5Xb3JrbG9hZEtpbmQSDAoEbmFtZRgDIAEoCRIOCgZzb3VyY2UYBCABKAkSDQoFaW1hZ2UYBSABKAkSKAoJYWRkcmVzc2VzGAYgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSLgoJcHVibGlzaGVkGAcgAygLMhsucmluZ2ZlbmNlLnYxLlB1Ymxpc2hlZFBvcnQSOwoIbWV0YWRhdGEYCCADKAsyKS5yaW5nZmVuY2UudjEuTG9jYWxXb3JrbG9hZC5NZXRhZGF0YUVudHJ5EhMKC2Nncm91cF9wYXRoGAkgASgJEhMKC3BhaXJpbmdfa2V5GAogASgJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCg1QdWJsaXNoZWRQb3J0EhAKCHByb3RvY29sGAEgASgNEisKDGhvc3RfYWRkcmVzcxgCIAEoCzIVLnJpbmdmZW5jZS52MS5BZGRyZXNzEhEKCWhvc3RfcG9ydBgDIAEoDRIMCgRwb3J0GAQgASgNIm4KElNvdXJjZVRyYW5zbGF0aW9ucxIPCgdnYXRld2F5GAEgASgIEjUKDHRyYW5zbGF0aW9ucxgCIAMoCzIfLnJpbmdmZW5jZS52MS5Tb3VyY2VUcmFuc2xhdGlvbhIQCghsZWZ0X291dBgDIAEoDSI0ChFTb3VyY2VUcmFuc2xhdGlvbhIOCgZpbnNpZGUYASABKAwSDwoHb3V0c2lkZRgCIAEoDCIXCgNBY2sSEAoIcmV2aXNpb24YASABKAQiRgoETmFjaxIQCghyZXZpc2lvbhgBIAEoBBIMCgRjb2RlGAIgASgJEg8KB21lc3NhZ2UYAyABKAkSDQoFdGFibGUYBCABKAki6gEKC0FnZW50U3RhdHVzEhAKCHJldmlzaW9uGAEgASgEEhYKDnBvbGljeV92ZXJzaW9uGAIgASgNEi8KCXdvcmtsb2FkcxgDIAMoCzIcLnJpbmdmZW5jZS52MS5Xb3JrbG9hZFN0YXR1cxIrCgZ0YWJsZXMYBCADKAsyGy5yaW5nZmVuY2UudjEuVGFibGVDYXBhY2l0eRIrCgpjb25kaXRpb25zGAUgAygLMhcucmluZ2ZlbmNlLnYxLkNvbmRpdGlvbhImCgR0YWdzGAYgASgLMhgucmluZ2ZlbmNlLnYxLlRhZ1RhbGxpZXMioQEKDldvcmtsb2FkU3RhdHVzEhAKCGxvY2FsX2lkGAEgASgJEhMKC2F0dGFjaG1lbnRzGAIgAygJEiMKB21vZGVfaW4YAyABKA4yEi5yaW5nZmVuY2UudjEuTW9kZRIkCghtb2RlX291dBgEIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEhAKCGluX2ZvcmNlGAUgASgIEgsKA3doeRgGIAEoCSJaCglDb25kaXRpb24SDAoEY29kZRgBIAEoCRIQCghzZXZlcml0eRgCIAEoCRINCgV0aXRsZRgDIAEoCRIMCgR0ZXh0GAQgASgJEhAKCHNpbmNlX21zGAUgASgDIh8KDVJlc3luY1JlcXVlc3QSDgoGcmVhc29uGAEgASgJIu8BChFDb250cm9sbGVyTWVzc2FnZRIoCgd3ZWxjb21lGAEgASgLMhUucmluZ2ZlbmNlLnYxLldlbGNvbWVIABImCgZ1cGRhdGUYAiABKAsyFC5yaW5nZmVuY2UudjEuVXBkYXRlSAASLQoKcGFpcl9hZ2FpbhgDIAEoCzIXLnJpbmdmZW5jZS52MS5QYWlyQWdhaW5IABIqCgh1bmVucm9sbBgEIAEoCzIWLnJpbmdmZW5jZS52MS5VbmVucm9sbEgAEiUKBHRhZ3MYBSABKAsyFS5yaW5nZmVuY2UudjEuVGFnS2V5c0gAQgYKBGJvZHkiHgoJUGFpckFnYWluEhEKCWxvY2FsX2lkcxgBIAMoCSI6CghVbmVucm9sbBIuCgdvdXRjb21lGAEgASgOMh0ucmluZ2ZlbmNlLnYxLlVuZW5yb2xsT3V0Y29tZSJiCgdUYWdLZXlzEiMKBG1vZGUYASABKA4yFS5yaW5nZmVuY2UudjEuVGFnTW9kZRIOCgZub3dfbXMYAiABKAMSIgoEa2V5cxgDIAMoCzIULnJpbmdmZW5jZS52MS5UYWdLZXkiRwoGVGFnS2V5Eg0KBWVwb2NoGAEgASgNEgsKA2tleRgCIAEoDBIPCgdmcm9tX21zGAMgASgDEhAKCHVudGlsX21zGAQgASgDIs0BCgpUYWdUYWxsaWVzEg8KB3dyaXR0ZW4YASABKAQSDwoHbm9fcm9vbRgCIAEoBBIOCgZub19rZXkYAyABKAQSDQoFdmFsaWQYBCABKAQSDgoGYWJzZW50GAUgASgEEg8KB2ludmFsaWQYBiABKAQSDwoHZXhwaXJlZBgHIAEoBBIVCg11bmtub3duX2Vwb2NoGAggASgEEhAKCHJlcGxheWVkGAkgASgEEhIKCm5vdF9iZWhpbmQYCiABKAQSDwoHZm9yZWlnbhgLIAEoBCI6CgdXZWxjb21lEg8KB2hvc3RfaWQYASABKAkSDQoFZXBvY2gYAiABKAkSDwoHcmVzdW1lZBgDIAEoCCKLBQoGVXBkYXRlEhAKCHJldmlzaW9uGAEgASgEEgwKBGZ1bGwYAiABKAgSDAoEbW9yZRgDIAEoCBIWCg5wb2xpY3lfdmVyc2lvbhgEIAEoDRIlCgRzZXRzGAUgAygLMhcucmluZ2ZlbmNlLnYxLlBvbGljeVNldBIUCgxyZW1vdmVkX3NldHMYBiADKAwSLQoLYXNzaWdubWVudHMYByADKAsyGC5yaW5nZmVuY2UudjEuQXNzaWdubWVudBIbChNyZW1vdmVkX2Fzc2lnbm1lbnRzGAggAygJEicKCGJpbmRpbmdzGAkgAygLMhUucmluZ2ZlbmNlLnYxLkJpbmRpbmcSMgoQcmVtb3ZlZF9iaW5kaW5ncxgKIAMoCzIYLnJpbmdmZW5jZS52MS5CaW5kaW5nS2V5EiYKBWNpZHJzGAsgAygLMhcucmluZ2ZlbmNlLnYxLkNpZHJDbGFzcxIrCg1yZW1vdmVkX2NpZHJzGAwgAygLMhQucmluZ2ZlbmNlLnYxLlByZWZpeBImCgRuYXRzGA0gAygLMhgucmluZ2ZlbmNlLnYxLk5hdEJpbmRpbmcSKgoMcmVtb3ZlZF9uYXRzGA4gAygLMhQucmluZ2ZlbmNlLnYxLk5hdEtleRIuCglmYWlsc2FmZXMYDyADKAsyGy5yaW5nZmVuY2UudjEuRmFpbHNhZmVFbnRyeRIVCg1mYWlsc2FmZXNfc2V0GBAgASgIEhkKEWNvbmZpcm1fd2l0aGluX21zGBEgASgNEiAKGGNvbmZpcm1lZF9wb2xpY3lfdmVyc2lvbhgSIAEoDRIoCgh1bnBhaXJlZBgTIAEoDjIWLnJpbmdmZW5jZS52MS5VbnBhaXJlZCJCCglQb2xpY3lTZXQSDAoEaGFzaBgBIAEoDBInCgZncm91cHMYAiADKAsyFy5yaW5nZmVuY2UudjEuUGVlckdyb3VwImgKCVBlZXJHcm91cBIOCgZhbnlvbmUYASABKAgSEgoKaWRlbnRpdGllcxgCIAMoDRIPCgdjbGFzc2VzGAMgAygNEiYKBXBvcnRzGAQgAygLMhcucmluZ2ZlbmNlLnYxLlBvcnRFbnRyeSJ0CglQb3J0RW50cnkSEAoIcHJvdG9jb2wYASABKA0SEAoIcG9ydF9sb3cYAiABKA0SEQoJcG9ydF9oaWdoGAMgASgNEgwKBHJ1bGUYBCABKA0SDQoFYWxsb3cYBSABKAgSEwoLY29uc3RyYWludHMYBiABKA0ihwIKCkFzc2lnbm1lbnQSEAoIbG9jYWxfaWQYASABKAkSEwoLd29ya2xvYWRfaWQYAiABKAkSEAoIaWRlbnRpdHkYAyABKA0SIwoHbW9kZV9pbhgEIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEiQKCG1vZGVfb3V0GAUgASgOMhIucmluZ2ZlbmNlLnYxLk1vZGUSDgoGc2V0X2luGAYgASgMEg8KB3NldF9vdXQYByABKAwSEAoIaXNvbGF0ZWQYCCABKAgSDQoFc3BhY2UYCSABKAkSDgoGcmVqZWN0GAogASgIEiMKBmxhYmVscxgLIAMoCzITLnJpbmdmZW5jZS52MS5MYWJlbCInCgpCaW5kaW5nS2V5Eg0KBXNwYWNlGAEgASgJEgoKAmlwGAIgASgMInUKB0JpbmRpbmcSJQoDa2V5GAEgASgLMhgucmluZ2ZlbmNlLnYxLkJpbmRpbmdLZXkSEAoIaWRlbnRpdHkYAiABKA0SDgoGc2hhcmVkGAMgAygNEhEKCXVubWFuYWdlZBgEIAEoCBIOCgZmb3JtZXIYBSABKAgiJAoGUHJlZml4EgoKAmlwGAEgASgMEg4KBmxlbmd0aBgCIAEoDSJDCglDaWRyQ2xhc3MSJAoGcHJlZml4GAEgASgLMhQucmluZ2ZlbmNlLnYxLlByZWZpeBIQCghjbGFzc19pZBgCIAEoDSJDCgZOYXRLZXkSDQoFc3BhY2UYASABKAkSEAoIcHJvdG9jb2wYAiABKA0SCgoCaXAYAyABKAwSDAoEcG9ydBgEIAEoDSJPCgpOYXRCaW5kaW5nEiEKA2tleRgBIAEoCzIULnJpbmdmZW5jZS52MS5OYXRLZXkSEAoIaWRlbnRpdHkYAiABKA0SDAoEcG9ydBgDIAEoDSKBAQoNRmFpbHNhZmVFbnRyeRIqCglkaXJlY3Rpb24YASABKA4yFy5yaW5nZmVuY2UudjEuRGlyZWN0aW9uEhAKCHByb3RvY29sGAIgASgNEgwKBHBvcnQYAyABKA0SJAoGcmVtb3RlGAQgASgLMhQucmluZ2ZlbmNlLnYxLlByZWZpeCpTCghVbnBhaXJlZBIYChRVTlBBSVJFRF9VTlNQRUNJRklFRBAAEhcKE1VOUEFJUkVEX1ZJU0lCSUxJVFkQARIUChBVTlBBSVJFRF9JU09MQVRFEAIqhgEKD1VuZW5yb2xsT3V0Y29tZRIgChxVTkVOUk9MTF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASGQoVVU5FTlJPTExfT1VUQ09NRV9LRUVQEAESGQoVVU5FTlJPTExfT1VUQ09NRV9PUEVOEAISGwoXVU5FTlJPTExfT1VUQ09NRV9SRU1PVkUQAypGCgdUYWdNb2RlEhAKDFRBR19NT0RFX09GRhAAEhIKDlRBR19NT0RFX1BFRVJTEAESFQoRVEFHX01PREVfQU5ZV0hFUkUQAjJUCglBZ2VudFN5bmMSRwoEU3luYxIaLnJpbmdmZW5jZS52MS5BZ2VudE1lc3NhZ2UaHy5yaW5nZmVuY2UudjEuQ29udHJvbGxlck1lc3NhZ2UoATABMlEKCkVucm9sbG1lbnQSQwoGRW5yb2xsEhsucmluZ2ZlbmNlLnYxLkVucm9sbFJlcXVlc3QaHC5yaW5nZmVuY2UudjEuRW5yb2xsUmVzcG9uc2UyVwoSQ2VydGlmaWNhdGVSZW5ld2FsEkEKBVJlbmV3EhoucmluZ2ZlbmNlLnYxLlJlbmV3UmVxdWVzdBocLnJpbmdmZW5jZS52MS5FbnJvbGxSZXNwb25zZWIGcHJvdG8z", [file_ringfence_v1_common]);
+  fileDesc("ChhyaW5nZmVuY2UvdjEvYWdlbnQucHJvdG8SDHJpbmdmZW5jZS52MSJXCg1FbnJvbGxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg8KB2Nzcl9kZXIYAiABKAwSJgoFZmFjdHMYAyABKAsyFy5yaW5nZmVuY2UudjEuSG9zdEZhY3RzIh8KDFJlbmV3UmVxdWVzdBIPCgdjc3JfZGVyGAEgASgMImAKDkVucm9sbFJlc3BvbnNlEg8KB2hvc3RfaWQYASABKAkSFwoPY2VydGlmaWNhdGVfcGVtGAIgASgJEg4KBmNhX3BlbRgDIAEoCRIUCgxzeW5jX2FkZHJlc3MYBCABKAki8gEKCUhvc3RGYWN0cxIQCghob3N0bmFtZRgBIAEoCRIOCgZrZXJuZWwYAiABKAkSCgoCb3MYAyABKAkSKAoJYWRkcmVzc2VzGAQgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSEwoLY2dyb3VwX21vZGUYBSABKAkSEAoIcnVudGltZXMYBiADKAkSEgoKbWFjaGluZV9pZBgHIAEoCRIPCgdib290X2lkGAggASgJEhUKDWFnZW50X3ZlcnNpb24YCSABKAkSEAoIZmVhdHVyZXMYCiADKAkSGAoQbWlzc2luZ19mZWF0dXJlcxgLIAMoCSLuAgoMQWdlbnRNZXNzYWdlEiQKBWhlbGxvGAEgASgLMhMucmluZ2ZlbmNlLnYxLkhlbGxvSAASLAoJaW52ZW50b3J5GAIgASgLMhcucmluZ2ZlbmNlLnYxLkludmVudG9yeUgAEiAKA2FjaxgDIAEoCzIRLnJpbmdmZW5jZS52MS5BY2tIABIiCgRuYWNrGAQgASgLMhIucmluZ2ZlbmNlLnYxLk5hY2tIABIrCgZzdGF0dXMYBSABKAsyGS5yaW5nZmVuY2UudjEuQWdlbnRTdGF0dXNIABItCgZyZXN5bmMYBiABKAsyGy5yaW5nZmVuY2UudjEuUmVzeW5jUmVxdWVzdEgAEiYKBmxvZ2lucxgHIAEoCzIULnJpbmdmZW5jZS52MS5Mb2dpbnNIABI4Cgx0cmFuc2xhdGlvbnMYCCABKAsyIC5yaW5nZmVuY2UudjEuU291cmNlVHJhbnNsYXRpb25zSABCBgoEYm9keSI8CgZMb2dpbnMSIgoFdXNlcnMYASADKAsyEy5yaW5nZmVuY2UudjEuTG9naW4SDgoGc291cmNlGAIgASgJIj8KBUxvZ2luEgwKBHVzZXIYASABKAkSEAoDdWlkGAIgASgNSACIAQESDgoGZ3JvdXBzGAMgAygJQgYKBF91aWQiugEKBUhlbGxvEhAKCHByb3RvY29sGAEgASgNEiYKBWZhY3RzGAIgASgLMhcucmluZ2ZlbmNlLnYxLkhvc3RGYWN0cxINCgVlcG9jaBgDIAEoCRIQCghyZXZpc2lvbhgEIAEoBBIvCgpjYXBhY2l0aWVzGAUgAygLMhsucmluZ2ZlbmNlLnYxLlRhYmxlQ2FwYWNpdHkSCwoDcnVuGAYgASgMEhgKEGlzb2xhdGVfdW5wYWlyZWQYByABKAgiRAoNVGFibGVDYXBhY2l0eRINCgV0YWJsZRgBIAEoCRITCgtlbnRyaWVzX21heBgCIAEoDRIPCgdlbnRyaWVzGAMgASgNIloKCUludmVudG9yeRIMCgRmdWxsGAEgASgIEi4KCXdvcmtsb2FkcxgCIAMoCzIbLnJpbmdmZW5jZS52MS5Mb2NhbFdvcmtsb2FkEg8KB3JlbW92ZWQYAyADKAki6gIKDUxvY2FsV29ya2xvYWQSEAoIbG9jYWxfaWQYASABKAkSKAoEa2luZBgCIAEoDjIaLnJpbmdmZW5jZS52MS5Xb3JrbG9hZEtpbmQSDAoEbmFtZRgDIAEoCRIOCgZzb3VyY2UYBCABKAkSDQoFaW1hZ2UYBSABKAkSKAoJYWRkcmVzc2VzGAYgAygLMhUucmluZ2ZlbmNlLnYxLkFkZHJlc3MSLgoJcHVibGlzaGVkGAcgAygLMhsucmluZ2ZlbmNlLnYxLlB1Ymxpc2hlZFBvcnQSOwoIbWV0YWRhdGEYCCADKAsyKS5yaW5nZmVuY2UudjEuTG9jYWxXb3JrbG9hZC5NZXRhZGF0YUVudHJ5EhMKC2Nncm91cF9wYXRoGAkgASgJEhMKC3BhaXJpbmdfa2V5GAogASgJGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvCg1QdWJsaXNoZWRQb3J0EhAKCHByb3RvY29sGAEgASgNEisKDGhvc3RfYWRkcmVzcxgCIAEoCzIVLnJpbmdmZW5jZS52MS5BZGRyZXNzEhEKCWhvc3RfcG9ydBgDIAEoDRIMCgRwb3J0GAQgASgNIskBChJTb3VyY2VUcmFuc2xhdGlvbnMSDwoHZ2F0ZXdheRgBIAEoCBI1Cgx0cmFuc2xhdGlvbnMYAiADKAsyHy5yaW5nZmVuY2UudjEuU291cmNlVHJhbnNsYXRpb24SEAoIbGVmdF9vdXQYAyABKA0SOgoMZGVzdGluYXRpb25zGAQgAygLMiQucmluZ2ZlbmNlLnYxLkRlc3RpbmF0aW9uVHJhbnNsYXRpb24SHQoVZGVzdGluYXRpb25zX2xlZnRfb3V0GAUgASgNImYKFkRlc3RpbmF0aW9uVHJhbnNsYXRpb24SEAoIcHJvdG9jb2wYASABKA0SDwoHYWRkcmVzcxgCIAEoDBIMCgRwb3J0GAMgASgNEgoKAnRvGAQgASgMEg8KB3RvX3BvcnQYBSABKA0iNAoRU291cmNlVHJhbnNsYXRpb24SDgoGaW5zaWRlGAEgASgMEg8KB291dHNpZGUYAiABKAwiFwoDQWNrEhAKCHJldmlzaW9uGAEgASgEIkYKBE5hY2sSEAoIcmV2aXNpb24YASABKAQSDAoEY29kZRgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEg0KBXRhYmxlGAQgASgJIuoBCgtBZ2VudFN0YXR1cxIQCghyZXZpc2lvbhgBIAEoBBIWCg5wb2xpY3lfdmVyc2lvbhgCIAEoDRIvCgl3b3JrbG9hZHMYAyADKAsyHC5yaW5nZmVuY2UudjEuV29ya2xvYWRTdGF0dXMSKwoGdGFibGVzGAQgAygLMhsucmluZ2ZlbmNlLnYxLlRhYmxlQ2FwYWNpdHkSKwoKY29uZGl0aW9ucxgFIAMoCzIXLnJpbmdmZW5jZS52MS5Db25kaXRpb24SJgoEdGFncxgGIAEoCzIYLnJpbmdmZW5jZS52MS5UYWdUYWxsaWVzIqEBCg5Xb3JrbG9hZFN0YXR1cxIQCghsb2NhbF9pZBgBIAEoCRITCgthdHRhY2htZW50cxgCIAMoCRIjCgdtb2RlX2luGAMgASgOMhIucmluZ2ZlbmNlLnYxLk1vZGUSJAoIbW9kZV9vdXQYBCABKA4yEi5yaW5nZmVuY2UudjEuTW9kZRIQCghpbl9mb3JjZRgFIAEoCBILCgN3aHkYBiABKAkiWgoJQ29uZGl0aW9uEgwKBGNvZGUYASABKAkSEAoIc2V2ZXJpdHkYAiABKAkSDQoFdGl0bGUYAyABKAkSDAoEdGV4dBgEIAEoCRIQCghzaW5jZV9tcxgFIAEoAyIfCg1SZXN5bmNSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSLvAQoRQ29udHJvbGxlck1lc3NhZ2USKAoHd2VsY29tZRgBIAEoCzIVLnJpbmdmZW5jZS52MS5XZWxjb21lSAASJgoGdXBkYXRlGAIgASgLMhQucmluZ2ZlbmNlLnYxLlVwZGF0ZUgAEi0KCnBhaXJfYWdhaW4YAyABKAsyFy5yaW5nZmVuY2UudjEuUGFpckFnYWluSAASKgoIdW5lbnJvbGwYBCABKAsyFi5yaW5nZmVuY2UudjEuVW5lbnJvbGxIABIlCgR0YWdzGAUgASgLMhUucmluZ2ZlbmNlLnYxLlRhZ0tleXNIAEIGCgRib2R5Ih4KCVBhaXJBZ2FpbhIRCglsb2NhbF9pZHMYASADKAkiOgoIVW5lbnJvbGwSLgoHb3V0Y29tZRgBIAEoDjIdLnJpbmdmZW5jZS52MS5VbmVucm9sbE91dGNvbWUiYgoHVGFnS2V5cxIjCgRtb2RlGAEgASgOMhUucmluZ2ZlbmNlLnYxLlRhZ01vZGUSDgoGbm93X21zGAIgASgDEiIKBGtleXMYAyADKAsyFC5yaW5nZmVuY2UudjEuVGFnS2V5IkcKBlRhZ0tleRINCgVlcG9jaBgBIAEoDRILCgNrZXkYAiABKAwSDwoHZnJvbV9tcxgDIAEoAxIQCgh1bnRpbF9tcxgEIAEoAyLNAQoKVGFnVGFsbGllcxIPCgd3cml0dGVuGAEgASgEEg8KB25vX3Jvb20YAiABKAQSDgoGbm9fa2V5GAMgASgEEg0KBXZhbGlkGAQgASgEEg4KBmFic2VudBgFIAEoBBIPCgdpbnZhbGlkGAYgASgEEg8KB2V4cGlyZWQYByABKAQSFQoNdW5rbm93bl9lcG9jaBgIIAEoBBIQCghyZXBsYXllZBgJIAEoBBISCgpub3RfYmVoaW5kGAogASgEEg8KB2ZvcmVpZ24YCyABKAQiOgoHV2VsY29tZRIPCgdob3N0X2lkGAEgASgJEg0KBWVwb2NoGAIgASgJEg8KB3Jlc3VtZWQYAyABKAgiiwUKBlVwZGF0ZRIQCghyZXZpc2lvbhgBIAEoBBIMCgRmdWxsGAIgASgIEgwKBG1vcmUYAyABKAgSFgoOcG9saWN5X3ZlcnNpb24YBCABKA0SJQoEc2V0cxgFIAMoCzIXLnJpbmdmZW5jZS52MS5Qb2xpY3lTZXQSFAoMcmVtb3ZlZF9zZXRzGAYgAygMEi0KC2Fzc2lnbm1lbnRzGAcgAygLMhgucmluZ2ZlbmNlLnYxLkFzc2lnbm1lbnQSGwoTcmVtb3ZlZF9hc3NpZ25tZW50cxgIIAMoCRInCghiaW5kaW5ncxgJIAMoCzIVLnJpbmdmZW5jZS52MS5CaW5kaW5nEjIKEHJlbW92ZWRfYmluZGluZ3MYCiADKAsyGC5yaW5nZmVuY2UudjEuQmluZGluZ0tleRImCgVjaWRycxgLIAMoCzIXLnJpbmdmZW5jZS52MS5DaWRyQ2xhc3MSKwoNcmVtb3ZlZF9jaWRycxgMIAMoCzIULnJpbmdmZW5jZS52MS5QcmVmaXgSJgoEbmF0cxgNIAMoCzIYLnJpbmdmZW5jZS52MS5OYXRCaW5kaW5nEioKDHJlbW92ZWRfbmF0cxgOIAMoCzIULnJpbmdmZW5jZS52MS5OYXRLZXkSLgoJZmFpbHNhZmVzGA8gAygLMhsucmluZ2ZlbmNlLnYxLkZhaWxzYWZlRW50cnkSFQoNZmFpbHNhZmVzX3NldBgQIAEoCBIZChFjb25maXJtX3dpdGhpbl9tcxgRIAEoDRIgChhjb25maXJtZWRfcG9saWN5X3ZlcnNpb24YEiABKA0SKAoIdW5wYWlyZWQYEyABKA4yFi5yaW5nZmVuY2UudjEuVW5wYWlyZWQiQgoJUG9saWN5U2V0EgwKBGhhc2gYASABKAwSJwoGZ3JvdXBzGAIgAygLMhcucmluZ2ZlbmNlLnYxLlBlZXJHcm91cCJoCglQZWVyR3JvdXASDgoGYW55b25lGAEgASgIEhIKCmlkZW50aXRpZXMYAiADKA0SDwoHY2xhc3NlcxgDIAMoDRImCgVwb3J0cxgEIAMoCzIXLnJpbmdmZW5jZS52MS5Qb3J0RW50cnkidAoJUG9ydEVudHJ5EhAKCHByb3RvY29sGAEgASgNEhAKCHBvcnRfbG93GAIgASgNEhEKCXBvcnRfaGlnaBgDIAEoDRIMCgRydWxlGAQgASgNEg0KBWFsbG93GAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgASgNIocCCgpBc3NpZ25tZW50EhAKCGxvY2FsX2lkGAEgASgJEhMKC3dvcmtsb2FkX2lkGAIgASgJEhAKCGlkZW50aXR5GAMgASgNEiMKB21vZGVfaW4YBCABKA4yEi5yaW5nZmVuY2UudjEuTW9kZRIkCghtb2RlX291dBgFIAEoDjISLnJpbmdmZW5jZS52MS5Nb2RlEg4KBnNldF9pbhgGIAEoDBIPCgdzZXRfb3V0GAcgASgMEhAKCGlzb2xhdGVkGAggASgIEg0KBXNwYWNlGAkgASgJEg4KBnJlamVjdBgKIAEoCBIjCgZsYWJlbHMYCyADKAsyEy5yaW5nZmVuY2UudjEuTGFiZWwiJwoKQmluZGluZ0tleRINCgVzcGFjZRgBIAEoCRIKCgJpcBgCIAEoDCJ1CgdCaW5kaW5nEiUKA2tleRgBIAEoCzIYLnJpbmdmZW5jZS52MS5CaW5kaW5nS2V5EhAKCGlkZW50aXR5GAIgASgNEg4KBnNoYXJlZBgDIAMoDRIRCgl1bm1hbmFnZWQYBCABKAgSDgoGZm9ybWVyGAUgASgIIiQKBlByZWZpeBIKCgJpcBgBIAEoDBIOCgZsZW5ndGgYAiABKA0iQwoJQ2lkckNsYXNzEiQKBnByZWZpeBgBIAEoCzIULnJpbmdmZW5jZS52MS5QcmVmaXgSEAoIY2xhc3NfaWQYAiABKA0iQwoGTmF0S2V5Eg0KBXNwYWNlGAEgASgJEhAKCHByb3RvY29sGAIgASgNEgoKAmlwGAMgASgMEgwKBHBvcnQYBCABKA0iTwoKTmF0QmluZGluZxIhCgNrZXkYASABKAsyFC5yaW5nZmVuY2UudjEuTmF0S2V5EhAKCGlkZW50aXR5GAIgASgNEgwKBHBvcnQYAyABKA0igQEKDUZhaWxzYWZlRW50cnkSKgoJZGlyZWN0aW9uGAEgASgOMhcucmluZ2ZlbmNlLnYxLkRpcmVjdGlvbhIQCghwcm90b2NvbBgCIAEoDRIMCgRwb3J0GAMgASgNEiQKBnJlbW90ZRgEIAEoCzIULnJpbmdmZW5jZS52MS5QcmVmaXgqUwoIVW5wYWlyZWQSGAoUVU5QQUlSRURfVU5TUEVDSUZJRUQQABIXChNVTlBBSVJFRF9WSVNJQklMSVRZEAESFAoQVU5QQUlSRURfSVNPTEFURRACKoYBCg9VbmVucm9sbE91dGNvbWUSIAocVU5FTlJPTExfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhkKFVVORU5ST0xMX09VVENPTUVfS0VFUBABEhkKFVVORU5ST0xMX09VVENPTUVfT1BFThACEhsKF1VORU5ST0xMX09VVENPTUVfUkVNT1ZFEAMqRgoHVGFnTW9kZRIQCgxUQUdfTU9ERV9PRkYQABISCg5UQUdfTU9ERV9QRUVSUxABEhUKEVRBR19NT0RFX0FOWVdIRVJFEAIyVAoJQWdlbnRTeW5jEkcKBFN5bmMSGi5yaW5nZmVuY2UudjEuQWdlbnRNZXNzYWdlGh8ucmluZ2ZlbmNlLnYxLkNvbnRyb2xsZXJNZXNzYWdlKAEwATJRCgpFbnJvbGxtZW50EkMKBkVucm9sbBIbLnJpbmdmZW5jZS52MS5FbnJvbGxSZXF1ZXN0GhwucmluZ2ZlbmNlLnYxLkVucm9sbFJlc3BvbnNlMlcKEkNlcnRpZmljYXRlUmVuZXdhbBJBCgVSZW5ldxIaLnJpbmdmZW5jZS52MS5SZW5ld1JlcXVlc3QaHC5yaW5nZmVuY2UudjEuRW5yb2xsUmVzcG9uc2ViBnByb3RvMw", [file_ringfence_v1_common]);
 
 /**
  * Asks for a first certificate.
@@ -620,7 +620,7 @@ export const PublishedPortSchema: GenMessage<PublishedPort> = /*@__PURE__*/
   messageDesc(file_ringfence_v1_agent, 11);
 
 /**
- * Source translations of the host's kernel, as its conntrack shows them. Always the whole of it.
+ * Translations of the host's kernel, as its conntrack shows them. Always the whole of it.
  *
  * @generated from message ringfence.v1.SourceTranslations
  */
@@ -645,6 +645,20 @@ export type SourceTranslations = Message<"ringfence.v1.SourceTranslations"> & {
    * @generated from field: uint32 left_out = 3;
    */
   leftOut: number;
+
+  /**
+   * At a gateway: which of its addresses and ports lead to whom behind it. Sorted by protocol, address, port.
+   *
+   * @generated from field: repeated ringfence.v1.DestinationTranslation destinations = 4;
+   */
+  destinations: DestinationTranslation[];
+
+  /**
+   * Such addresses and ports that lead to several, in turn, or had no room: none of them is told.
+   *
+   * @generated from field: uint32 destinations_left_out = 5;
+   */
+  destinationsLeftOut: number;
 };
 
 /**
@@ -653,6 +667,55 @@ export type SourceTranslations = Message<"ringfence.v1.SourceTranslations"> & {
  */
 export const SourceTranslationsSchema: GenMessage<SourceTranslations> = /*@__PURE__*/
   messageDesc(file_ringfence_v1_agent, 12);
+
+/**
+ * Who connects to this address and port reaches that one.
+ *
+ * @generated from message ringfence.v1.DestinationTranslation
+ */
+export type DestinationTranslation = Message<"ringfence.v1.DestinationTranslation"> & {
+  /**
+   * IANA protocol number: 6, 17, 132 or 136.
+   *
+   * @generated from field: uint32 protocol = 1;
+   */
+  protocol: number;
+
+  /**
+   * 4 or 16 bytes: before.
+   *
+   * @generated from field: bytes address = 2;
+   */
+  address: Uint8Array;
+
+  /**
+   * Before.
+   *
+   * @generated from field: uint32 port = 3;
+   */
+  port: number;
+
+  /**
+   * 4 or 16 bytes: after.
+   *
+   * @generated from field: bytes to = 4;
+   */
+  to: Uint8Array;
+
+  /**
+   * After.
+   *
+   * @generated from field: uint32 to_port = 5;
+   */
+  toPort: number;
+};
+
+/**
+ * Describes the message ringfence.v1.DestinationTranslation.
+ * Use `create(DestinationTranslationSchema)` to create a new message.
+ */
+export const DestinationTranslationSchema: GenMessage<DestinationTranslation> = /*@__PURE__*/
+  messageDesc(file_ringfence_v1_agent, 13);
 
 /**
  * Connections from one address leave as from another.
@@ -680,7 +743,7 @@ export type SourceTranslation = Message<"ringfence.v1.SourceTranslation"> & {
  * Use `create(SourceTranslationSchema)` to create a new message.
  */
 export const SourceTranslationSchema: GenMessage<SourceTranslation> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 13);
+  messageDesc(file_ringfence_v1_agent, 14);
 
 /**
  * The revision is in force.
@@ -701,7 +764,7 @@ export type Ack = Message<"ringfence.v1.Ack"> & {
  * Use `create(AckSchema)` to create a new message.
  */
 export const AckSchema: GenMessage<Ack> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 14);
+  messageDesc(file_ringfence_v1_agent, 15);
 
 /**
  * The revision was refused; the last good one stays in force.
@@ -743,7 +806,7 @@ export type Nack = Message<"ringfence.v1.Nack"> & {
  * Use `create(NackSchema)` to create a new message.
  */
 export const NackSchema: GenMessage<Nack> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 15);
+  messageDesc(file_ringfence_v1_agent, 16);
 
 /**
  * Health of the host's enforcement.
@@ -799,7 +862,7 @@ export type AgentStatus = Message<"ringfence.v1.AgentStatus"> & {
  * Use `create(AgentStatusSchema)` to create a new message.
  */
 export const AgentStatusSchema: GenMessage<AgentStatus> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 16);
+  messageDesc(file_ringfence_v1_agent, 17);
 
 /**
  * How one local workload is really treated.
@@ -855,7 +918,7 @@ export type WorkloadStatus = Message<"ringfence.v1.WorkloadStatus"> & {
  * Use `create(WorkloadStatusSchema)` to create a new message.
  */
 export const WorkloadStatusSchema: GenMessage<WorkloadStatus> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 17);
+  messageDesc(file_ringfence_v1_agent, 18);
 
 /**
  * Something an operator should know.
@@ -904,7 +967,7 @@ export type Condition = Message<"ringfence.v1.Condition"> & {
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 18);
+  messageDesc(file_ringfence_v1_agent, 19);
 
 /**
  * The agent lost track.
@@ -925,7 +988,7 @@ export type ResyncRequest = Message<"ringfence.v1.ResyncRequest"> & {
  * Use `create(ResyncRequestSchema)` to create a new message.
  */
 export const ResyncRequestSchema: GenMessage<ResyncRequest> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 19);
+  messageDesc(file_ringfence_v1_agent, 20);
 
 /**
  * Controller to agent.
@@ -987,7 +1050,7 @@ export type ControllerMessage = Message<"ringfence.v1.ControllerMessage"> & {
  * Use `create(ControllerMessageSchema)` to create a new message.
  */
 export const ControllerMessageSchema: GenMessage<ControllerMessage> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 20);
+  messageDesc(file_ringfence_v1_agent, 21);
 
 /**
  * These were denied a while ago and are to be decided again: their keys may have changed where the agent found them.
@@ -1008,7 +1071,7 @@ export type PairAgain = Message<"ringfence.v1.PairAgain"> & {
  * Use `create(PairAgainSchema)` to create a new message.
  */
 export const PairAgainSchema: GenMessage<PairAgain> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 21);
+  messageDesc(file_ringfence_v1_agent, 22);
 
 /**
  * The host leaves the fleet: the agent deletes its key and certificate, and leaves the kernel as said.
@@ -1029,7 +1092,7 @@ export type Unenroll = Message<"ringfence.v1.Unenroll"> & {
  * Use `create(UnenrollSchema)` to create a new message.
  */
 export const UnenrollSchema: GenMessage<Unenroll> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 22);
+  messageDesc(file_ringfence_v1_agent, 23);
 
 /**
  * Everything that a host needs to write and to read tags. Not acknowledged, no part of a revision.
@@ -1064,7 +1127,7 @@ export type TagKeys = Message<"ringfence.v1.TagKeys"> & {
  * Use `create(TagKeysSchema)` to create a new message.
  */
 export const TagKeysSchema: GenMessage<TagKeys> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 23);
+  messageDesc(file_ringfence_v1_agent, 24);
 
 /**
  * The key of one epoch.
@@ -1106,7 +1169,7 @@ export type TagKey = Message<"ringfence.v1.TagKey"> & {
  * Use `create(TagKeySchema)` to create a new message.
  */
 export const TagKeySchema: GenMessage<TagKey> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 24);
+  messageDesc(file_ringfence_v1_agent, 25);
 
 /**
  * What became of tags on one host since its maps were made. From valid to not_behind: SYNs that came in from shared addresses.
@@ -1197,7 +1260,7 @@ export type TagTallies = Message<"ringfence.v1.TagTallies"> & {
  * Use `create(TagTalliesSchema)` to create a new message.
  */
 export const TagTalliesSchema: GenMessage<TagTallies> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 25);
+  messageDesc(file_ringfence_v1_agent, 26);
 
 /**
  * Answer to Hello.
@@ -1232,7 +1295,7 @@ export type Welcome = Message<"ringfence.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 26);
+  messageDesc(file_ringfence_v1_agent, 27);
 
 /**
  * One revision, or a chunk of one. Within a revision the agent applies adds before removes, in dependency order.
@@ -1380,7 +1443,7 @@ export type Update = Message<"ringfence.v1.Update"> & {
  * Use `create(UpdateSchema)` to create a new message.
  */
 export const UpdateSchema: GenMessage<Update> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 27);
+  messageDesc(file_ringfence_v1_agent, 28);
 
 /**
  * The compiled rules of one identity in one direction, named by its content.
@@ -1408,7 +1471,7 @@ export type PolicySet = Message<"ringfence.v1.PolicySet"> & {
  * Use `create(PolicySetSchema)` to create a new message.
  */
 export const PolicySetSchema: GenMessage<PolicySet> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 28);
+  messageDesc(file_ringfence_v1_agent, 29);
 
 /**
  * Peers for which the same ports hold.
@@ -1450,7 +1513,7 @@ export type PeerGroup = Message<"ringfence.v1.PeerGroup"> & {
  * Use `create(PeerGroupSchema)` to create a new message.
  */
 export const PeerGroupSchema: GenMessage<PeerGroup> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 29);
+  messageDesc(file_ringfence_v1_agent, 30);
 
 /**
  * Verdict of one range of ports.
@@ -1506,7 +1569,7 @@ export type PortEntry = Message<"ringfence.v1.PortEntry"> & {
  * Use `create(PortEntrySchema)` to create a new message.
  */
 export const PortEntrySchema: GenMessage<PortEntry> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 30);
+  messageDesc(file_ringfence_v1_agent, 31);
 
 /**
  * What one local workload is and must do.
@@ -1597,7 +1660,7 @@ export type Assignment = Message<"ringfence.v1.Assignment"> & {
  * Use `create(AssignmentSchema)` to create a new message.
  */
 export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 31);
+  messageDesc(file_ringfence_v1_agent, 32);
 
 /**
  * Key of a peer binding.
@@ -1625,7 +1688,7 @@ export type BindingKey = Message<"ringfence.v1.BindingKey"> & {
  * Use `create(BindingKeySchema)` to create a new message.
  */
 export const BindingKeySchema: GenMessage<BindingKey> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 32);
+  messageDesc(file_ringfence_v1_agent, 33);
 
 /**
  * An address as this host sees it, and who is behind it.
@@ -1675,7 +1738,7 @@ export type Binding = Message<"ringfence.v1.Binding"> & {
  * Use `create(BindingSchema)` to create a new message.
  */
 export const BindingSchema: GenMessage<Binding> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 33);
+  messageDesc(file_ringfence_v1_agent, 34);
 
 /**
  * A prefix.
@@ -1703,7 +1766,7 @@ export type Prefix = Message<"ringfence.v1.Prefix"> & {
  * Use `create(PrefixSchema)` to create a new message.
  */
 export const PrefixSchema: GenMessage<Prefix> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 34);
+  messageDesc(file_ringfence_v1_agent, 35);
 
 /**
  * The class (set of IP lists) that holds inside a prefix, as far as no longer prefix says otherwise.
@@ -1731,7 +1794,7 @@ export type CidrClass = Message<"ringfence.v1.CidrClass"> & {
  * Use `create(CidrClassSchema)` to create a new message.
  */
 export const CidrClassSchema: GenMessage<CidrClass> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 35);
+  messageDesc(file_ringfence_v1_agent, 36);
 
 /**
  * Key of a NAT binding.
@@ -1773,7 +1836,7 @@ export type NatKey = Message<"ringfence.v1.NatKey"> & {
  * Use `create(NatKeySchema)` to create a new message.
  */
 export const NatKeySchema: GenMessage<NatKey> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 36);
+  messageDesc(file_ringfence_v1_agent, 37);
 
 /**
  * A translated address and port, and who is behind it.
@@ -1808,7 +1871,7 @@ export type NatBinding = Message<"ringfence.v1.NatBinding"> & {
  * Use `create(NatBindingSchema)` to create a new message.
  */
 export const NatBindingSchema: GenMessage<NatBinding> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 37);
+  messageDesc(file_ringfence_v1_agent, 38);
 
 /**
  * A connection that policy may not cut.
@@ -1850,7 +1913,7 @@ export type FailsafeEntry = Message<"ringfence.v1.FailsafeEntry"> & {
  * Use `create(FailsafeEntrySchema)` to create a new message.
  */
 export const FailsafeEntrySchema: GenMessage<FailsafeEntry> = /*@__PURE__*/
-  messageDesc(file_ringfence_v1_agent, 38);
+  messageDesc(file_ringfence_v1_agent, 39);
 
 /**
  * What a host does to containers that are not paired.

@@ -1,0 +1,211 @@
+// Which addresses and ports of a gateway lead to whom behind it, as connections through it showed. Found by observing, as its source
+// translations are: a mapping counts from the first connection that took it.
+//
+//   unknown ──(a connection)──► told ──(a connection leads elsewhere)──► told, the new target
+//                                │ └────(a former target is seen again)──► ambiguous: not told, until all but one have been quiet
+//                                └──(a day without a connection, none open)──► unknown
+//
+// A target that takes over was re-published; two that take turns are balanced, and nobody knows who answers the next connection.
+import { wireAddress } from '@ringfence/proto/address.js';
+import { DestinationTranslation } from '@ringfence/proto/gen/ringfence/v1/agent.js';
+
+/** Where a connection was going and where it went. Addresses are 32 hexadecimal digits, IPv4 mapped. */
+export interface SeenDestination {
+  readonly protocol: number;
+  readonly address: string;
+  readonly port: number;
+  readonly to: string;
+  readonly toPort: number;
+}
+
+/** As kept over restarts. */
+export interface KeptDestination extends SeenDestination {
+  readonly seenMs: number;
+}
+
+export interface DestinationTranslationsOptions {
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  /** A connection that took it is open. */
+  readonly isOpen: (seen: SeenDestination) => boolean;
+}
+
+/** Mappings that are held. */
+export const MAPPINGS_MAX = 4096;
+/** A mapping without a connection for so long is given up. */
+const IDLE_MS = 24 * 3_600_000;
+/** A target that was quiet for so long takes no more turns. */
+const TURN_MS = 10 * 60_000;
+/** TCP, UDP, SCTP, UDP-Lite: the protocols with ports. */
+const WITH_PORTS: ReadonlySet<number> = new Set([6, 17, 132, 136]);
+
+interface Target {
+  readonly seen: SeenDestination;
+  seenMs: number;
+}
+
+interface Mapping {
+  /** By address and port. */
+  readonly targets: Map<string, Target>;
+  current: Target;
+  /** Several take turns. */
+  ambiguous: boolean;
+  /** From the table of open connections alone: which of them began last is not known. */
+  listed: boolean;
+}
+
+export class DestinationTranslationBook {
+  readonly #options: DestinationTranslationsOptions;
+  /** By protocol, address and port. */
+  readonly #mappings = new Map<string, Mapping>();
+  #own: ReadonlySet<string> = new Set();
+  #others: ReadonlySet<string> = new Set();
+  #leftOut = 0;
+  #told = '';
+
+  /** `before`: what an earlier run kept. */
+  constructor(options: DestinationTranslationsOptions, before: readonly KeptDestination[] = []) {
+    this.#options = options;
+    for (const { seenMs, ...seen } of before) {
+      const target = { seen, seenMs };
+      const targets = new Map([[targetKey(seen), target]]);
+      this.#mappings.set(mappingKey(seen), { targets, current: target, ambiguous: false, listed: false });
+    }
+  }
+
+  /** Addresses (hexadecimal) of the host itself, and of its other workloads. */
+  setLocal(own: Iterable<string>, others: Iterable<string>): void {
+    this.#own = new Set(own);
+    this.#others = new Set(others);
+  }
+
+  /** A connection that was going to an address and port went to another. `listed`: it was open already, since nobody knows when. */
+  note(seen: SeenDestination, listed: boolean): void {
+    if (!WITH_PORTS.has(seen.protocol)) return;
+    const now = this.#options.now();
+    const key = mappingKey(seen);
+    const mapping = this.#mappings.get(key);
+    if (mapping === undefined) {
+      if (this.#mappings.size >= MAPPINGS_MAX) this.#sweep();
+      if (this.#mappings.size >= MAPPINGS_MAX) {
+        this.#leftOut += 1;
+        return;
+      }
+      const target = { seen, seenMs: now };
+      this.#mappings.set(key, {
+        targets: new Map([[targetKey(seen), target]]),
+        current: target,
+        ambiguous: false,
+        listed,
+      });
+      return;
+    }
+    const known = mapping.targets.get(targetKey(seen));
+    if (known !== undefined) known.seenMs = now;
+    if (known === mapping.current) {
+      mapping.listed &&= listed;
+      return;
+    }
+    // Of two that are open nobody knows which began first; what was known before the dump stands.
+    if (listed && !mapping.listed) return;
+    const target = known ?? { seen, seenMs: now };
+    mapping.targets.set(targetKey(seen), target);
+    mapping.ambiguous ||= known !== undefined || (listed && mapping.listed);
+    mapping.current = target;
+    mapping.listed = listed;
+  }
+
+  /** True when it differs from what this returned last. */
+  changed(outside: ReadonlySet<string>): boolean {
+    this.#sweep();
+    const told = this.#counting(outside)
+      .map(({ seen }) => `${mappingKey(seen)} ${targetKey(seen)}`)
+      .join();
+    if (told === this.#told) return false;
+    this.#told = told;
+    return true;
+  }
+
+  /**
+   * The whole, sorted: what leads from an address of the host itself, or one under which it hides others (`outside`, hexadecimal), to
+   * somebody who is not on this host. Anything else is no published port: a redirect to a proxy, an intercepted resolver, a container.
+   */
+  report(outside: ReadonlySet<string>): DestinationTranslation[] {
+    return this.#counting(outside).map(({ seen }) =>
+      DestinationTranslation.create({
+        protocol: seen.protocol,
+        address: wireOf(seen.address),
+        port: seen.port,
+        to: wireOf(seen.to),
+        toPort: seen.toPort,
+      }),
+    );
+  }
+
+  /** Mappings that were seen and are not told: several targets take turns, or no room. */
+  get untold(): number {
+    return this.#leftOut + [...this.#mappings.values()].filter(({ ambiguous }) => ambiguous).length;
+  }
+
+  /** For the next run. What is ambiguous is learned again. */
+  kept(): KeptDestination[] {
+    return [...this.#mappings.values()]
+      .filter(({ ambiguous }) => !ambiguous)
+      .map(({ current: { seen, seenMs } }) => ({ ...seen, seenMs }));
+  }
+
+  #counting(outside: ReadonlySet<string>): Target[] {
+    return [...this.#mappings]
+      .filter(([, { ambiguous, current }]) => {
+        const { address, to } = current.seen;
+        const isOurs = this.#own.has(address) || outside.has(address);
+        return !ambiguous && isOurs && !this.#own.has(to) && !this.#others.has(to);
+      })
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([, { current }]) => current);
+  }
+
+  #sweep(): void {
+    const now = this.#options.now();
+    for (const [key, mapping] of this.#mappings) {
+      if (mapping.targets.size > 1) this.#settle(mapping, now);
+      else if (now - mapping.current.seenMs > IDLE_MS) {
+        if (this.#options.isOpen(mapping.current.seen)) mapping.current.seenMs = now;
+        else this.#mappings.delete(key);
+      }
+    }
+  }
+
+  #settle(mapping: Mapping, now: number): void {
+    for (const [key, target] of mapping.targets) {
+      if (target !== mapping.current && now - target.seenMs > TURN_MS) mapping.targets.delete(key);
+    }
+    if (mapping.targets.size === 1) mapping.ambiguous = false;
+  }
+}
+
+/** True for what a book keeps: read back from disk. */
+export function isKeptDestination(value: unknown): value is KeptDestination {
+  if (typeof value !== 'object' || value === null) return false;
+  const { protocol, address, port, to, toPort, seenMs } = value as Record<string, unknown>;
+  const isPort = (each: unknown) => Number.isInteger(each) && Number(each) > 0 && Number(each) < 65_536;
+  return (
+    WITH_PORTS.has(Number(protocol)) &&
+    [address, to].every((each) => /^[0-9a-f]{32}$/.test(String(each))) &&
+    isPort(port) &&
+    isPort(toPort) &&
+    Number.isFinite(seenMs)
+  );
+}
+
+function mappingKey({ protocol, address, port }: SeenDestination): string {
+  return `${String(protocol).padStart(3, '0')} ${address} ${String(port).padStart(5, '0')}`;
+}
+
+function targetKey({ to, toPort }: SeenDestination): string {
+  return `${to} ${toPort}`;
+}
+
+function wireOf(hex: string): Buffer {
+  return Buffer.from(wireAddress(Buffer.from(hex, 'hex')));
+}
