@@ -17,7 +17,7 @@ import type { PersistentNumbers } from '../store/numbers.js';
 import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord, RolloutRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
 import { ApiError, notFound } from './errors.js';
-import { changedFiles, type PolicyChange, readFiles, sameFiles, sortFiles } from './policy-files.js';
+import { changedFiles, type PolicyChange, PolicyFiles, sameFiles, sortFiles } from './policy-files.js';
 import {
   canarySelector,
   NO_FATE,
@@ -73,6 +73,7 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export class PolicyBook {
   readonly #options: PolicyBookOptions;
+  readonly #files = new PolicyFiles();
   /** In force for good. */
   #settled: PolicyInForce;
   /** In force on condition. */
@@ -94,12 +95,13 @@ export class PolicyBook {
       options.store,
       options.ruleNumbers,
       state?.settled ?? this.history(1, 0)[0]?.number ?? 0,
+      this.#files,
     );
     const record = state?.rollout ?? undefined;
     if (record !== undefined)
       this.#open = {
         rollout: rolloutOf(record, this.#settled.version),
-        policy: loadVersion(options.store, options.ruleNumbers, record.version),
+        policy: loadVersion(options.store, options.ruleNumbers, record.version, this.#files),
       };
   }
 
@@ -161,13 +163,13 @@ export class PolicyBook {
   draftDocuments(): readonly PolicyDocument[] {
     const files = this.draftFiles();
     if (sameFiles(files, this.newest.files)) return [];
-    if (!sameFiles(files, this.#draft.files)) this.#draft = { files, document: readFiles(files).document };
+    if (!sameFiles(files, this.#draft.files)) this.#draft = { files, document: this.#files.read(files).document };
     return this.#draft.document === undefined ? [] : [this.#draft.document];
   }
 
   /** The draft's document. Throws ApiError RF_POLICY_DRAFT when it cannot be read. */
   draftDocument(): PolicyDocument {
-    const { document, problems } = readFiles(this.draftFiles());
+    const { document, problems } = this.#files.read(this.draftFiles());
     if (document !== undefined) return document;
     throw new ApiError(
       status.FAILED_PRECONDITION,
@@ -185,7 +187,7 @@ export class PolicyBook {
     readonly read: ReadPolicy | undefined;
     readonly problems: readonly PolicyProblem[];
   } {
-    const { document, problems } = readFiles(files);
+    const { document, problems } = this.#files.read(files);
     if (document === undefined) return { read: undefined, problems };
     return { read: { files, document, policy: resolvePolicy(document, this.#options.ruleNumbers.trial()) }, problems };
   }

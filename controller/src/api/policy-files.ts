@@ -1,6 +1,6 @@
 // The files of a policy: what may be one, what a change makes of them.
 import type { PolicyDocument, PolicyProblem } from '../policy/model.js';
-import { parsePolicy } from '../policy/parse.js';
+import { KnownFiles, parsePolicy } from '../policy/parse.js';
 import type { PolicyFileRecord } from '../store/records.js';
 import { invalid } from './errors.js';
 
@@ -42,11 +42,17 @@ export function changedFiles(change: PolicyChange, draft: readonly PolicyFileRec
   return sortFiles([...files.values()]);
 }
 
-export function readFiles(files: readonly PolicyFileRecord[]): {
-  document: PolicyDocument | undefined;
-  problems: readonly PolicyProblem[];
-} {
-  return parsePolicy(files.map(({ name, content }) => ({ name, text: content })));
+/** Reads policy files, and remembers them: what is written as before costs next to nothing, and is the same objects. */
+export class PolicyFiles {
+  readonly #known = new KnownFiles();
+
+  read(files: readonly PolicyFileRecord[]): {
+    readonly document: PolicyDocument | undefined;
+    readonly problems: readonly PolicyProblem[];
+  } {
+    const sources = files.map(({ name, content }) => ({ name, text: content }));
+    return parsePolicy(sources, this.#known);
+  }
 }
 
 export function sameFiles(a: readonly PolicyFileRecord[], b: readonly PolicyFileRecord[]): boolean {

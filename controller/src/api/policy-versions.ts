@@ -3,7 +3,7 @@ import { EMPTY_DOCUMENT, EMPTY_POLICY, type RuleNumbers } from '../policy/model.
 import { resolvePolicy } from '../policy/parse.js';
 import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord } from '../store/records.js';
 import type { StateStore, StateTransaction } from '../store/state-store.js';
-import { readFiles } from './policy-files.js';
+import type { PolicyFiles } from './policy-files.js';
 import { NO_FATE } from './policy-rollout.js';
 import type { ReadPolicy } from './policy-words.js';
 
@@ -32,10 +32,16 @@ const NO_POLICY: PolicyInForce = {
 };
 
 /** A version as it is stored; 0 is the policy that holds nothing. Throws PolicyUnreadableError. */
-export function loadVersion(store: StateStore, ruleNumbers: RuleNumbers, number: number): PolicyInForce {
+export function loadVersion(
+  store: StateStore,
+  ruleNumbers: RuleNumbers,
+  number: number,
+  files: PolicyFiles,
+): PolicyInForce {
   if (number === 0) return NO_POLICY;
   const record = store.get('policyVersion', versionKey(number));
-  const { document, problems } = record === undefined ? { document: undefined, problems: [] } : readFiles(record.files);
+  const { document, problems } =
+    record === undefined ? { document: undefined, problems: [] } : files.read(record.files);
   if (record === undefined || document === undefined) {
     throw new PolicyUnreadableError(
       `Cannot read policy version ${number} from the store: ${problems.find((p) => !p.warning)?.message ?? 'no document'}; ` +

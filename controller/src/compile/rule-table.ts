@@ -1,5 +1,6 @@
 // The rules in force now, out of the provisioned policy and the time; says what changed, by content and not by object.
 import type { Policy, Rule } from '../policy/model.js';
+import { sameFields } from '../policy/same-value.js';
 import { visitSelector } from '../policy/selector.js';
 import { adjust } from './counts.js';
 import type { Relevance } from './identity-table.js';
@@ -128,31 +129,4 @@ const NAMES: ReadonlySet<string> = new Set(['name', 'ruleSet', 'expiresMs', 'id'
 /** Same meaning for the compiler: names do not count. A policy that was read anew is compared rule by rule, so this must be quick. */
 function sameRule(a: Rule, b: Rule): boolean {
   return a === b || sameFields(a, b, NAMES);
-}
-
-function sameFields(a: object, b: object, except: ReadonlySet<string>): boolean {
-  for (const key in a) {
-    if (!except.has(key) && !sameValue(a[key as keyof typeof a], b[key as keyof typeof b])) return false;
-  }
-  for (const key in b) {
-    if (!except.has(key) && b[key as keyof typeof b] !== undefined && !(key in a)) return false;
-  }
-  return true;
-}
-
-const NOTHING: ReadonlySet<string> = new Set();
-
-/** By content: numbers, texts, truth values, and lists and objects of such. */
-function sameValue(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) || Array.isArray(b)) {
-    return (
-      Array.isArray(a) &&
-      Array.isArray(b) &&
-      a.length === b.length &&
-      a.every((each, at) => sameValue(each, (b as unknown[])[at]))
-    );
-  }
-  return sameFields(a, b, NOTHING);
 }

@@ -31,7 +31,12 @@ export function sameDocument(a: PolicyDocument, b: PolicyDocument): boolean {
   return JSON.stringify(canonicalDocument(a)) === JSON.stringify(canonicalDocument(b));
 }
 
+/** Items are never changed: one that was brought into form once has it. */
+const FORMS = new WeakMap<object, Record<string, unknown>>();
+
 function canonicalItem(item: object, keys: readonly string[]): Record<string, unknown> {
+  const known = FORMS.get(item);
+  if (known !== undefined) return known;
   const given = item as Record<string, unknown>;
   const result: Record<string, unknown> = {};
   for (const key of keys) {
@@ -43,6 +48,8 @@ function canonicalItem(item: object, keys: readonly string[]): Record<string, un
       result[key] = Object.fromEntries(Object.entries(value as object).sort(([a], [b]) => compare(a, b)));
     else result[key] = value;
   }
+  FORMS.set(item, result);
+  FORMS.set(result, result);
   return result;
 }
 

@@ -1,29 +1,25 @@
 // From a document of names to a policy that can be evaluated, with every check that needs more than one object. Pure and total:
 // it always returns a policy, and reports everything wrong with it; only a policy without reports may be used.
-import { type AddressPrefix, parseAddress, parsePrefix, prefixCovers } from '@ringfence/proto/address.js';
 import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Path } from './end-shape.js';
 import type {
   End,
-  IpList,
-  IpListSpec,
   ModeName,
   ModeRule,
   Policy,
   PolicyDocument,
-  PolicyTest,
   PortRange,
   Rule,
   RuleNumbers,
   RuleSetSpec,
   RuleSpec,
   Selector,
-  TestEndSpec,
-  TestSpec,
 } from './model.js';
-import { DEFAULT_DIMENSIONS, NAME_PATTERN, someOf, USER_GROUP_DIMENSION } from './names.js';
-import { ANY_PROTOCOL, isBarePort, looksLikePorts, normalisePorts, parsePorts } from './ports.js';
+import { NAME_PATTERN, someOf, USER_GROUP_DIMENSION } from './names.js';
+import { isBarePort, looksLikePorts, normalisePorts } from './ports.js';
 import { checkDimension, checkValue, type Names, type Report, resolveEnd, resolveSelector } from './resolve-end.js';
+import { portsOf, resolveNames } from './resolve-names.js';
+import { resolveTest } from './resolve-tests.js';
 
 const MODES: Readonly<Record<ModeName, Mode>> = {
   visibility: Mode.MODE_VISIBILITY,
@@ -32,7 +28,6 @@ const MODES: Readonly<Record<ModeName, Mode>> = {
 };
 const CONSTRAINT_BITS = { encrypted: 1, authenticated: 2 } as const;
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/;
-const HOST_NAME = /^(\*\.)?[A-Za-z][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*\.?$/;
 
 interface Context {
   readonly names: Names;
@@ -62,10 +57,11 @@ export function resolve(document: PolicyDocument, numbers: RuleNumbers, report: 
     });
   });
   checkUnique(document, pending, report);
+  const meaning = meaningOfNames(document);
   const seen = new Set<string>();
   const rules = pending
     .sort((a, b) => compare(a.spec.id, b.spec.id))
-    .map(({ spec, path, set }) => resolveRule(spec, set, context, path))
+    .map(({ spec, path, set }) => knownRule(spec, set, context, path, meaning))
     .filter((rule) => !seen.has(rule.id) && seen.add(rule.id))
     .sort((a, b) => a.number - b.number);
   const modes = document.modes.map((spec, index): ModeRule => {
@@ -81,7 +77,7 @@ export function resolve(document: PolicyDocument, numbers: RuleNumbers, report: 
     };
   });
   checkUserGroups(document, names, report);
-  const tests = document.tests.map((spec, index) => resolveTest(spec, context, ['tests', index]));
+  const tests = document.tests.map((spec, index) => resolveTest(spec, names, report, ['tests', index]));
   return { rules, ipLists, modes, tests };
 }
 
@@ -94,107 +90,6 @@ function checkUserGroups(document: PolicyDocument, names: Names, report: Report)
     if (spec.value === '') report([...path, 'value'], 'RF_POLICY_EMPTY', 'a value');
     else checkValue(USER_GROUP_DIMENSION, spec.value, names, report, [...path, 'value']);
   });
-}
-
-function resolveNames(document: PolicyDocument, report: Report) {
-  const dimensions = new Map<string, ReadonlySet<string> | undefined>(
-    DEFAULT_DIMENSIONS.map((name) => [name, undefined]),
-  );
-  for (const spec of document.dimensions) dimensions.set(spec.name, spec.values && new Set(spec.values));
-  const groups = new Map<string, { dimension: string; values: readonly string[] }>();
-  const ipLists = new Map<string, IpList>();
-  const names: Names = { dimensions, groups, ipLists: new Set(document.ipLists.map((list) => list.name)) };
-  resolveGroups(document, names, groups, report);
-  document.ipLists.forEach((spec, index) => {
-    ipLists.set(spec.name, resolveIpList(spec, report, ['ipLists', index]));
-  });
-  const services = new Map<string, readonly PortRange[]>();
-  document.services.forEach((spec, index) => {
-    const path = ['services', index];
-    if (looksLikePorts(spec.name)) {
-      report([...path, 'name'], 'RF_POLICY_NAME', 'a name that cannot be read as ports (not tcp, udp, any, …)');
-    }
-    const ranges = spec.ports.flatMap((text, at) => portsOf(text, report, [...path, 'ports', at]));
-    services.set(spec.name, normalisePorts(ranges));
-  });
-  return { names, services, ipLists };
-}
-
-/** Expands nested groups; a cycle is reported at each group that closes it. */
-function resolveGroups(
-  document: PolicyDocument,
-  names: Names,
-  groups: Map<string, { dimension: string; values: readonly string[] }>,
-  report: Report,
-): void {
-  const specs = new Map(document.labelGroups.map((spec, index) => [spec.name, { spec, path: ['labelGroups', index] }]));
-  const open = new Set<string>();
-  const expand = (name: string): readonly string[] => {
-    const done = groups.get(name);
-    if (done !== undefined) return done.values;
-    const entry = specs.get(name);
-    if (entry === undefined) return [];
-    const { spec, path } = entry;
-    open.add(name);
-    const values = new Set<string>();
-    const known = checkDimension(spec.dimension, names, report, [...path, 'dimension']);
-    if (spec.values === undefined && spec.groups === undefined) {
-      report(path, 'RF_POLICY_EMPTY', 'values, groups, or both: an empty group never means everything');
-    }
-    spec.values?.forEach((value, index) => {
-      if (known) checkValue(spec.dimension, value, names, report, [...path, 'values', index]);
-      values.add(value);
-    });
-    spec.groups?.forEach((inner, index) => {
-      const at = [...path, 'groups', index];
-      const other = specs.get(inner)?.spec;
-      if (other === undefined) report(at, 'RF_POLICY_UNKNOWN', `a declared label group (${someOf(specs.keys())})`);
-      else if (other.dimension !== spec.dimension) {
-        report(at, 'RF_POLICY_UNKNOWN', `a label group of dimension ${spec.dimension}, not of ${other.dimension}`);
-      } else if (open.has(inner)) report(at, 'RF_POLICY_CYCLE', `a group that does not contain ${name} again`);
-      else for (const value of expand(inner)) values.add(value);
-    });
-    open.delete(name);
-    groups.set(name, { dimension: spec.dimension, values: [...values].sort() });
-    return [...values];
-  };
-  for (const name of specs.keys()) expand(name);
-}
-
-function resolveIpList(spec: IpListSpec, report: Report, path: Path): IpList {
-  const read = (texts: readonly string[], key: string): AddressPrefix[] =>
-    texts.flatMap((text, index) => {
-      const at = [...path, key, index];
-      const prefix = parsePrefix(text);
-      if (!('problem' in prefix)) return [prefix];
-      if (HOST_NAME.test(text)) {
-        report(at, 'RF_POLICY_FQDN', 'an address or CIDR: host names in IP lists are not resolved yet');
-      } else
-        report(
-          at,
-          'RF_POLICY_CIDR',
-          `an address or CIDR such as 10.0.0.0/8 or 2001:db8::/32; this has ${prefix.problem}`,
-        );
-      return [];
-    });
-  const include = read(spec.include, 'include');
-  const exclude = read(spec.exclude ?? [], 'exclude');
-  if (include.length === spec.include.length) {
-    exclude.forEach((prefix, index) => {
-      const inside = include.some((outer) => outer.length <= prefix.length && prefixCovers(outer, prefix.address));
-      if (exclude.length === (spec.exclude ?? []).length && !inside) {
-        report([...path, 'exclude', index], 'RF_POLICY_CIDR', 'a part of an included prefix: this excludes nothing');
-      }
-    });
-  }
-  return { name: spec.name, include, exclude };
-}
-
-function portsOf(text: string, report: Report, path: Path): PortRange[] {
-  const range = parsePorts(text);
-  if (!('problem' in range)) return [range];
-  report(path, 'RF_POLICY_PORT', range.wanted);
-  return [];
 }
 
 function servicePorts(texts: readonly string[], context: Context, path: Path): PortRange[] {
@@ -238,7 +133,37 @@ function scoped(end: End, set: RuleSetSpec | undefined): End {
   return { ...end, selector: { kind: 'all', of: [end.selector, ...parts] } };
 }
 
-function resolveRule(spec: RuleSpec, set: RuleSetSpec | undefined, context: Context, path: Path): Rule {
+/**
+ * What a rule came to, and what the names in it meant then. Specs and rules are never changed, so that a rule that is written as it was is
+ * the same object: what comes after compares objects first.
+ */
+const RESOLVED = new WeakMap<RuleSpec, { readonly meaning: string; readonly set: string; readonly rule: Rule }>();
+
+/** All that a rule's names can stand for. */
+function meaningOfNames(document: PolicyDocument): string {
+  const { dimensions, labelGroups, services, ipLists } = document;
+  return JSON.stringify([dimensions, labelGroups, services, ipLists.map(({ name }) => name)]);
+}
+
+/** As resolveRule, once for each spec as long as its names mean the same. What was reported is reported again. */
+function knownRule(spec: RuleSpec, set: RuleSetSpec | undefined, context: Context, path: Path, meaning: string): Rule {
+  const number = context.numbers.numberOf(spec.id);
+  const inSet = set === undefined ? '' : JSON.stringify([set.id, set.enabled, set.scope]);
+  const known = RESOLVED.get(spec);
+  const holds = known !== undefined && known.meaning === meaning && known.set === inSet;
+  if (holds && known.rule.number === number) return known.rule;
+  let clean = true;
+  const report: Report = (...problem) => {
+    clean = false;
+    context.report(...problem);
+  };
+  const rule = holds ? { ...known.rule, number } : resolveRule(spec, set, { ...context, report }, path, number);
+  // 0 stands for no number at all: a check, which takes nothing from what is in force.
+  if (clean && (number !== 0 || !holds)) RESOLVED.set(spec, { meaning, set: inSet, rule });
+  return rule;
+}
+
+function resolveRule(spec: RuleSpec, set: RuleSetSpec | undefined, context: Context, path: Path, number: number): Rule {
   const { names, report } = context;
   const providedBy = resolveEnd(spec.providedBy, names, report, [...path, 'providedBy']);
   const usedBy = resolveEnd(spec.usedBy, names, report, [...path, 'usedBy']);
@@ -271,7 +196,7 @@ function resolveRule(spec: RuleSpec, set: RuleSetSpec | undefined, context: Cont
   const both = spec.direction === undefined || spec.direction === 'both';
   return {
     id: spec.id,
-    number: context.numbers.numberOf(spec.id),
+    number,
     name: spec.name ?? '',
     action: spec.action ?? 'allow',
     ports: servicePorts(spec.service, context, [...path, 'service']),
@@ -344,56 +269,6 @@ function checkUnique(document: PolicyDocument, rules: readonly { spec: RuleSpec;
     check(document[section].map((spec, index) => ({ key: spec.id, path: [section, index, 'id'] })));
   }
   check(rules.map(({ spec, path }) => ({ key: spec.id, path: [...path, 'id'] })));
-}
-
-function resolveTest(spec: TestSpec, context: Context, path: Path): PolicyTest {
-  checkTestEnd(spec.from, context, [...path, 'from']);
-  checkTestEnd(spec.to, context, [...path, 'to']);
-  if ('address' in spec.from && 'address' in spec.to) {
-    context.report([...path, 'to'], 'RF_POLICY_END', 'a workload at one end at least: addresses alone enforce nothing');
-  }
-  const ports = onePort(spec.service, context.report, [...path, 'service']);
-  return {
-    name: spec.name,
-    from: spec.from,
-    to: spec.to,
-    protocol: ports.protocol,
-    port: ports.low,
-    expectAllowed: spec.expect === 'allowed',
-  };
-}
-
-/** A test is about one connection: one port, one ICMP type, or a protocol that has neither. */
-function onePort(text: string, report: Report, path: Path): { readonly protocol: number; readonly low: number } {
-  const range = parsePorts(text);
-  if ('problem' in range) {
-    report(path, 'RF_POLICY_PORT', range.wanted);
-    return { protocol: 0, low: 0 };
-  }
-  const several = range.protocol === ANY_PROTOCOL || (text.includes('-') && range.low !== range.high);
-  if (several || ['tcp', 'udp', 'sctp', 'icmp', 'icmpv6'].includes(text)) {
-    report(
-      path,
-      'RF_POLICY_PORT',
-      'one connection: a single port (tcp/443), ICMP type (icmp/8) or protocol (protocol/47)',
-    );
-  }
-  return range;
-}
-
-function checkTestEnd(end: TestEndSpec, context: Context, path: Path): void {
-  if ('address' in end) {
-    if (parseAddress(end.address) === undefined)
-      context.report([...path, 'address'], 'RF_POLICY_CIDR', 'one IPv4 or IPv6 address');
-    return;
-  }
-  if (!('labels' in end)) return;
-  for (const [dimension, value] of Object.entries(end.labels)) {
-    const at = [...path, 'labels', dimension];
-    if (checkDimension(dimension, context.names, context.report, at)) {
-      checkValue(dimension, value, context.names, context.report, at);
-    }
-  }
 }
 
 /** Orders texts by code unit: the same on every machine. */
