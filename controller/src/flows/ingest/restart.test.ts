@@ -150,3 +150,33 @@ test('what waited too long is not taken up', async () => {
   expect(await two.rows()).toHaveLength(2);
   await two.archive.close();
 });
+
+test('history that is read in pages while rows are replaced says which row a later one takes the place of', async () => {
+  const { archive, take } = await start(() => 0);
+  const other = (n: number) => ({ ...near, remote: '192.0.2.9', localPort: 50_000 + n });
+  await take('a', 1n, near, other(1), other(2), other(3));
+  const page = (afterId: number) => archive.page({ filter: FlowFilter.fromPartial({}), afterId, limit: 2 });
+  const seen = ({ records }: Awaited<ReturnType<typeof page>>) =>
+    records.map(({ block, index }) => [block.idAt(index), block.replaces[index]]);
+  const one = await page(0);
+  expect(seen(one)).toEqual([
+    [1, 0],
+    [2, 0],
+  ]);
+  // Replaced twice before the next page, and what nobody has seen once.
+  await take('b', 1n, far);
+  await take('a', 2n, { ...near, lastSeenUs: NOW_US + 3_000_000 });
+  await take('a', 3n, { ...other(3), lastSeenUs: NOW_US + 3_000_000 });
+  const two = await page(one.lastId);
+  expect(seen(two)).toEqual([
+    [3, 0],
+    [6, 1],
+  ]);
+  const three = await page(two.lastId);
+  expect(three.more).toBe(false);
+  expect(seen(three)).toEqual([[7, 0]]);
+  // Another reader has seen none of it.
+  const all = await archive.page({ filter: FlowFilter.fromPartial({}), afterId: 0, limit: 100 });
+  expect(seen(all)).toEqual([2, 3, 6, 7].map((id) => [id, 0]));
+  await archive.close();
+});

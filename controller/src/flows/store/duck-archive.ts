@@ -8,6 +8,7 @@ import type { FlowRef } from '../history.js';
 import type {
   ArchiveBatch,
   ArchiveStatus,
+  BlockRange,
   FlowArchive,
   FlowPage,
   GraphRequest,
@@ -22,6 +23,7 @@ import { ADDRESS_FIELDS, STORED_COLUMNS } from './columns.js';
 import { EndSession } from './end-session.js';
 import { LOSS_COUNTERS } from './marks.js';
 import type { BatchMessage, Opened, PageColumns, StoreAnswer, StoreRequest, StoreSettings } from './messages.js';
+import { OpenReadings } from './open-readings.js';
 import { packRows } from './packed-batch.js';
 
 export interface DuckArchiveOptions extends StoreSettings {
@@ -43,7 +45,12 @@ export class DuckArchive implements FlowArchive {
   readonly marks: readonly RunMark[];
   readonly #worker: Worker;
   readonly #options: DuckArchiveOptions;
-  readonly #settling: { readonly records: number; readonly settled: ((stored: boolean) => void)[] }[] = [];
+  readonly #settling: {
+    readonly records: number;
+    readonly ranges: readonly BlockRange[];
+    readonly settled: ((stored: boolean) => void)[];
+  }[] = [];
+  readonly #readings = new OpenReadings();
   readonly #calls = new Map<number, Call>();
   readonly #session = new EndSession();
   readonly #tick: NodeJS.Timeout;
@@ -95,7 +102,7 @@ export class DuckArchive implements FlowArchive {
       return;
     }
     this.#pending += records;
-    this.#settling.push({ records, settled: [settled] });
+    this.#settling.push({ records, ranges: batch.ranges, settled: [settled] });
     const message = this.#message(batch, records);
     this.#worker.postMessage({ type: 'append', nowMs: this.#options.now(), batch: message } satisfies StoreRequest, [
       message.bytes,
@@ -109,14 +116,21 @@ export class DuckArchive implements FlowArchive {
   }
 
   async page(request: PageRequest, joined?: () => void): Promise<FlowPage> {
+    let known: ReadonlyMap<number, number> = new Map();
     const answer = await this.#ask(
       (call) => ({ type: 'page', call, request }),
       (given) => {
-        if (given.type === 'page' && !given.page.more) joined?.();
+        if (given.type !== 'page') return;
+        const { more, count, columns } = given.page;
+        known = this.#readings.turn(request.afterId, Number(columns.id?.[count - 1] ?? request.afterId), more);
+        if (!more) joined?.();
       },
     );
     if (answer.type !== 'page') throw new Error(`Cannot read flows: found answer ${answer.type}`);
     const records = refsOf(answer.page);
+    if (known.size > 0) {
+      for (const { block, index } of records) block.replaces[index] = known.get(block.idAt(index)) ?? 0;
+    }
     const last = records.at(-1);
     return {
       records,
@@ -209,8 +223,9 @@ export class DuckArchive implements FlowArchive {
   #onAnswer(answer: StoreAnswer): void {
     if (answer.type === 'settled') {
       this.#status = answer.status;
-      for (const { records, settled } of this.#settling.splice(0, answer.batches)) {
+      for (const { records, ranges, settled } of this.#settling.splice(0, answer.batches)) {
         this.#pending -= records;
+        if (answer.stored && this.#readings.size > 0) this.#noteReplaced(ranges);
         for (const call of settled) call(answer.stored);
       }
     } else if (answer.type === 'status') {
@@ -220,6 +235,15 @@ export class DuckArchive implements FlowArchive {
       this.#calls.delete(answer.call);
       if (answer.type === 'failed') call?.reject(new Error(answer.message));
       else call?.resolve(answer);
+    }
+  }
+
+  #noteReplaced(ranges: readonly BlockRange[]): void {
+    for (const { block, from, to } of ranges) {
+      for (let i = from; i < to; i += 1) {
+        const replaced = block.replaces[i] as number;
+        if (replaced !== 0) this.#readings.note(block.idAt(i), replaced);
+      }
     }
   }
 
