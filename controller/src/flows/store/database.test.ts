@@ -186,3 +186,29 @@ test('an hour that is open is rolled up as far as nothing in it is replaced any 
   await again.database.tick(START_MS + HOUR_MS + 600_000);
   expect(await partial(again.database)).toBe(32 * perBatch - 2);
 });
+
+test('a day that is over is rolled up as a whole, and read so where all of it is asked for', async () => {
+  const { database } = await opened();
+  for (let hour = 0; hour < 60; hour += 1) {
+    const nowMs = START_MS + hour * HOUR_MS;
+    const place = { firstId: 1 + hour * 100, sequence: BigInt(hour + 1), startUs: nowMs * 1000, count: 100 };
+    expect(await database.commit([syntheticBatch(place)], nowMs)).toBe(true);
+  }
+  const sum = async (file: FlowDatabase, since: number, until = 0) => {
+    const [sinceUs, untilUs] = [since, until].map((hour) => BigInt(hour === 0 ? 0 : START_MS + hour * HOUR_MS) * 1000n);
+    const rows = await file.graph({ ...graph, filter: FlowFilter.fromPartial({ sinceUs, untilUs }) });
+    return rows.reduce((all, { records }) => all + records, 0);
+  };
+  // Its parts say the same as the whole, whatever hour the asked time begins or ends with; two days were over, two of the hours have left.
+  expect(await sum(database, 0)).toBe(6000);
+  for (const hour of [1, 3, 4, 5, 15, 16, 17, 27, 28, 29, 41, 55]) {
+    expect(await sum(database, hour)).toBe(6000 - 100 * hour);
+    expect(await sum(database, 0, hour)).toBe(100 * hour);
+  }
+  database.close();
+  const again = await opened();
+  expect(await sum(again.database, 0)).toBe(6000);
+  expect(await sum(again.database, 20, 47)).toBe(2700);
+  const { wholeDays } = await again.database.rollups();
+  expect(wholeDays).toBeGreaterThanOrEqual(2);
+});

@@ -31,6 +31,7 @@ import {
   type Partition,
   ROLLED_DDL,
   recordTable,
+  wholeDayTable,
 } from './partitions.js';
 import { readPage } from './reader.js';
 import { removeRows } from './replaced-rows.js';
@@ -177,6 +178,12 @@ export class FlowDatabase {
   /** First packet of the oldest record that is kept; 0: none. */
   oldestUs(): number {
     return this.#hours.oldestUs;
+  }
+
+  /** Days of which there are rollups, and of these the ones that are over. */
+  async rollups(): Promise<{ readonly days: number; readonly wholeDays: number }> {
+    const { hourly, whole } = await rolledDays(this.#open());
+    return { days: hourly.length, wholeDays: whole.size };
   }
 
   /** A copy of the whole store that opens like the original. */
@@ -343,7 +350,11 @@ export class FlowDatabase {
   }
 
   async #dropOldRollups(connection: DuckDBConnection, oldestDay: number): Promise<void> {
-    for (const day of await rolledDays(connection)) if (day < oldestDay) await connection.run(`DROP TABLE r_${day}`);
+    const { hourly } = await rolledDays(connection);
+    for (const day of hourly.filter((each) => each < oldestDay)) {
+      await connection.run(`DROP TABLE IF EXISTS ${wholeDayTable(day)}`);
+      await connection.run(`DROP TABLE r_${day}`);
+    }
     await dropGaps(connection, oldestDay * HOURS_PER_DAY * HOUR_MS * 1000);
   }
 

@@ -4,7 +4,17 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type GraphRequest, type GraphRow, groupKey, withProcess } from './archive.js';
 import type { Dictionary } from './dictionary.js';
-import { HOUR_MS, type Partition, partialTable, recordTable, SUMS_OF_RECORDS, SUMS_OF_ROLLUPS } from './partitions.js';
+import type { RolledDays } from './hours.js';
+import {
+  HOUR_MS,
+  HOURS_PER_DAY,
+  type Partition,
+  partialTable,
+  recordTable,
+  SUMS_OF_RECORDS,
+  SUMS_OF_ROLLUPS,
+  wholeDayTable,
+} from './partitions.js';
 import { RAW_ONLY, sqlCondition, timeCondition } from './sql-filter.js';
 
 const KEYS =
@@ -16,7 +26,7 @@ export async function graphOf(
   parts: readonly Partition[],
   { filter, groupBy }: GraphRequest,
   dictionary: Dictionary,
-  days: readonly number[],
+  days: RolledDays,
 ): Promise<GraphRow[]> {
   const condition = sqlCondition(filter, dictionary);
   const sinceUs = Number(filter?.sinceUs ?? 0n);
@@ -45,10 +55,17 @@ export async function graphOf(
     return [records, grouped(SUMS_OF_ROLLUPS, `${partialTable(part.hour)} WHERE ${condition}`)];
   });
   if (!recordsNeeded) {
-    const [from, to] = [Math.floor(sinceUs / 1000 / HOUR_MS), Math.floor(untilUs / 1000 / HOUR_MS)];
+    const [from, to] = [Math.floor(sinceUs / 1000 / HOUR_MS), Math.floor((untilUs - 1) / 1000 / HOUR_MS)];
     const left = `(hour BETWEEN ${from} AND ${to}) OR hour IN (${[...kept, -1].join(',')})`;
     const not = [...counted, -1].join(',');
-    for (const day of days) {
+    /** Every hour of the day is asked for, and from rollups. */
+    const asked = (day: number) =>
+      hoursOf(day).every((hour) => !counted.has(hour) && ((hour >= from && hour <= to) || kept.has(hour)));
+    for (const day of days.hourly) {
+      if (days.whole.has(day) && asked(day)) {
+        sources.push(grouped(SUMS_OF_ROLLUPS, `${wholeDayTable(day)} WHERE ${condition}`));
+        continue;
+      }
       sources.push(grouped(SUMS_OF_ROLLUPS, `r_${day} WHERE ${condition} AND (${left}) AND hour NOT IN (${not})`));
     }
   }
@@ -92,6 +109,10 @@ export async function graphOf(
       lastSeenUs,
     };
   });
+}
+
+function hoursOf(day: number): number[] {
+  return Array.from({ length: HOURS_PER_DAY }, (_, hour) => day * HOURS_PER_DAY + hour);
 }
 
 /** Numbers the groups of all ends, leaves them in the session's end_groups, and returns the groups' keys by number. */

@@ -12,6 +12,7 @@ import {
   partitionOf,
   recordTable,
   rollUp,
+  rollUpDay,
 } from './partitions.js';
 
 /** So long after it came a row may still be replaced by a fuller one; longer than the stitching window and what waits before the store. */
@@ -27,6 +28,9 @@ export class Hours {
   #parts: Partition[] = [];
   /** How far the newest hour's ids had come at which time. */
   #stamps: { readonly atMs: number; readonly maxId: number }[] = [];
+
+  /** Days before this one are rolled up as a whole. */
+  #wholeBefore = 0;
 
   constructor(rollUpIds = ROLL_UP_IDS) {
     this.#rollUpIds = rollUpIds;
@@ -69,6 +73,7 @@ export class Hours {
     }
     this.#parts = [...parts.values()].sort((a, b) => a.hour - b.hour);
     this.#stamps = [];
+    this.#wholeBefore = 0;
   }
 
   /** The hour that rows go to now. Time never goes back here: ids and hours ascend together, whatever the clock does. */
@@ -122,6 +127,18 @@ export class Hours {
       });
       part.closed = true;
     }
+    const open = this.#parts.find(({ closed }) => !closed);
+    if (open !== undefined && dayOf(open.hour) > this.#wholeBefore)
+      await this.#rollUpDays(connection, dayOf(open.hour));
+  }
+
+  /** Days before this one get nothing any more: each is rolled up as a whole. */
+  async #rollUpDays(connection: DuckDBConnection, before: number): Promise<void> {
+    const { hourly, whole } = await rolledDays(connection);
+    for (const day of hourly) {
+      if (day < before && !whole.has(day)) await inTransaction(connection, () => rollUpDay(connection, day));
+    }
+    this.#wholeBefore = before;
   }
 
   /** Drops the oldest hour's records; its rollup stays. Gives what left. */
@@ -139,9 +156,22 @@ export class Hours {
 }
 
 /** Days of which rollups exist, ascending. */
-export async function rolledDays(connection: DuckDBConnection): Promise<number[]> {
+export interface RolledDays {
+  /** By hour. */
+  readonly hourly: readonly number[];
+  /** All of the day in one, too. */
+  readonly whole: ReadonlySet<number>;
+}
+
+export async function rolledDays(connection: DuckDBConnection): Promise<RolledDays> {
   const tables = (await connection.runAndReadAll('SELECT table_name FROM duckdb_tables()')).getRows();
-  return tables.flatMap(([name]) => /^r_(\d+)$/.exec(String(name))?.slice(1).map(Number) ?? []).sort((a, b) => a - b);
+  const days = (letter: string) =>
+    tables
+      .map(([name]) => String(name))
+      .filter((name) => name.startsWith(letter) && /^._\d+$/.test(name))
+      .map((name) => Number(name.slice(2)))
+      .sort((a, b) => a - b);
+  return { hourly: days('r'), whole: new Set(days('d')) };
 }
 
 /** The day that an hour lies in. */

@@ -1,4 +1,5 @@
-// Tables of the store: records by the hour in which they arrived (f_<hour>), rollups by day (r_<day>). A closed hour has been rolled up
+// Tables of the store: records by the hour in which they arrived (f_<hour>), rollups of its hours by day (r_<day>), and of days
+// that are over as a whole (d_<day>). A closed hour has been rolled up
 // and its extent is written down; the open one is the newest, and what is rolled up of it already stands in p_<hour>. Hours and days count
 // from 1970.
 import type { DuckDBConnection } from '@duckdb/node-api';
@@ -64,6 +65,11 @@ export function rollupTable(hour: number): string {
   return `r_${Math.floor(hour / HOURS_PER_DAY)}`;
 }
 
+/** The rollup of a day as a whole. */
+export function wholeDayTable(day: number): string {
+  return `d_${day}`;
+}
+
 /** What is rolled up of an hour that is open. */
 export function partialTable(hour: number): string {
   return `p_${hour}`;
@@ -122,11 +128,21 @@ export async function closeHour(connection: DuckDBConnection, part: Partition): 
   );
 }
 
+/** Rolls up a day whose hours are all closed, in the caller's transaction. */
+export async function rollUpDay(connection: DuckDBConnection, day: number): Promise<void> {
+  const whole = wholeDayTable(day);
+  await connection.run(`CREATE TABLE ${whole} (${ddl(ROLLUP_COLUMNS)})`);
+  await connection.run(
+    `INSERT INTO ${whole} BY NAME SELECT ${day * HOURS_PER_DAY} AS hour, ${KEYS}, ${SUMS_OF_ROLLUPS}
+      FROM r_${day} GROUP BY ${KEYS}`,
+  );
+}
+
 /** Tables that an earlier program made get the columns that came later, with what they mean for its records. */
 export async function addMissingColumns(connection: DuckDBConnection): Promise<void> {
   const wanted: readonly [RegExp, Readonly<Record<string, string>>][] = [
     [/^f_\d+$/, Object.fromEntries(STORED_COLUMNS.map(({ name, type }) => [name, type.toString()]))],
-    [/^[rp]_\d+$/, ROLLUP_COLUMNS],
+    [/^[rpd]_\d+$/, ROLLUP_COLUMNS],
   ];
   const found = new Map<string, Set<string>>();
   const columns = await connection.runAndReadAll('SELECT table_name, column_name FROM duckdb_columns()');

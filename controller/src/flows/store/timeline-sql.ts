@@ -2,6 +2,7 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { TimelineRequest, TimelineRow } from './archive.js';
 import type { Dictionary } from './dictionary.js';
+import type { RolledDays } from './hours.js';
 import { HOUR_MS, type Partition, recordTable } from './partitions.js';
 import { RAW_ONLY, sqlCondition } from './sql-filter.js';
 
@@ -9,14 +10,14 @@ const HOUR_US = HOUR_MS * 1000;
 
 /**
  * Records count in the step of their last packet. Hours whose records have left, and closed hours when a step holds whole ones, count by
- * their rollups (of which each lies in the step in which its hour began). `days` are those of which rollups exist.
+ * their rollups (of which each lies in the step in which its hour began). Whole days do not help here.
  */
 export async function timelineOf(
   connection: DuckDBConnection,
   parts: readonly Partition[],
   { filter, fromUs, stepUs, steps }: TimelineRequest,
   dictionary: Dictionary,
-  days: readonly number[],
+  { hourly: days }: RolledDays,
 ): Promise<TimelineRow[]> {
   const condition = sqlCondition(filter, dictionary);
   const untilUs = fromUs + steps * stepUs;
