@@ -42,7 +42,12 @@ export function flowRow({ block, index }: FlowRef, ruleId: RuleId): Flow {
     confidence: block.confidence[index] ?? 0,
     reporterHostId: block.strings[block.reporter[index] ?? 0] ?? '',
     replaces: wide(block.replaces[index]),
-    views: ofBothEnds(block, index) ? [nearView(block, index, ruleId), farView(block, index, ruleId)] : [],
+    views: ofBothEnds(block, index)
+      ? [
+          viewOf(block, index, Direction.DIRECTION_OUTBOUND, ruleId),
+          viewOf(block, index, Direction.DIRECTION_INBOUND, ruleId),
+        ]
+      : [],
   };
 }
 
@@ -66,49 +71,69 @@ function endOf({ block, index }: FlowRef, side: 'local' | 'remote'): FlowEnd {
   };
 }
 
-function nearView(block: FlowBlock, index: number, ruleId: RuleId): FlowView {
-  const at = (column: ArrayLike<number>) => column[index] ?? 0;
+/** The columns of a block that hold what one end reported. */
+function nearColumns(block: FlowBlock) {
   return {
-    direction: Direction.DIRECTION_OUTBOUND,
-    reporterHostId: block.strings[at(block.reporter)] ?? '',
-    workloadId: block.ends[at(block.local)]?.workloadId ?? '',
-    localIp: address(block.localIp, index),
-    localPort: at(block.localPort),
-    remoteIp: address(block.remoteIp, index),
-    remotePort: at(block.remotePort),
-    confidence: at(block.nearConfidence),
-    process: block.strings[at(block.process)] ?? '',
-    pid: at(block.pid),
-    ...decision(block, index, Direction.DIRECTION_OUTBOUND, ruleId),
-    firstSeenUs: wide(at(block.firstSeenUs)),
-    lastSeenUs: wide(at(block.lastSeenUs)),
-    bytesForward: wide(at(block.bytesOut)),
-    bytesBack: wide(at(block.bytesIn)),
-    packetsForward: wide(at(block.packetsOut)),
-    packetsBack: wide(at(block.packetsIn)),
+    reporter: block.reporter,
+    workload: block.local,
+    localIp: block.localIp,
+    localPort: block.localPort,
+    remoteIp: block.remoteIp,
+    remotePort: block.remotePort,
+    confidence: block.nearConfidence,
+    process: block.process,
+    pid: block.pid,
+    firstSeenUs: block.firstSeenUs,
+    lastSeenUs: block.lastSeenUs,
+    bytesForward: block.bytesOut,
+    bytesBack: block.bytesIn,
+    packetsForward: block.packetsOut,
+    packetsBack: block.packetsIn,
   };
 }
 
-function farView(block: FlowBlock, index: number, ruleId: RuleId): FlowView {
+/** The same of the end that was called. */
+function farColumns(block: FlowBlock): ReturnType<typeof nearColumns> {
+  return {
+    reporter: block.farReporter,
+    localIp: block.farLocalIp,
+    localPort: block.farLocalPort,
+    remoteIp: block.farRemoteIp,
+    remotePort: block.farRemotePort,
+    process: block.farProcess,
+    pid: block.farPid,
+    firstSeenUs: block.farFirstSeenUs,
+    lastSeenUs: block.farLastSeenUs,
+    workload: block.farEnd,
+    confidence: block.farConfidence,
+    bytesForward: block.farBytesIn,
+    bytesBack: block.farBytesOut,
+    packetsForward: block.farPacketsIn,
+    packetsBack: block.farPacketsOut,
+  };
+}
+
+function viewOf(block: FlowBlock, index: number, direction: Direction, ruleId: RuleId): FlowView {
+  const own = direction === Direction.DIRECTION_OUTBOUND ? nearColumns(block) : farColumns(block);
   const at = (column: ArrayLike<number>) => column[index] ?? 0;
   return {
-    direction: Direction.DIRECTION_INBOUND,
-    reporterHostId: block.strings[at(block.farReporter)] ?? '',
-    workloadId: block.ends[at(block.farEnd)]?.workloadId ?? '',
-    localIp: address(block.farLocalIp, index),
-    localPort: at(block.farLocalPort),
-    remoteIp: address(block.farRemoteIp, index),
-    remotePort: at(block.farRemotePort),
-    confidence: at(block.farConfidence),
-    process: block.strings[at(block.farProcess)] ?? '',
-    pid: at(block.farPid),
-    ...decision(block, index, Direction.DIRECTION_INBOUND, ruleId),
-    firstSeenUs: wide(at(block.farFirstSeenUs)),
-    lastSeenUs: wide(at(block.farLastSeenUs)),
-    bytesForward: wide(at(block.farBytesIn)),
-    bytesBack: wide(at(block.farBytesOut)),
-    packetsForward: wide(at(block.farPacketsIn)),
-    packetsBack: wide(at(block.farPacketsOut)),
+    direction,
+    reporterHostId: block.strings[at(own.reporter)] ?? '',
+    workloadId: block.ends[at(own.workload)]?.workloadId ?? '',
+    localIp: address(own.localIp, index),
+    localPort: at(own.localPort),
+    remoteIp: address(own.remoteIp, index),
+    remotePort: at(own.remotePort),
+    confidence: at(own.confidence),
+    process: block.strings[at(own.process)] ?? '',
+    pid: at(own.pid),
+    ...decision(block, index, direction, ruleId),
+    firstSeenUs: wide(at(own.firstSeenUs)),
+    lastSeenUs: wide(at(own.lastSeenUs)),
+    bytesForward: wide(at(own.bytesForward)),
+    bytesBack: wide(at(own.bytesBack)),
+    packetsForward: wide(at(own.packetsForward)),
+    packetsBack: wide(at(own.packetsBack)),
   };
 }
 

@@ -2,7 +2,7 @@
 import type { HostTags, TagsServer, TagsState } from '@ringfence/proto/gen/ringfence/v1/admin_tags.js';
 import { TagMode, TagTallies } from '@ringfence/proto/gen/ringfence/v1/agent.js';
 import type { Logger } from 'pino';
-import { TAGS_FEATURE } from '../session/agent-sync.js';
+import { TAGS_FEATURE } from '../session/agent-stream.js';
 import type { HostRuntimes } from '../session/host-runtime.js';
 import { TAGGING_KEY } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
