@@ -10,7 +10,7 @@ import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { unpairedFromWire, unpairedToWire } from '../keys/unpaired.js';
 import type { PairingProfile, StartingMode } from '../pairing/profile.js';
 import { VALUE_PATTERN, VALUE_WANTED } from '../policy/names.js';
-import { startingModeOf } from '../session/distributor.js';
+import { startingModeOf } from '../session/compiler-feed.js';
 import type { PairingRecord, WorkloadRecord } from '../store/records.js';
 import { checkText, labelsToWire, quote } from './convert.js';
 import { invalid } from './errors.js';

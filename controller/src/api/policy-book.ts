@@ -12,7 +12,7 @@ import {
 import { provisionProblems, resolvePolicy } from '../policy/parse.js';
 import { formatSelector } from '../policy/selector.js';
 import { policyOf, sideBySide } from '../policy/side-by-side.js';
-import type { PolicyStanding } from '../session/distributor.js';
+import type { PolicyStanding } from '../session/host-terms.js';
 import type { PersistentNumbers } from '../store/numbers.js';
 import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord, RolloutRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
