@@ -40,6 +40,7 @@ test('the dashboard names only metrics that a controller or an agent has', async
   const agent = readFileSync(new URL('../../../agent/src/health/metrics.ts', import.meta.url), 'utf8');
   const known = new Set((await scrape()).match(/^# TYPE (\S+)/gm)?.map((line) => line.slice(7)));
   for (const [, name] of agent.matchAll(/^\s*(?:gauge\()?\s*'([a-z_]+)',/gm)) known.add(`ringfence_agent_${name}`);
+  for (const [, name] of agent.matchAll(/name: '(ringfence_agent_[a-z_]+)'/g)) known.add(name ?? '');
   const { panels } = JSON.parse(dashboard) as { panels: { targets: { expr: string }[] }[] };
   const expressions = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
   const named = expressions.flatMap((expr) => expr.match(/\b(?:ringfence|process)_[a-z_]+/g) ?? []);

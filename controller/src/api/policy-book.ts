@@ -1,6 +1,5 @@
 // Draft, versions and the open rollout. One change at a time; a version is on disk before it is in force; what is refused changes
 // nothing. A rollout is on disk with it: a controller that was killed goes on with what is left of its window.
-import { status } from '@grpc/grpc-js';
 import {
   EMPTY_POLICY,
   type Policy,
@@ -9,67 +8,53 @@ import {
   type PolicyWorkload,
   type RuleNumbers,
 } from '../policy/model.js';
-import { provisionProblems, resolvePolicy } from '../policy/parse.js';
+import { resolvePolicy } from '../policy/parse.js';
 import { formatSelector } from '../policy/selector.js';
 import { policyOf, sideBySide } from '../policy/side-by-side.js';
 import type { PolicyStanding } from '../session/host-terms.js';
 import type { PersistentNumbers } from '../store/numbers.js';
-import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord, RolloutRecord } from '../store/records.js';
+import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord } from '../store/records.js';
 import type { StateStore } from '../store/state-store.js';
-import { ApiError, notFound } from './errors.js';
-import { changedFiles, type PolicyChange, PolicyFiles, sameFiles, sortFiles } from './policy-files.js';
+import { PolicyDraft } from './policy-draft.js';
+import { changedFiles, type PolicyChange, PolicyFiles, sameFiles } from './policy-files.js';
+import { type Judgement, type JudgeOptions, judgePolicy, type PolicyOutcome } from './policy-judge.js';
+import { conflictError, demandReady, notOpenError, settledError } from './policy-refusals.js';
+import { ReturnTimer, type ReturnTimerOptions } from './policy-return.js';
 import {
   canarySelector,
   NO_FATE,
   NO_TERMS,
+  type ProvisionRequest,
   type Rollout,
   type RolloutTerms,
   rolloutOf,
+  rolloutRecord,
   spoken,
 } from './policy-rollout.js';
-import { endVersion, loadVersion, type PolicyInForce, STATE_KEY, versionKey, writeDraft } from './policy-versions.js';
+import {
+  endVersion,
+  loadVersion,
+  type PolicyInForce,
+  STATE_KEY,
+  versionHistory,
+  versionKey,
+  versionRecord,
+  writeDraft,
+  writeVersion,
+} from './policy-versions.js';
 import type { ReadPolicy } from './policy-words.js';
 
-/** Versions kept; older ones are dropped. */
-const VERSIONS_MAX = 500;
-
-export interface ProvisionRequest {
-  readonly author: string;
-  readonly note: string;
-  /** 0: whatever is in force. */
-  readonly expectedVersion: number;
-  readonly rollout: RolloutTerms;
-}
-
-/** What came of it. Not accepted: nothing was changed. */
-export interface PolicyOutcome {
-  readonly accepted: boolean;
-  readonly problems: readonly PolicyProblem[];
-  readonly changed: boolean;
-  readonly rules: number;
-}
-
-export interface PolicyBookOptions {
+export interface PolicyBookOptions extends ReturnTimerOptions {
   readonly store: StateStore;
   readonly ruleNumbers: PersistentNumbers;
-  readonly now: () => number;
-  /** Calls once after a while; the result cancels it. */
-  readonly after: (delayMs: number, fn: () => void) => () => void;
-  /**
-   * Why this policy must not be provisioned as things stand (its own tests; capacities, for each of `inForce`); problems without a
-   * place.
-   */
-  readonly veto: (read: ReadPolicy, inForce: readonly Policy[]) => Promise<readonly PolicyProblem[]>;
+  /** Problems without a place. */
+  readonly veto: JudgeOptions['veto'];
   /** This is in force from now on. `what` happened, for the log. */
   readonly onStanding: (standing: PolicyStanding, what: string) => void;
-  /** A rollout could not be taken back; it is tried again. */
-  readonly onError: (error: unknown) => void;
 }
 
 /** Stands for the sentence with the window's length. */
 const WINDOW_ENDED = 'window ended';
-const RETRY_MS = 1000;
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export class PolicyBook {
   readonly #options: PolicyBookOptions;
@@ -79,17 +64,15 @@ export class PolicyBook {
   /** In force on condition. */
   #open: { readonly rollout: Rollout; readonly policy: PolicyInForce } | undefined;
   #decided: Policy = EMPTY_POLICY;
-  #cancelReturn: (() => void) | undefined;
-  #stopped = false;
-  #draft: { files: readonly PolicyFileRecord[]; document: PolicyDocument | undefined } = {
-    files: [],
-    document: undefined,
-  };
+  readonly #timer: ReturnTimer;
+  readonly #draft: PolicyDraft;
   #queue: Promise<unknown> = Promise.resolve();
 
   /** Reads what is in force. Throws PolicyUnreadableError. `resume` must follow before anything else is asked. */
   constructor(options: PolicyBookOptions) {
     this.#options = options;
+    this.#timer = new ReturnTimer(options);
+    this.#draft = new PolicyDraft(options.store, this.#files);
     const state = options.store.get('policyState', STATE_KEY);
     this.#settled = loadVersion(
       options.store,
@@ -114,8 +97,7 @@ export class PolicyBook {
   }
 
   stop(): void {
-    this.#stopped = true;
-    this.#cancelReturn?.();
+    this.#timer.stop();
   }
 
   /** What is in force; during a canary, for all workloads that it does not select. */
@@ -156,30 +138,21 @@ export class PolicyBook {
 
   /** The draft's files, by name. */
   draftFiles(): PolicyFileRecord[] {
-    return sortFiles([...this.#options.store.table('draftFile')].map(([name, { content }]) => ({ name, content })));
+    return this.#draft.files();
   }
 
-  /** The draft's document when it can be read and differs; remembered until the draft changes. */
+  /** The draft's document when it can be read and differs from what is in force. */
   draftDocuments(): readonly PolicyDocument[] {
-    const files = this.draftFiles();
-    if (sameFiles(files, this.newest.files)) return [];
-    if (!sameFiles(files, this.#draft.files)) this.#draft = { files, document: this.#files.read(files).document };
-    return this.#draft.document === undefined ? [] : [this.#draft.document];
+    return this.#draft.documents(this.newest.files);
   }
 
   /** The draft's document. Throws ApiError RF_POLICY_DRAFT when it cannot be read. */
   draftDocument(): PolicyDocument {
-    const { document, problems } = this.#files.read(this.draftFiles());
-    if (document !== undefined) return document;
-    throw new ApiError(
-      status.FAILED_PRECONDITION,
-      'RF_POLICY_DRAFT',
-      `Cannot use the draft: found ${problems.length} problems in it, wanted none; \`ringfence policy check\` shows them`,
-    );
+    return this.#draft.document();
   }
 
   draftDiffers(): boolean {
-    return !sameFiles(this.draftFiles(), this.newest.files);
+    return this.#draft.differs(this.newest.files);
   }
 
   /** Files read as a policy whose new rules get numbers that are not kept. */
@@ -234,15 +207,18 @@ export class PolicyBook {
     return this.#serially(async () => {
       const { rollout, policy } = await this.#demandOpen(version, 'promote');
       if (rollout.canary === undefined) {
-        throw new ApiError(
-          status.FAILED_PRECONDITION,
-          'RF_POLICY_SETTLED',
+        throw settledError(
           `Cannot promote version ${rollout.version}: found it in force everywhere, wanted a canary; confirm it instead`,
         );
       }
       if (confirmWithinMs === 0) await this.#settle(policy, author);
       else {
-        const record = this.#rolloutRecord(rollout.version, author, { confirmWithinMs, canary: undefined });
+        const record = rolloutRecord(
+          rollout.version,
+          author,
+          { confirmWithinMs, canary: undefined },
+          this.#options.now(),
+        );
         await this.#options.store.update((tx) =>
           tx.set('policyState', STATE_KEY, { settled: this.#settled.version, rollout: record }),
         );
@@ -268,21 +244,12 @@ export class PolicyBook {
 
   /** Throws ApiError RF_POLICY_VERSION. */
   version(number: number): PolicyVersionRecord {
-    const record = this.#options.store.get('policyVersion', versionKey(number));
-    if (record === undefined) {
-      throw notFound(
-        'RF_POLICY_VERSION',
-        `Cannot read policy version ${number}: found versions up to ${this.history(1, 0)[0]?.number ?? 0}, wanted one of the ${VERSIONS_MAX} newest`,
-      );
-    }
-    return record;
+    return versionRecord(this.#options.store, number);
   }
 
   /** Newest first, below `before` (0: from the newest). */
   history(limit: number, before: number): PolicyVersionRecord[] {
-    const versions = [...this.#options.store.table('policyVersion').values()];
-    versions.sort((a, b) => b.number - a.number);
-    return versions.filter(({ number }) => before === 0 || number < before).slice(0, limit);
+    return versionHistory(this.#options.store, limit, before);
   }
 
   async #provision(
@@ -312,18 +279,10 @@ export class PolicyBook {
       files: [...read.files],
     };
     const conditional = terms.confirmWithinMs > 0 || terms.canary !== undefined;
-    const rollout = conditional ? this.#rolloutRecord(record.number, request.author, terms) : null;
+    const rollout = conditional ? rolloutRecord(record.number, request.author, terms, record.createdMs) : null;
     await store.update((tx) => {
       writeDraft(tx, read.files);
-      tx.set('policyVersion', versionKey(record.number), record);
-      tx.set('policyState', STATE_KEY, { settled: conditional ? before.version : record.number, rollout });
-      if (!conditional) endVersion(tx, before.version, { endedMs: now(), next: record.number });
-      for (const [key, { number }] of [...tx.entries('policyVersion')]) {
-        // What may come back is never dropped, however old.
-        if (number > record.number - VERSIONS_MAX || number === before.version) continue;
-        tx.delete('policyVersion', key);
-        tx.delete('policyFate', key);
-      }
+      writeVersion(tx, record, rollout, before.version);
     });
     const made = { ...read, policy, version: record.number, record };
     if (rollout === null) this.#settled = made;
@@ -362,22 +321,14 @@ export class PolicyBook {
     this.#tell(`version ${open.policy.version} ${text}`);
   }
 
-  /** Takes the open rollout back when its window ends. The timer counts real time, whatever is done to the clock meanwhile. */
-  #watch(retryMs = 0): void {
-    this.#cancelReturn?.();
-    this.#cancelReturn = undefined;
+  /** Takes the open rollout back when its window ends. */
+  #watch(): void {
     const rollout = this.#open?.rollout;
-    if (rollout === undefined || rollout.deadlineMs === 0 || this.#stopped) return;
-    const left = retryMs || Math.min(rollout.windowMs, Math.max(0, rollout.deadlineMs - this.#options.now()));
-    this.#cancelReturn = this.#options.after(Math.min(TIMER_MAX_MS, left), () => {
-      const ended = this.#serially(async () => {
+    this.#timer.watch(rollout, () =>
+      this.#serially(async () => {
         if (this.#open?.rollout === rollout) await this.#takeBack(WINDOW_ENDED);
-      });
-      ended.catch((error: unknown) => {
-        this.#options.onError(error);
-        this.#watch(RETRY_MS);
-      });
-    });
+      }),
+    );
   }
 
   #tell(what: string): void {
@@ -388,18 +339,6 @@ export class PolicyBook {
     const canary = selector && { selector, baseVersion: this.#settled.version };
     this.#decided = selector === undefined ? policy : sideBySide(this.#settled.policy, policy, selector);
     this.#options.onStanding({ policy: this.#decided, version, confirmByMs, canary }, what);
-  }
-
-  #rolloutRecord(version: number, author: string, terms: RolloutTerms): RolloutRecord {
-    const startedMs = this.#options.now();
-    const { confirmWithinMs: windowMs, canary } = terms;
-    const deadlineMs = windowMs === 0 ? 0 : startedMs + windowMs;
-    const requirements = canary?.map(({ dimension, operator, values }) => ({
-      dimension,
-      operator,
-      values: [...values],
-    }));
-    return { version, startedMs, author, windowMs, deadlineMs, canary: requirements ?? null };
   }
 
   /**
@@ -414,12 +353,12 @@ export class PolicyBook {
   ): Promise<PolicyOutcome> {
     for (;;) {
       // What was called before this comes first.
-      await this.#serially(async () => request && this.#demandReady(request));
+      await this.#serially(async () => request && demandReady(request, this.rollout, this.settledVersion));
       const wanted = files();
       const settled = this.#settled;
       const { outcome, read } = await this.#judge(wanted, provision, request?.rollout);
       const done = await this.#serially(async () => {
-        if (request !== undefined) this.#demandReady(request);
+        if (request !== undefined) demandReady(request, this.rollout, this.settledVersion);
         if (settled !== this.#settled || !sameFiles(wanted, files())) return undefined;
         return read === undefined ? outcome : goOn(read, outcome);
       });
@@ -427,41 +366,10 @@ export class PolicyBook {
     }
   }
 
-  async #judge(
-    files: readonly PolicyFileRecord[],
-    provision = true,
-    terms: RolloutTerms = NO_TERMS,
-  ): Promise<{ readonly outcome: PolicyOutcome; readonly read: ReadPolicy | undefined }> {
-    const { read, problems: parsed } = this.read(files);
-    const problems = [...parsed];
-    // A draft may hold what cannot be provisioned yet; it is told all the same.
-    if (read !== undefined) {
-      const inForce = [read.policy];
-      // A canary goes through a state in which both policies are in force; what it leads to must fit as well.
-      if (terms.canary !== undefined)
-        inForce.push(sideBySide(this.#settled.policy, read.policy, canarySelector(terms.canary)));
-      const vetoes = [...provisionProblems(read.document), ...(await this.#options.veto(read, inForce))];
-      problems.push(...vetoes.map((problem) => (provision ? problem : { ...problem, warning: true })));
-    }
-    const accepted = read !== undefined && !problems.some((problem) => !problem.warning);
-    const outcome = { accepted, problems, changed: false, rules: read?.policy.rules.length ?? 0 };
-    return { outcome, read: accepted ? read : undefined };
-  }
-
-  #demandReady({ expectedVersion: expected }: ProvisionRequest): void {
-    const rollout = this.#open?.rollout;
-    if (rollout !== undefined) {
-      throw new ApiError(
-        status.FAILED_PRECONDITION,
-        'RF_POLICY_PENDING',
-        `Cannot provision: found version ${rollout.version} ${rollout.canary === undefined ? 'awaiting confirmation' : 'in force as a canary'}, ` +
-          'wanted none open; confirm, promote or return it first',
-      );
-    }
-    if (expected === 0 || expected === this.#settled.version) return;
-    throw conflict(
-      `Cannot provision: found version ${this.#settled.version} in force, wanted ${expected}; look at what changed and try again`,
-    );
+  #judge(files: readonly PolicyFileRecord[], provision = true, terms: RolloutTerms = NO_TERMS): Promise<Judgement> {
+    const { read, problems } = this.read(files);
+    const { veto } = this.#options;
+    return judgePolicy(read, problems, { settled: this.#settled.policy, terms, provision, veto });
   }
 
   /** The open rollout, which must be of this version (0: any). One whose window has ended is taken back. */
@@ -472,18 +380,10 @@ export class PolicyBook {
     const open = this.#open;
     if (open === undefined) {
       const newest = this.history(1, 0)[0]?.number ?? 0;
-      const fate = this.fate(newest);
-      const found = fate?.returned
-        ? `version ${newest} was ${fate.why.startsWith('taken') ? fate.why : `taken back: ${fate.why}`}`
-        : 'no rollout is open';
-      throw new ApiError(
-        status.FAILED_PRECONDITION,
-        'RF_POLICY_SETTLED',
-        `Cannot ${action} a policy version: ${found}; version ${this.#settled.version} is in force. Provision again`,
-      );
+      throw notOpenError(action, newest, this.fate(newest), this.#settled.version);
     }
     if (version !== 0 && version !== open.rollout.version)
-      throw conflict(
+      throw conflictError(
         `Cannot ${action} version ${version}: found version ${open.rollout.version} open, wanted that one`,
       );
     return open;
@@ -494,8 +394,4 @@ export class PolicyBook {
     this.#queue = turn.catch(() => {});
     return turn;
   }
-}
-
-function conflict(message: string): ApiError {
-  return new ApiError(status.ABORTED, 'RF_POLICY_CONFLICT', message);
 }

@@ -21,6 +21,15 @@ export interface RolloutTerms {
   readonly canary: readonly LabelRequirement[] | undefined;
 }
 
+/** A version is to be made. */
+export interface ProvisionRequest {
+  readonly author: string;
+  readonly note: string;
+  /** 0: whatever is in force. */
+  readonly expectedVersion: number;
+  readonly rollout: RolloutTerms;
+}
+
 export const NO_TERMS: RolloutTerms = { confirmWithinMs: 0, canary: undefined };
 
 /** A version that is in force on condition. */
@@ -64,6 +73,18 @@ export function rolloutOf(record: RolloutRecord, base: number): Rollout {
   const { version, startedMs, author, windowMs, deadlineMs, canary } = record;
   const selector = canary === null ? undefined : canarySelector(canary);
   return { version, base, startedMs, author, windowMs, deadlineMs, canary: selector };
+}
+
+/** A rollout of these terms that begins now (`startedMs`), as it is stored. */
+export function rolloutRecord(version: number, author: string, terms: RolloutTerms, startedMs: number): RolloutRecord {
+  const { confirmWithinMs: windowMs, canary } = terms;
+  const deadlineMs = windowMs === 0 ? 0 : startedMs + windowMs;
+  const requirements = canary?.map(({ dimension, operator, values }) => ({
+    dimension,
+    operator,
+    values: [...values],
+  }));
+  return { version, startedMs, author, windowMs, deadlineMs, canary: requirements ?? null };
 }
 
 /** Requirements as a selector of policy, meaning the same. */

@@ -14,7 +14,8 @@ import type { PolicyFileRecord, PolicyVersionRecord } from '../store/records.js'
 import { checkText } from './convert.js';
 import { invalid, unary } from './errors.js';
 import { type ExplainOptions, explain } from './explain.js';
-import type { PolicyBook, PolicyOutcome } from './policy-book.js';
+import type { PolicyBook } from './policy-book.js';
+import type { PolicyOutcome } from './policy-judge.js';
 import { questionsOf } from './policy-questions.js';
 import { rolloutTerms, versionToWire } from './policy-rollout.js';
 import { diffMeaning, importPolicies, lintPolicy, type PolicyToolsOptions, simulatePolicy } from './policy-tools.js';

@@ -1,14 +1,18 @@
 // Versions as they are stored: how they are read back, and what a change of them writes.
 import { EMPTY_DOCUMENT, EMPTY_POLICY, type RuleNumbers } from '../policy/model.js';
 import { resolvePolicy } from '../policy/parse.js';
-import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord } from '../store/records.js';
+import type { PolicyFateRecord, PolicyFileRecord, PolicyVersionRecord, RolloutRecord } from '../store/records.js';
 import type { StateStore, StateTransaction } from '../store/state-store.js';
+import { notFound } from './errors.js';
 import type { PolicyFiles } from './policy-files.js';
 import { NO_FATE } from './policy-rollout.js';
 import type { ReadPolicy } from './policy-words.js';
 
 /** Key of the record that says which version is in force. */
 export const STATE_KEY = 'policy';
+
+/** Versions kept; older ones are dropped. */
+const VERSIONS_MAX = 500;
 
 /** A version that decides. */
 export interface PolicyInForce extends ReadPolicy {
@@ -60,6 +64,45 @@ export function endVersion(
   if (number === 0) return;
   const fate = tx.get('policyFate', versionKey(number)) ?? NO_FATE;
   tx.set('policyFate', versionKey(number), { ...fate, ...end });
+}
+
+/** A version's record. Throws ApiError RF_POLICY_VERSION. */
+export function versionRecord(store: StateStore, number: number): PolicyVersionRecord {
+  const record = store.get('policyVersion', versionKey(number));
+  if (record !== undefined) return record;
+  throw notFound(
+    'RF_POLICY_VERSION',
+    `Cannot read policy version ${number}: found versions up to ${versionHistory(store, 1, 0)[0]?.number ?? 0}, wanted one of the ${VERSIONS_MAX} newest`,
+  );
+}
+
+/** Newest first, below `before` (0: from the newest). */
+export function versionHistory(store: StateStore, limit: number, before: number): PolicyVersionRecord[] {
+  const versions = [...store.table('policyVersion').values()];
+  versions.sort((a, b) => b.number - a.number);
+  return versions.filter(({ number }) => before === 0 || number < before).slice(0, limit);
+}
+
+/** Makes room for the version `newest`. What may come back (`kept`) is never dropped, however old. */
+function dropOldVersions(tx: StateTransaction, newest: number, kept: number): void {
+  for (const [key, { number }] of [...tx.entries('policyVersion')]) {
+    if (number > newest - VERSIONS_MAX || number === kept) continue;
+    tx.delete('policyVersion', key);
+    tx.delete('policyFate', key);
+  }
+}
+
+/** A new version: in force for good, or with `rollout` on condition over the one `before` (0: none). */
+export function writeVersion(
+  tx: StateTransaction,
+  record: PolicyVersionRecord,
+  rollout: RolloutRecord | null,
+  before: number,
+): void {
+  tx.set('policyVersion', versionKey(record.number), record);
+  tx.set('policyState', STATE_KEY, { settled: rollout === null ? record.number : before, rollout });
+  if (rollout === null) endVersion(tx, before, { endedMs: record.createdMs, next: record.number });
+  dropOldVersions(tx, record.number, before);
 }
 
 /** Makes the draft exactly these files. */
