@@ -35,6 +35,7 @@ struct options {
 	int connections;
 	int size;
 	int in_flight;
+	int local_port;
 	double seconds;
 	bool udp;
 	const char *mode;
@@ -65,6 +66,7 @@ int cmd_ping(int argc, char **argv);
 int cmd_stream(int argc, char **argv);
 int cmd_attempts(int argc, char **argv);
 int cmd_load(int argc, char **argv);
+int cmd_burst(int argc, char **argv);
 int cmd_traffic(int argc, char **argv);
 int cmd_answer(int argc, char **argv);
 int cmd_relay(int argc, char **argv);

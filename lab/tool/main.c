@@ -119,6 +119,8 @@ void options_parse(struct options *o, int argc, char **argv)
 			o->size = number(name, value);
 		else if (!strcmp(name, "--in-flight"))
 			o->in_flight = number(name, value);
+		else if (!strcmp(name, "--local-port"))
+			o->local_port = number(name, value);
 		else if (!strcmp(name, "--seconds"))
 			o->seconds = strtod(value, NULL);
 		else if (!strcmp(name, "--mode"))
@@ -147,6 +149,7 @@ static const struct {
 	{"stream", cmd_stream, "HOST PORT [--udp] [--interval-ms N]   one long connection with sequence numbers"},
 	{"attempts", cmd_attempts, "HOST PORT [--udp] [--interval-ms N] [--timeout-ms N]   new connections, for ever"},
 	{"load", cmd_load, "HOST PORT --mode rr|crr|bulk --seconds S [--connections N] [--size N]"},
+	{"burst", cmd_burst, "HOST PORT --count N --local-port N   one datagram to each of N ports"},
 	{"traffic", cmd_traffic,
 	 "--ip4 A --ip6 B [--count N] [--seed N] [--first-port N] [--interval-us N] [-]KIND:PORT...   random "
 	 "connections"},
