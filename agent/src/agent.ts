@@ -119,6 +119,7 @@ export class Agent {
   #returnedFrom = 0;
   #detachOnExit = false;
   #onLeft: () => void = () => {};
+  #onApplied: (seconds: number) => void = () => {};
   /** Resolves when the host has left its fleet and nothing shall be enforced any more: the process is to end. */
   readonly left = new Promise<void>((resolve) => {
     this.#onLeft = resolve;
@@ -324,7 +325,9 @@ export class Agent {
           translations: () => this.#nat?.translations(),
           inForce: () => this.#keeper.inForce,
           apply: async (next, epoch, terms) => {
+            const begunMs = performance.now();
             const applied = await this.#keeper.apply(next, epoch, terms);
+            if (applied.kind === 'ok') this.#onApplied((performance.now() - begunMs) / 1000);
             const refused = applied.kind === 'refused' ? `Revision ${next.revision}: ${applied.message}` : undefined;
             this.#board.set('RF_NACK', refused);
             if (!refused) this.#board.set('RF_STATE_CORRUPT', undefined);
@@ -543,6 +546,9 @@ export class Agent {
       workloads: () => this.#registry.found.length,
       revision: () => this.#keeper.inForce.revision,
       connected: () => this.#session?.open ?? false,
+      onApplied: (listener) => {
+        this.#onApplied = listener;
+      },
       board: this.#board,
     };
   }

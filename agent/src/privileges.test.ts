@@ -29,7 +29,7 @@ function system(...held: string[]) {
       return true;
     },
     execBounded: (keep, path, argv, environment) => {
-      calls.push(`${[...keep].sort().join(' ')} ${path === process.execPath} ${argv[0] === path}`);
+      calls.push(`${[...keep].sort().join(' ')} ${path === process.execPath} ${argv[0] === path} ${argv[1]}`);
       calls.push(`marked ${environment.RINGFENCE_BOUNDED}`);
       throw new Replaced();
     },
@@ -47,7 +47,7 @@ test('with more than it needs it begins anew with what it needs, after the mount
   root();
   const { calls, ports } = system('CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON', 'CAP_SYS_MODULE');
   expect(() => boundPrivileges(configured(), ports)).toThrow(Replaced);
-  expect(calls).toEqual(['mount /sys/fs/bpf/ringfence', `${BASE} true true`, 'marked 1']);
+  expect(calls).toEqual(['mount /sys/fs/bpf/ringfence', `${BASE} true true --max-semi-space-size=2`, 'marked 1']);
 });
 
 test('with no more than it needs, switched off, or without being root it goes on as it is', () => {

@@ -5,6 +5,12 @@ import { AgentError } from './errors.js';
 /** Set in the process that has given up what it does not need. */
 const MARK = 'RINGFENCE_BOUNDED';
 
+/**
+ * The young generation of JavaScript's heap, MiB. Records live for milliseconds: under a flood the default lets 48 MiB of them pile up before
+ * it looks, at no gain in time.
+ */
+const SMALL_YOUNG = '--max-semi-space-size=2';
+
 /** What the native addon does for it. */
 export interface PrivilegePorts {
   effectiveCapabilities(): ReadonlySet<string>;
@@ -46,6 +52,6 @@ export function boundPrivileges(config: AgentConfig, system: PrivilegePorts): vo
   }
   // Mounting takes a capability that is not kept.
   system.ensureBpffs(config.pinPath);
-  const argv = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const argv = [process.execPath, SMALL_YOUNG, ...process.execArgv, ...process.argv.slice(1)];
   system.execBounded(needed, process.execPath, argv, { ...process.env, [MARK]: '1' });
 }

@@ -60,6 +60,7 @@ export class ControllerProcess {
         join(repository, 'controller', 'dist', 'main.js'),
         ...['--state-dir', this.stateDir, '--ready-file', readyFile],
         ...['--listen-sync', '0.0.0.0:7443', '--listen-admin', '127.0.0.1:7444', '--listen-enroll', '0.0.0.0:7445'],
+        ...['--listen-metrics', this.metricsAddress],
       ],
       { env: { ...process.env, ...this.environment } },
     );
@@ -86,6 +87,9 @@ export class ControllerProcess {
     await this.relay.event('ready');
     this.client = new AdminApi(`unix:${socket}`, this.contextFile);
   }
+
+  /** host:port of its metrics, inside the node's namespace only. */
+  readonly metricsAddress = '127.0.0.1:7446';
 
   get pid(): number {
     if (!this.process) throw new Error('Cannot name the controller: not started, wanted start() before');

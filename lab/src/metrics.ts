@@ -10,12 +10,17 @@ export interface Sample {
 
 /** What one scrape found. */
 export class Metrics {
-  constructor(readonly samples: readonly Sample[]) {}
+  private constructor(
+    readonly samples: readonly Sample[],
+    /** Names that are declared, with or without samples. */
+    readonly declared: ReadonlySet<string>,
+  ) {}
 
   /** Reads the text format 0.0.4; throws on a line that is neither a comment nor a sample. */
   static parse(text: string): Metrics {
     const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-    return new Metrics(lines.map(sampleOf));
+    const declared = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name ?? '');
+    return new Metrics(lines.map(sampleOf), new Set(declared));
   }
 
   /** Scrapes http://<address>/metrics from inside a network namespace. */

@@ -135,7 +135,11 @@ describe('judge and statusMessage', () => {
 it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and nothing else', async () => {
   const { conditions } = board();
   conditions.set('RF_CONTROLLER_AWAY', 'refused');
+  let told: (seconds: number) => void = () => {};
   const server = await serveMetrics('127.0.0.1:0', {
+    onApplied: (listener) => {
+      told = listener;
+    },
     counters: () => [{ verdict: 2, reason: 3, direction: 1, packets: 7n, bytes: 420n }],
     tables: () => [{ table: 'rf_peers', entries: 5, entriesMax: 10 }],
     helperErrors: () => ({ ring: 1n }),
@@ -149,6 +153,7 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
     connected: () => false,
     board: conditions,
   });
+  told(0.02);
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const text = await (await fetch(`${base}/metrics`)).text();
   expect(text).toContain('ringfence_agent_packets_total{verdict="blocked",reason="implicit_deny",direction="in"} 7');
@@ -156,6 +161,8 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
   expect(text).toContain('ringfence_agent_tags_total{result="unknown_epoch"} 1');
   expect(text).toContain('ringfence_agent_table_entries{table="rf_peers"} 5');
   expect(text).toContain('ringfence_agent_condition{code="RF_CONTROLLER_AWAY",severity="warning"} 1');
+  expect(text).toContain('ringfence_agent_apply_seconds_bucket{le="0.01"} 0');
+  expect(text).toContain('ringfence_agent_apply_seconds_bucket{le="0.025"} 1');
   expect(text).toMatch(/ringfence_agent_resident_bytes \d{7,}/);
   expect((await fetch(`${base}/`)).status).toBe(404);
   server.close();

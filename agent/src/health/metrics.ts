@@ -21,6 +21,8 @@ export interface MetricsPorts {
   readonly workloads: () => number;
   readonly revision: () => number;
   readonly connected: () => boolean;
+  /** Has it told how long each revision took from its arrival until the kernel had it, in seconds. */
+  readonly onApplied: (listener: (seconds: number) => void) => void;
   readonly board: ConditionBoard;
 }
 
@@ -113,6 +115,13 @@ async function metricsText(ports: MetricsPorts): Promise<() => Promise<{ type: s
   );
   gauge('workloads', 'Workloads on this host', [], (g) => g.set(ports.workloads()));
   gauge('revision', 'Revision in force', [], (g) => g.set(ports.revision()));
+  const applied = new prom.Histogram({
+    name: 'ringfence_agent_apply_seconds',
+    help: 'From the arrival of a revision until the kernel had it',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [registry],
+  });
+  ports.onApplied((seconds) => applied.observe(seconds));
   gauge('controller_connected', '1 when the controller is connected', [], (g) => g.set(ports.connected() ? 1 : 0));
   gauge('condition', 'Conditions that hold', ['code', 'severity'], (g) => {
     for (const { code, severity } of ports.board.list()) g.set({ code, severity }, 1);
