@@ -105,8 +105,11 @@ class Tally {
   }
 }
 
-/** Records of connections to the server since beginUs, as its own host saw them: verdict, confidence, and who it was. */
-async function seen(server: string, beginUs: number, views: 1 | 2): Promise<string> {
+/**
+ * Records of connections to the server since beginUs, as its own host saw them: verdict, confidence, and who it was. `fromPort`: only what
+ * came from there; without it nobody else may call at that time.
+ */
+async function seen(server: string, beginUs: number, views: 1 | 2, fromPort?: number): Promise<string> {
   const found = await until(
     `the record of a connection to ${server} with ${views} views`,
     async () => {
@@ -115,6 +118,7 @@ async function seen(server: string, beginUs: number, views: 1 | 2): Promise<stri
           flow.destination?.workloadName === server &&
           flow.reason !== Reason.REASON_LOOPBACK &&
           flow.servicePort === 80 &&
+          (fromPort === undefined || flow.source?.port === fromPort) &&
           Number(flow.firstSeenUs) >= beginUs - 15_000,
       );
       const flow = all.sort((a, b) => Number(a.firstSeenUs) - Number(b.firstSeenUs)).at(-1);
@@ -214,8 +218,8 @@ describe('an attacker on the way', () => {
     const { bytes, l4, tagAt } = parsed(await caught('good-svc', to(), 80));
     const tally = new Tally('beta');
     let beginUs = Date.now() * 1000;
-    expect(await inject(path, from(), port++, bytes)).toBe('syn-ack');
-    expect(await seen('api', beginUs, 1)).toMatch(/^allowed shared/);
+    expect(await inject(path, from(), ++port, bytes)).toBe('syn-ack');
+    expect(await seen('api', beginUs, 1, port)).toMatch(/^allowed shared/);
     await tally.until({ replayed: 1 });
     // The forbidden one's SYN, made to say it is the allowed one: with another key, and with the key that was seen.
     const allowed = claimedIdentity(bytes.subarray(tagAt));
@@ -235,8 +239,8 @@ describe('an attacker on the way', () => {
     const before = new Tally('beta');
     for (const packet of [renamed, forged]) {
       beginUs = Date.now() * 1000;
-      expect(await inject(path, from(), port++, packet)).toBe('syn-ack');
-      expect(await seen('api', beginUs, 1)).toMatch(/^allowed shared/);
+      expect(await inject(path, from(), ++port, packet)).toBe('syn-ack');
+      expect(await seen('api', beginUs, 1, port)).toMatch(/^allowed shared/);
     }
     await before.until({ invalid: 2 });
   });
@@ -266,8 +270,8 @@ describe('an attacker on the way', () => {
     const tally = new Tally('alpha');
     const bad = fleet.place('bad');
     const beginUs = Date.now() * 1000;
-    expect(await inject(bad.netns, bad.addresses.ip4, port++, bytes)).toBe('syn-ack');
-    expect(await seen('api', beginUs, 2)).toBe('allowed shared bad');
+    expect(await inject(bad.netns, bad.addresses.ip4, ++port, bytes)).toBe('syn-ack');
+    expect(await seen('api', beginUs, 2, port)).toBe('allowed shared bad');
     await tally.until({ foreign: 1 });
   });
 });
