@@ -61,6 +61,7 @@ export async function ingest({ agents, seconds, batch, profile }: IngestOptions)
     });
     const pid = controller.pid ?? 0;
     const cpuBefore = cpuSeconds(pid);
+    const threadsBefore = threadSeconds(pid);
     const ownBefore = process.cpuUsage();
     const startedMs = performance.now();
     const end = startedMs + seconds * 1000;
@@ -68,6 +69,7 @@ export async function ingest({ agents, seconds, batch, profile }: IngestOptions)
     const took = (performance.now() - startedMs) / 1000;
     const used = process.cpuUsage(ownBefore);
     const cpu = cpuSeconds(pid) - cpuBefore;
+    const threads = [...threadSeconds(pid)].map(([name, all]) => [name, all - (threadsBefore.get(name) ?? 0)] as const);
     const { flows } = await call(admin.status, admin.status.get, {});
     const records = acked.reduce((sum, count, host) => sum + count * (all[host]?.count ?? 0), 0);
     const [stitched, lost] = [flows?.stitching?.stitched ?? 0n, flows?.storeLost ?? 0n].map(Number) as [number, number];
@@ -85,7 +87,7 @@ export async function ingest({ agents, seconds, batch, profile }: IngestOptions)
       kept,
       stitched,
       lost,
-      threads: [...threadSeconds(pid)].sort(([, a], [, b]) => b - a),
+      threads: threads.sort(([, a], [, b]) => b - a),
       cpuSecondsPerMillion: (cpu / records) * 1e6,
       agentsCpuSecondsPerMillion: (used.user + used.system) / records,
       peakMib: peakMib(pid),

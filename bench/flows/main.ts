@@ -82,7 +82,7 @@ ${table(
   ],
 )}
 
-Controller's processor seconds for 1 M records by thread, its start included: ${threads.join(', ')}.
+Controller's processor seconds for 1 M records by threads of one name: ${threads.join(', ')} (MainThread: gRPC, names, stitching;\nWorkerThread and libuv-worker: journal and database; V8Worker: garbage and compiling).
 `;
   },
   latency: async () => {

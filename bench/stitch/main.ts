@@ -94,7 +94,7 @@ ${table(
 | stitcher and rows alone, one thread | ${number(alone.perSecond)} | ${number(alone.cpuPerMillion, 2)} | ${number(alone.mib)} |
 | ingest: names, translations, stitcher, store on disk (both threads; no gRPC) | ${number(ingested.perSecond)} | ${number(ingested.cpuPerMillion, 2)} | ${number(ingested.mib)} |
 
-${number(traffic.records / ingested.batches)} records to a batch; rows written for one kept: ${number(ingested.written / Math.max(1, ingested.kept), 2)}. MiB: columns of the stitcher; what ingest's process grew by.
+${number(traffic.records / ingested.batches)} records to a batch; rows told for one kept: ${number(ingested.written / Math.max(1, ingested.kept), 2)}; those that were replaced within seconds are not stored. MiB: columns of the stitcher; what ingest's process grew by.
 `;
 process.stdout.write(text);
 if (!values['no-write']) writeSection(text);
