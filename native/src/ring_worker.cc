@@ -166,6 +166,7 @@ void RingWorker::EmitFilled(uint32_t index)
 	RingBatch batch = {index, static_cast<uint32_t>(lane.filling), lane.filled};
 	lane.filling = -1;
 	lane.filled = 0;
+	lane.emitted_at = Clock::now();
 	emit_(batch);
 }
 
@@ -219,22 +220,25 @@ bool RingWorker::HandOverHeld(Clock::time_point now, bool all, bool stop)
 }
 
 /*
- * A half-full batch goes when it is old, but not the last one: a receiver that stands still would soon hold nothing but
- * such batches, and lose records while there is room for many. It grows instead until a slot is free again.
+ * A half-full batch goes when it is old; and sooner when nothing more comes just now and none went for as long: what a
+ * quiet host tells is told at once, with all that belongs to it. But not the last one: a receiver that stands still
+ * would soon hold nothing but such batches, and lose records while there is room for many. It grows instead until a
+ * slot is free again.
  */
-bool RingWorker::MayGo(Lane &lane, Clock::time_point now)
+bool RingWorker::MayGo(Lane &lane, Clock::time_point now, bool quiet)
 {
-	if (now - lane.first_at < milliseconds(config_.max_delay_ms))
+	const Clock::duration delay = milliseconds(config_.max_delay_ms);
+	if (now - lane.first_at < delay && !(quiet && now - lane.emitted_at >= delay))
 		return false;
 	std::lock_guard<std::mutex> lock(lane.mutex);
 	return !lane.free.empty();
 }
 
-void RingWorker::EmitAged(Clock::time_point now, bool all)
+void RingWorker::EmitDue(Clock::time_point now, bool quiet, bool all)
 {
 	for (uint32_t index = 0; index < lanes_.size(); index++) {
 		Lane &lane = *lanes_[index];
-		if (lane.filled > 0 && (all || MayGo(lane, now)))
+		if (lane.filled > 0 && (all || MayGo(lane, now, quiet)))
 			EmitFilled(index);
 	}
 }
@@ -294,7 +298,7 @@ void RingWorker::Run()
 		bool paused = paused_.load();
 		bool found = (!paused || stop) && DrainAll();
 		bool held_back = HandOverHeld(Clock::now(), stop || asked, stop);
-		EmitAged(Clock::now(), stop || paused || !waiting.empty());
+		EmitDue(Clock::now(), !found, stop || paused || !waiting.empty());
 		if (!held_back) {
 			for (uint64_t token : waiting)
 				flushed_(token);

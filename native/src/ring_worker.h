@@ -111,6 +111,7 @@ class RingWorker
 		int64_t filling = -1; /* slot, -1 none */
 		uint32_t filled = 0;
 		Clock::time_point first_at;
+		Clock::time_point emitted_at;
 		std::unique_ptr<RecordFold> fold;
 		Clock::time_point handed_over_at; /* when the fold's last round began */
 		/* Written by the thread alone, consumed before dropped; read in the other order, so that no count is
@@ -131,8 +132,8 @@ class RingWorker
 	bool HasRoom(Lane &lane);
 	bool HandOverHeld(Clock::time_point now, bool all, bool stop);
 	void EmitFilled(uint32_t index);
-	bool MayGo(Lane &lane, Clock::time_point now);
-	void EmitAged(Clock::time_point now, bool all);
+	bool MayGo(Lane &lane, Clock::time_point now, bool quiet);
+	void EmitDue(Clock::time_point now, bool quiet, bool all);
 	Clock::duration UntilDue(Clock::time_point now) const;
 	bool Sleep(Clock::duration time, bool hear_rings);
 

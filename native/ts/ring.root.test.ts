@@ -309,6 +309,16 @@ describe('RingConsumer timing and life', () => {
     producer.close();
   });
 
+  test('after a quiet while a half-full batch does not wait for maxDelayMs', async () => {
+    const producer = makeProducer(1 << 16, { per_run: 3, wakeup_bytes: 1 });
+    const receiver = makeReceiver();
+    const consumer = consume(producer, (batch) => receiver.take(batch), { maxDelayMs: 40_000 });
+    producer.produce(0, 1);
+    await eventually('the records', () => receiver.records[0] === 3n);
+    await consumer.close();
+    producer.close();
+  });
+
   test('paused it takes nothing; resumed it takes what waited; close drains also when paused', async () => {
     const producer = makeProducer(1 << 18);
     const receiver = makeReceiver();

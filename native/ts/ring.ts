@@ -13,7 +13,7 @@ export interface RingOptions {
   batchesPerLane?: number;
   /** Drain period while records flow. At most 500, the default: the rings are sized for it. */
   drainIntervalUs?: number;
-  /** Longest a record waits in a half-full batch. Default 10. */
+  /** Longest a record waits in a half-full batch while batches go. The first one after as long without any goes at once. Default 10. */
   maxDelayMs?: number;
   /**
    * Longest sleep when nothing flows, for producers that do not wake (BPF_RB_NO_WAKEUP). One that wakes (flags 0 or

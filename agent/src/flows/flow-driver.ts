@@ -68,6 +68,7 @@ export class FlowDriver {
   /** Of the flush that is under way. */
   #nowNs = 0;
   #cancel: (() => void) | undefined;
+  #cancelPrompt: (() => void) | undefined;
 
   constructor(options: FlowDriverOptions, ports: FlowDriverPorts) {
     this.#options = options;
@@ -153,6 +154,7 @@ export class FlowDriver {
     this.#cancel?.();
     await this.#consumer?.flush();
     await this.#consumer?.close();
+    this.#cancelPrompt?.();
     this.aggregator.flush(this.#clock.monotonicNs(), true);
   }
 
@@ -183,6 +185,17 @@ export class FlowDriver {
     if (!this.aggregator.wantsPrompt || !this.#ports.uploader.connected) return;
     this.#nowNs = this.#clock.monotonicNs();
     if (this.#prompt.take(this.#nowNs)) this.aggregator.flushPrompt();
+    else this.#flushPromptLater();
+  }
+
+  /** As soon as it may: no other batch need come for that. */
+  #flushPromptLater(): void {
+    const { waitMs } = this.#prompt;
+    if (waitMs === undefined || this.#cancelPrompt !== undefined) return;
+    this.#cancelPrompt = this.#ports.timers.after(waitMs, () => {
+      this.#cancelPrompt = undefined;
+      this.#flushPrompt();
+    });
   }
 
   #offer(batch: RecordBatch): void {

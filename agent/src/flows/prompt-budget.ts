@@ -29,4 +29,10 @@ export class PromptBudget {
     this.#tokens -= 1;
     return true;
   }
+
+  /** Milliseconds from the last take until one may leave; undefined: never. */
+  get waitMs(): number | undefined {
+    const { perSecond } = this.#options;
+    return perSecond > 0 ? Math.ceil((Math.max(0, 1 - this.#tokens) / perSecond) * 1000) : undefined;
+  }
 }
