@@ -1,24 +1,27 @@
 // Runs inside the host's network namespace: Ringfence's own datapath, driven over the process channel. What the agent does with
 // a controller's instructions, without agent and controller.
-import { execFileSync } from 'node:child_process';
 import { Datapath } from '@ringfence/agent/datapath/datapath.js';
 import { emptyInstructions, type Instructions } from '@ringfence/agent/desired/instructions.js';
 import type { LocalWorkload } from '@ringfence/agent/desired/local.js';
 import { Renderer } from '@ringfence/agent/desired/renderer.js';
 import { VersionedMap } from '@ringfence/agent/desired/versioned-map.js';
+import { ABI_VERSION } from '@ringfence/bpf';
 import { BpfProgram, RingConsumer } from '@ringfence/native';
 import { parseAddress } from '@ringfence/proto/address.js';
 import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type BindingState, bindingKey } from '@ringfence/proto/instructions.js';
 import { policySet } from '@ringfence/proto/policy-set.js';
+import { ifindexOf, serveDriven } from './driven.js';
 import { type PacketCosts, runPackets } from './packets.js';
 
 export type Request =
   | { do: 'load'; members: string[]; ports: number[] }
-  | { do: 'on' | 'off' | 'close' }
+  | { do: 'on' | 'off' }
   | { do: 'packets'; workload: string; member: string; stranger: string; port: number };
 
-export type Response = { ok: true; costs?: PacketCosts } | { ok: false; error: string };
+export interface Answer {
+  readonly costs?: PacketCosts;
+}
 
 /** Members share this many identities at most: label sets are few where addresses are many. */
 const identitiesMax = 1000;
@@ -35,10 +38,7 @@ const consumer = new RingConsumer({ lanes: datapath.rings() }, (batch) => batch.
 let instructions: Instructions = emptyInstructions();
 
 function workload(): LocalWorkload[] {
-  const links = JSON.parse(execFileSync('ip', ['-j', 'link', 'show', 'dev', interfaceName], { encoding: 'utf8' })) as {
-    ifindex: number;
-  }[];
-  const ifindex = links[0]?.ifindex ?? 0;
+  const ifindex = ifindexOf(interfaceName);
   const kind = WorkloadKind.WORKLOAD_KIND_CONTAINER;
   const interfaces = [{ name: interfaceName, ifindex }];
   return [{ localId: 'container:bench', kind, interfaces, cgroup: undefined, addresses: [], netns: undefined }];
@@ -93,38 +93,26 @@ async function apply(locals: readonly LocalWorkload[]): Promise<void> {
   if (result.kind === 'refused') throw new Error(`${result.code} ${result.table}: ${result.message}`);
 }
 
-async function handle(request: Request): Promise<Response> {
+async function handle(request: Request): Promise<Answer> {
   switch (request.do) {
     case 'load':
       instructions = policyFor(request.members, request.ports);
       await apply([]);
-      return { ok: true };
+      return {};
     case 'on':
       await apply(workload());
-      return { ok: true };
+      return {};
     case 'off':
       await apply([]);
-      return { ok: true };
+      return {};
     case 'packets': {
-      using program = BpfProgram.fromPin(`${pinPath}/v1/progs/rf_tc_egress`);
-      const ifindex = workload()[0]?.interfaces[0]?.ifindex ?? 0;
-      return { ok: true, costs: runPackets(program, { ...request, ifindex }) };
+      using program = BpfProgram.fromPin(`${pinPath}/v${ABI_VERSION}/progs/rf_tc_egress`);
+      return { costs: runPackets(program, { ...request, ifindex: ifindexOf(interfaceName) }) };
     }
-    case 'close':
-      await consumer.close();
-      datapath.detachAll();
-      return { ok: true };
   }
 }
 
-process.on('message', (request: Request) => {
-  handle(request)
-    .catch((error: unknown): Response => ({ ok: false, error: error instanceof Error ? error.message : String(error) }))
-    .then((response) => {
-      process.send?.(response);
-      if (request.do === 'close') process.disconnect();
-    });
+serveDriven(handle, async () => {
+  await consumer.close();
+  datapath.detachAll();
 });
-// Whoever drives it is gone: the lab's sweep removes what is pinned.
-process.once('disconnect', () => process.exit(0));
-process.send?.({ ok: true });

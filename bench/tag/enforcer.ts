@@ -1,6 +1,5 @@
 // Runs inside the host's network namespace: the agent's own datapath over all cgroups of the lab, so that the client's SYNs are tagged
 // and the workload's interface reads them. Driven over the process channel.
-import { execFileSync } from 'node:child_process';
 import { uptime } from 'node:os';
 import { Datapath } from '@ringfence/agent/datapath/datapath.js';
 import { emptyInstructions, type Instructions } from '@ringfence/agent/desired/instructions.js';
@@ -14,11 +13,12 @@ import { parseAddress } from '@ringfence/proto/address.js';
 import { Mode, WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { type BindingState, bindingKey } from '@ringfence/proto/instructions.js';
 import { policySet } from '@ringfence/proto/policy-set.js';
+import { ifindexOf, serveDriven } from '../datapath/driven.js';
 import { middleOf, runTagPackets, type Switch, type TagPacketCosts, type TagPlan } from './packets.js';
 
 export type Request =
   | { do: 'load'; workload: string; exact: readonly string[]; shared: readonly string[]; port: number }
-  | { do: 'on' | 'off' | 'tally' | 'close' }
+  | { do: 'on' | 'off' | 'tally' }
   | { do: 'packets'; plan: Omit<TagPlan, 'ifindex' | 'epoch' | 'key' | 'otherKey' | 'identity'> };
 
 export interface Tally {
@@ -26,9 +26,10 @@ export interface Tally {
   readonly valid: number;
 }
 
-export type Response =
-  | { readonly ok: true; readonly costs?: TagPacketCosts; readonly tally?: Tally }
-  | { readonly ok: false; readonly error: string };
+export interface Answer {
+  readonly costs?: TagPacketCosts;
+  readonly tally?: Tally;
+}
 
 const [pinPath = '', cgroupRoot = '', clientCgroup = '', interfaceName = ''] = process.argv.slice(2);
 const [EPOCH, KEY, OTHER_KEY] = [7, '000102030405060708090a0b0c0d0e0f', 'ffeeddccbbaa99887766554433221100'];
@@ -46,11 +47,6 @@ const switchTags: Switch = (on) => {
   datapath.setTags(tagTables(on === undefined ? undefined : settings, fleetMs, uptime() * 1000));
 };
 
-function ifindex(): number {
-  const text = execFileSync('ip', ['-j', 'link', 'show', 'dev', interfaceName], { encoding: 'utf8' });
-  return (JSON.parse(text) as { ifindex: number }[])[0]?.ifindex ?? 0;
-}
-
 /**
  * The workload at its interface; the client as a container: decided nowhere here, but its cgroup says whose SYNs it sends. And the host,
  * whose hooks (connect among them) are there with and without tags, as on any host with services.
@@ -59,7 +55,7 @@ function locals(): LocalWorkload[] {
   const kind = WorkloadKind.WORKLOAD_KIND_CONTAINER;
   const none = { addresses: [], netns: undefined };
   const cgroup = { path: clientCgroup, id: cgroupId(clientCgroup) };
-  const interfaces = [{ name: interfaceName, ifindex: ifindex() }];
+  const interfaces = [{ name: interfaceName, ifindex: ifindexOf(interfaceName) }];
   return [
     { localId: 'container:workload', kind, interfaces, cgroup: undefined, ...none },
     { localId: 'container:client', kind, interfaces: [], cgroup, ...none },
@@ -119,42 +115,31 @@ function instructions(request: Extract<Request, { do: 'load' }>): Instructions {
   };
 }
 
-async function handle(request: Request): Promise<Response> {
+async function handle(request: Request): Promise<Answer> {
   switch (request.do) {
     case 'load': {
       const result = await datapath.apply(renderer.render(instructions(request), locals()));
       if (result.kind === 'refused') throw new Error(`${result.code} ${result.table}: ${result.message}`);
-      return { ok: true };
+      return {};
     }
     case 'on':
     case 'off': {
       datapath.setTags(tagTables(request.do === 'on' ? settings : undefined, Date.now(), uptime() * 1000));
-      return { ok: true };
+      return {};
     }
     case 'tally': {
       const { written, valid } = datapath.status().tags.tally;
-      return { ok: true, tally: { written: Number(written), valid: Number(valid) } };
+      return { tally: { written: Number(written), valid: Number(valid) } };
     }
     case 'packets': {
       using program = BpfProgram.fromPin(`${pinPath}/v${ABI_VERSION}/progs/rf_tc_egress`);
-      const own = { ifindex: ifindex(), identity: CLIENT, epoch: EPOCH, key: KEY, otherKey: OTHER_KEY };
-      return { ok: true, costs: runTagPackets(program, { ...request.plan, ...own }, switchTags) };
+      const own = { ifindex: ifindexOf(interfaceName), identity: CLIENT, epoch: EPOCH, key: KEY, otherKey: OTHER_KEY };
+      return { costs: runTagPackets(program, { ...request.plan, ...own }, switchTags) };
     }
-    case 'close':
-      await consumer.close();
-      datapath.detachAll();
-      return { ok: true };
   }
 }
 
-process.on('message', (request: Request) => {
-  handle(request)
-    .catch((error: unknown): Response => ({ ok: false, error: error instanceof Error ? error.message : String(error) }))
-    .then((response) => {
-      process.send?.(response);
-      if (request.do === 'close') process.disconnect();
-    });
+serveDriven(handle, async () => {
+  await consumer.close();
+  datapath.detachAll();
 });
-// Whoever drives it is gone: the lab's sweep removes what is pinned.
-process.once('disconnect', () => process.exit(0));
-process.send?.({ ok: true });

@@ -1,15 +1,12 @@
 // bench/tag: what an in-band tag costs each connection, at both ends. Prints the tables and writes them to bench/RESULTS.md.
 //   node bench/dist/tag/main.js [--rounds 15] [--seconds 0.5] [--no-write]
-import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { repository } from '@ringfence/lab/paths.js';
-import { tool } from '@ringfence/lab/tool.js';
+import { Driven } from '../datapath/driven.js';
 import { measure, median } from '../datapath/measure.js';
 import { buildRig, echoPort, type Rig } from '../datapath/rig.js';
 import { conditions, number, table } from '../flows/table.js';
 import { writeSection } from '../results.js';
-import type { Request, Response } from './enforcer.js';
+import type { Answer, Request } from './enforcer.js';
 import type { TagPacketCosts } from './packets.js';
 
 const { values } = parseArgs({
@@ -25,41 +22,7 @@ const seconds = Number(values.seconds);
 const EXACT = '172.31.1.1';
 const SHARED = ['172.31.2.1', '172.31.2.2', '172.31.2.3', '172.31.2.4'] as const;
 
-type Answer = Extract<Response, { ok: true }>;
-
-class Enforcer {
-  private constructor(private readonly child: ChildProcess) {}
-
-  static async start(rig: Rig): Promise<Enforcer> {
-    const program = join(repository, 'bench', 'dist', 'tag', 'enforcer.js');
-    const args = [rig.host.pinPath, rig.lab.cgroup, rig.client.cgroup, rig.interface];
-    const launcher = ['run', '--cgroup', `${rig.host.cgroupRoot}/system`, '--netns', rig.host.netns.path, '--'];
-    const child = spawn(await tool(), [...launcher, process.execPath, program, ...args], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    const enforcer = new Enforcer(child);
-    await enforcer.#answer();
-    return enforcer;
-  }
-
-  async ask(request: Request): Promise<Answer> {
-    const answer = this.#answer();
-    this.child.send(request);
-    return answer;
-  }
-
-  #answer(): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const ended = () => reject(new Error('Cannot measure tags: the enforcer ended, wanted an answer'));
-      this.child.once('exit', ended);
-      this.child.once('message', (response: Response) => {
-        this.child.off('exit', ended);
-        if (response.ok) resolve(response);
-        else reject(new Error(`Cannot measure tags: ${response.error}`));
-      });
-    });
-  }
-}
+type Enforcer = Driven<Request, Answer>;
 
 /** New connections per second without and with tags; pairs are neighbours in time. */
 async function compare(rig: Rig, enforcer: Enforcer): Promise<{ off: number; on: number; ratio: number; ns: number }> {
@@ -107,7 +70,8 @@ function packetRows(costs: TagPacketCosts): string[][] {
 
 const rig = await buildRig();
 try {
-  const enforcer = await Enforcer.start(rig);
+  const args = [rig.host.pinPath, rig.lab.cgroup, rig.client.cgroup, rig.interface];
+  const enforcer: Enforcer = await Driven.start<Request, Answer>(rig, 'tag/enforcer.js', args);
   const { ip4: workload } = rig.workload.addresses;
   const client = rig.client.addresses.ip4;
   await enforcer.ask({ do: 'load', workload, exact: [EXACT], shared: [client, ...SHARED], port: echoPort });
@@ -118,7 +82,7 @@ try {
     plan: { workload, exact: EXACT, shared: SHARED, port: echoPort },
   });
   if (costs === undefined) throw new Error('Cannot measure tags: the answer has no costs');
-  await enforcer.ask({ do: 'close' });
+  await enforcer.close();
   const section = `# tag
 
 In-band tags: what they cost each connection. \`node bench/dist/tag/main.js --rounds ${rounds} --seconds ${seconds}\`. ${conditions()}
