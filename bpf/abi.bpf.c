@@ -31,7 +31,6 @@ struct rf_abi {
 	struct rf_tag_key tag_key;
 	struct rf_tag_seen_key tag_seen_key;
 	struct rf_tag_seen tag_seen;
-	struct rf_sender sender;
 	struct rf_state state;
 	struct rf_event event;
 	struct rf_lane_stats lane_stats;

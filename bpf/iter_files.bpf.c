@@ -66,7 +66,7 @@ int rf_iter_files(struct bpf_iter__task_file *ctx)
 	if (!socket || !socket->sk)
 		return 0;
 	sk = socket->sk;
-	owner = bpf_sk_storage_get(&rf_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	owner = bpf_sk_storage_get(&rf_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	/* Unix and netlink sockets have no use for it; those that cannot hold storage are not ours. */
 	if (!owner || owner->pid)
 		return 0;

@@ -5,7 +5,7 @@
 SEC("cgroup/sock_create")
 int rf_sock_create(struct bpf_sock *sk)
 {
-	struct rf_owner *owner = bpf_sk_storage_get(&rf_owners, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct rf_owner *owner = bpf_sk_storage_get(&rf_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
 	if (!owner) {
 		rf_failed(RF_ERROR_OWNER);

@@ -6,26 +6,29 @@ SEC("sockops")
 int rf_sock_ops(struct bpf_sock_ops *ctx)
 {
 	__u32 op = ctx->op;
-	struct rf_sender *sender;
+	struct rf_owner *owner;
 	struct bpf_sock *sk;
 
+	/* Two thirds of the calls of a connection are for something else. */
 	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_HDR_OPT_LEN_CB &&
 	    op != BPF_SOCK_OPS_WRITE_HDR_OPT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
 		return 1;
 	sk = ctx->sk;
 	if (!sk)
 		return 1;
-	sender = bpf_sk_storage_get(&rf_senders, sk, 0, 0);
-	if (!sender || !sender->endpoint_id)
+	owner = bpf_sk_storage_get(&rf_sockets, sk, 0, 0);
+	if (!owner || !owner->sender)
 		return 1;
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
-		rf_tag_arm(ctx, sender);
+		rf_tag_arm(ctx, owner);
+	else if (!owner->tag_armed)
+		return 1;
 	else if (op == BPF_SOCK_OPS_HDR_OPT_LEN_CB)
 		rf_tag_reserve(ctx);
 	else if (op == BPF_SOCK_OPS_WRITE_HDR_OPT_CB)
-		rf_tag_write(ctx, sender);
+		rf_tag_write(ctx, owner);
 	else
-		rf_tag_disarm(ctx, sender);
+		rf_tag_disarm(ctx, owner);
 	return 1;
 }
 

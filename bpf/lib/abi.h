@@ -252,6 +252,12 @@ struct rf_owner {
 	__u32 endpoint_generation; /* rf_state.generation when it was resolved */
 	__u32 pid;
 	char comm[16];
+	/* Of a connecting socket whose SYN may carry a tag (lib/tag_write.h). */
+	__u64 sender;	    /* whose SYN: cgroup endpoint, RF_EP_SKIP ones (containers) included; 0: no tag */
+	__u32 tag_identity; /* behind the destination; 0: the tag is bound to the address */
+	__u16 tag_port;	    /* the destination's, or of the workload behind it; host order */
+	__u8 tag_armed;	    /* 1: the option callbacks were switched on for the handshake */
+	__u8 pad;
 };
 
 /*
@@ -371,13 +377,6 @@ struct rf_tag_seen {
 	__u32 pad2;
 };
 
-/* Whose SYN a connecting socket will send; in socket storage. */
-struct rf_sender {
-	__u64 endpoint_id; /* cgroup endpoint, RF_EP_SKIP ones (containers) included; 0: none */
-	__u32 armed;	   /* 1: the option callbacks were switched on for the handshake */
-	__u32 pad;
-};
-
 /* What became of tags; rf_tag_counts counts per CPU by this index. From VALID to NOT_BEHIND at the receiver: each SYN
  * from a shared address is one of these. */
 enum rf_tag_count {
@@ -459,7 +458,7 @@ _Static_assert(sizeof(struct rf_flow_key) == 44, "rf_flow_key");
 _Static_assert(sizeof(struct rf_flow) == 120, "rf_flow");
 _Static_assert(sizeof(struct rf_denied) == 16, "rf_denied");
 _Static_assert(sizeof(struct rf_frag_key) == 44, "rf_frag_key");
-_Static_assert(sizeof(struct rf_owner) == 48, "rf_owner");
+_Static_assert(sizeof(struct rf_owner) == 64, "rf_owner");
 _Static_assert(sizeof(struct rf_event) == 128, "rf_event");
 _Static_assert(sizeof(struct rf_lane_stats) == 32, "rf_lane_stats");
 _Static_assert(sizeof(struct rf_state) == 8, "rf_state");
@@ -471,6 +470,5 @@ _Static_assert(sizeof(struct rf_frag) == 4, "rf_frag");
 _Static_assert(sizeof(struct rf_tag_option) == 16, "rf_tag_option");
 _Static_assert(sizeof(struct rf_tags) == 32 && sizeof(struct rf_tag_key) == 32, "rf_tags");
 _Static_assert(sizeof(struct rf_tag_seen_key) == 16 && sizeof(struct rf_tag_seen) == 24, "rf_tag_seen");
-_Static_assert(sizeof(struct rf_sender) == 16, "rf_sender");
 
 #endif

@@ -22,7 +22,7 @@ static __always_inline int rf_cgroup(struct __sk_buff *skb, __u8 direction)
 
 	if (!sk)
 		return RF_CGROUP_PASS;
-	owner = bpf_sk_storage_get(&rf_owners, sk, 0, sk->type == RF_SOCK_RAW ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+	owner = bpf_sk_storage_get(&rf_sockets, sk, 0, sk->type == RF_SOCK_RAW ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
 	if (!owner && sk->type != RF_SOCK_RAW)
 		rf_failed(RF_ERROR_OWNER);
 	w.global_generation = rf_global_generation();

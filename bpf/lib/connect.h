@@ -65,17 +65,13 @@ RF_SUBPROGRAM int rf_call_is_refused(struct rf_flow_key *key, const struct rf_en
 }
 
 /* Whose SYN this socket is going to send. Containers count by their cgroup, in whatever network namespace they are. */
-static __always_inline void rf_note_sender(struct bpf_sock_addr *ctx, const struct rf_endpoint *ep, __u64 endpoint_id,
+static __always_inline void rf_note_sender(struct rf_owner *owner, const struct rf_endpoint *ep, __u64 endpoint_id,
 					   int foreign)
 {
-	struct rf_sender *sender;
 	int known = ep && (!foreign || ep->flags & RF_EP_SKIP);
 
-	if (!ctx->sk)
-		return;
-	sender = bpf_sk_storage_get(&rf_senders, ctx->sk, 0, known ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (sender)
-		sender->endpoint_id = known ? endpoint_id : 0;
+	if (owner)
+		owner->sender = known ? endpoint_id : 0;
 	else if (known)
 		rf_failed(RF_ERROR_SENDER);
 }
@@ -90,7 +86,7 @@ static __always_inline int rf_call(struct bpf_sock_addr *ctx, struct rf_flow_key
 	int foreign, tagging = 0;
 
 	if (ctx->sk) {
-		owner = bpf_sk_storage_get(&rf_owners, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		owner = bpf_sk_storage_get(&rf_sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (!owner)
 			rf_failed(RF_ERROR_OWNER);
 		else if (is_connect && owner->pid != (__u32)(bpf_get_current_pid_tgid() >> 32))
@@ -103,12 +99,14 @@ static __always_inline int rf_call(struct bpf_sock_addr *ctx, struct rf_flow_key
 	if (is_connect && ctx->protocol == RF_PROTO_TCP) {
 		tags = rf_tags_now();
 		tagging = tags && tags->flags & RF_TAGS_WRITE;
+		if (owner && !tagging)
+			owner->sender = 0;
 	}
 	if (foreign && !tagging)
 		return RF_CALL_PASS;
 	ep = rf_find_calling_endpoint(&at);
 	if (tagging)
-		rf_note_sender(ctx, ep, at.id, foreign);
+		rf_note_sender(owner, ep, at.id, foreign);
 	if (foreign || !ep || ep->flags & RF_EP_SKIP ||
 	    (ep->mode_out != RF_MODE_ENFORCE && !(ep->flags & RF_EP_ISOLATED)))
 		return RF_CALL_PASS;

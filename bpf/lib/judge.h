@@ -197,7 +197,7 @@ static __always_inline const struct rf_owner *rf_owner_of(struct __sk_buff *skb,
 	    packets_out >= RF_OWNER_TRIES)
 		return owner;
 	sk = rf_socket(skb);
-	return sk ? bpf_sk_storage_get(&rf_owners, sk, 0, 0) : 0;
+	return sk ? bpf_sk_storage_get(&rf_sockets, sk, 0, 0) : 0;
 }
 
 /*

@@ -47,14 +47,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct rf_owner);
-} rf_owners SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct rf_sender);
-} rf_senders SEC(".maps");
+} rf_sockets SEC(".maps");
 
 /* One ring per possible CPU, put in by user space before anything is attached. */
 struct rf_ring {

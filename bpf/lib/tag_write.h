@@ -2,7 +2,7 @@
 /*
  * The sender's half: connect() notes whose socket it is, the SYN's option callbacks write the tag. States of a socket:
  *
- *   noted     connect() found the endpoint of the calling process
+ *   noted     connect() found the endpoint of the calling process (rf_sockets, which the socket has anyway)
  *   armed     TCP_CONNECT: the destination is worth a tag, so callbacks for options are on
  *   done      ACTIVE_ESTABLISHED: callbacks are off again; no later packet costs anything
  *
@@ -17,15 +17,9 @@
 
 #define RF_TCP_SYN_ACK (RF_TCP_SYN | RF_TCP_ACK)
 
-/* The destination as policy sees it: behind a published port it is bound by identity. 0: not worth a tag. */
-static __always_inline int rf_tag_aim(struct bpf_sock_ops *ctx, const struct rf_endpoint *ep, __u32 flags,
-				      struct rf_tag_claim *claim)
+static __always_inline void rf_remote_address(const struct bpf_sock_ops *ctx, struct rf_addr *addr)
 {
-	struct rf_nat_key nat_key = {.space = ep->space, .proto = RF_PROTO_TCP};
-	struct rf_peer_key peer_key = {.space = ep->space};
-	__u32 *words = (__u32 *)claim->address.bytes, v4 = ctx->remote_ip4;
-	struct rf_peer *peer;
-	struct rf_nat *nat;
+	__u32 *words = (__u32 *)addr->bytes, v4 = ctx->remote_ip4;
 
 	/* Read where it stands: else LLVM picks the offset first, and "dereference of modified ctx ptr" is refused. */
 	barrier_var(v4);
@@ -34,65 +28,78 @@ static __always_inline int rf_tag_aim(struct bpf_sock_ops *ctx, const struct rf_
 	words[2] = ctx->remote_ip6[2];
 	words[3] = ctx->remote_ip6[3];
 	if (ctx->family == RF_AF_INET)
-		rf_map_v4(&claim->address, v4);
+		rf_map_v4(addr, v4);
+}
+
+/*
+ * The destination as policy sees it, written down for the SYN and its retransmissions: behind a published port it is
+ * bound by identity. 0: not worth a tag.
+ */
+static __always_inline int rf_tag_aim(struct bpf_sock_ops *ctx, const struct rf_endpoint *ep, struct rf_owner *owner)
+{
+	struct rf_nat_key nat_key = {.space = ep->space, .proto = RF_PROTO_TCP};
+	struct rf_peer_key peer_key = {.space = ep->space};
+	struct rf_tags *tags;
+	struct rf_peer *peer;
+	struct rf_nat *nat;
+
+	rf_remote_address(ctx, &nat_key.addr);
 	/* remote_port holds the port's two bytes, in network order, in its upper half. */
 	nat_key.port_be = ctx->remote_port >> 16;
-	nat_key.addr = claim->address;
 	nat = bpf_map_lookup_elem(&rf_nat, &nat_key);
 	if (nat) {
-		claim->bound = RF_TAG_BOUND_IDENTITY;
-		claim->bound_identity = nat->identity;
-		claim->port = bpf_ntohs(nat->port_be);
+		owner->tag_identity = nat->identity;
+		owner->tag_port = bpf_ntohs(nat->port_be);
 		return 1;
 	}
-	claim->bound = RF_TAG_BOUND_ADDRESS;
-	claim->port = bpf_ntohs(nat_key.port_be);
-	if (rf_is_loopback_address(&claim->address))
+	owner->tag_identity = 0;
+	owner->tag_port = bpf_ntohs(nat_key.port_be);
+	if (rf_is_loopback_address(&nat_key.addr))
 		return 0;
-	peer_key.addr = claim->address;
+	peer_key.addr = nat_key.addr;
 	peer = bpf_map_lookup_elem(&rf_peers, &peer_key);
-	if (!peer)
-		return flags & RF_TAGS_ANYWHERE;
+	if (!peer) {
+		tags = rf_tags_now();
+		return tags && tags->flags & RF_TAGS_ANYWHERE;
+	}
 	/* This host sees its own workloads as they are; where there is no agent nobody reads tags. */
 	return !(peer->flags & (RF_PEER_HOST | RF_PEER_UNMANAGED));
 }
 
 /* The endpoint that this socket speaks for, when SYNs are tagged. at: room for its key. */
-static __always_inline struct rf_endpoint *rf_tag_sender(const struct rf_sender *sender, struct rf_endpoint_key *at)
+static __always_inline struct rf_endpoint *rf_tag_sender(const struct rf_owner *owner, struct rf_endpoint_key *at)
 {
 	struct rf_endpoint *ep;
 
-	at->id = sender->endpoint_id;
+	at->id = owner->sender;
 	at->kind = RF_ENDPOINT_CGROUP;
 	ep = bpf_map_lookup_elem(&rf_endpoints, at);
 	return ep && ep->identity ? ep : 0;
 }
 
-/* The callbacks are switched on for the handshake of a socket whose SYN is to carry a tag. */
-static __always_inline void rf_tag_arm(struct bpf_sock_ops *ctx, struct rf_sender *sender)
+/*
+ * The callbacks are switched on for the handshake of a socket whose SYN is to carry a tag. connect() has just asked
+ * whether tags are written at all; the SYN asks again.
+ */
+static __always_inline void rf_tag_arm(struct bpf_sock_ops *ctx, struct rf_owner *owner)
 {
-	struct rf_tags *tags = rf_tags_now();
-	struct rf_tag_claim claim = {};
 	struct rf_endpoint_key at = {};
 	struct rf_endpoint *ep;
 
-	if (!tags || !(tags->flags & RF_TAGS_WRITE))
-		return;
-	ep = rf_tag_sender(sender, &at);
-	if (!ep || !rf_tag_aim(ctx, ep, tags->flags, &claim))
+	owner->tag_armed = 0;
+	ep = rf_tag_sender(owner, &at);
+	if (!ep || !rf_tag_aim(ctx, ep, owner))
 		return;
 	/* Another program's already: it is not ours to switch off. */
 	if (ctx->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
 		return;
 	if (!bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG))
-		sender->armed = 1;
+		owner->tag_armed = 1;
 }
 
-static __always_inline void rf_tag_disarm(struct bpf_sock_ops *ctx, struct rf_sender *sender)
+static __always_inline void rf_tag_disarm(struct bpf_sock_ops *ctx, struct rf_owner *owner)
 {
-	if (!sender->armed)
-		return;
-	sender->armed = 0;
+	owner->tag_armed = 0;
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 }
 
@@ -105,7 +112,7 @@ static __always_inline void rf_tag_reserve(struct bpf_sock_ops *ctx)
 		rf_tag_counted(RF_TAG_COUNT_NO_ROOM);
 }
 
-static __always_inline void rf_tag_write(struct bpf_sock_ops *ctx, const struct rf_sender *sender)
+static __always_inline void rf_tag_write(struct bpf_sock_ops *ctx, const struct rf_owner *owner)
 {
 	struct rf_tag_option option = {
 		.kind = RF_TAG_KIND,
@@ -122,12 +129,19 @@ static __always_inline void rf_tag_write(struct bpf_sock_ops *ctx, const struct 
 	__u64 now, sealed;
 	__u32 index;
 
-	if (!tags || data + sizeof(*tcp) > end || (tcp->flags & RF_TCP_SYN_ACK) != RF_TCP_SYN)
+	if (!tags || !(tags->flags & RF_TAGS_WRITE) || data + sizeof(*tcp) > end ||
+	    (tcp->flags & RF_TCP_SYN_ACK) != RF_TCP_SYN)
 		return;
 	claim.isn = bpf_ntohl(tcp->seq_be);
-	ep = rf_tag_sender(sender, &at);
-	if (!ep || !rf_tag_aim(ctx, ep, tags->flags, &claim))
+	/* Asked for each SYN: a label may have changed since the one before. */
+	ep = rf_tag_sender(owner, &at);
+	if (!ep)
 		return;
+	claim.port = owner->tag_port;
+	claim.bound_identity = owner->tag_identity;
+	claim.bound = owner->tag_identity ? RF_TAG_BOUND_IDENTITY : RF_TAG_BOUND_ADDRESS;
+	if (!owner->tag_identity)
+		rf_remote_address(ctx, &claim.address);
 	now = rf_fleet_time(tags);
 	claim.epoch = tags->next_epoch && now >= tags->next_from_ns ? tags->next_epoch : tags->epoch;
 	index = rf_tag_key_at(claim.epoch);

@@ -23,7 +23,6 @@ import {
   PEER_KEY,
   PORT,
   PORT_KEY,
-  SENDER,
   SHARED_KEY,
   STATE,
   TAG_KEY,
@@ -87,14 +86,13 @@ export const MAPS = {
   rf_flows: of('rf_flows', 'lru', FLOW_KEY, FLOW, 262_144, 'config', false),
   rf_denied: of('rf_denied', 'lru', FLOW_KEY, DENIED, 16_384, 'config', false),
   rf_frags: of('rf_frags', 'lru', FRAG_KEY, FRAG, 8_192, 'config', false),
-  rf_owners: of('rf_owners', 'socket', 4, OWNER, 0, 'fixed', false),
+  rf_sockets: of('rf_sockets', 'socket', 4, OWNER, 0, 'fixed', false),
   rf_state: of('rf_state', 'array', 4, STATE, 1, 'fixed', false),
   /** Key 0; absent: tags are off. */
   rf_tags: of('rf_tags', 'hash', 4, TAGS, 1, 'fixed', false),
   /** Key: epoch % TAG_KEYS, u32. */
   rf_tag_keys: of('rf_tag_keys', 'hash', 4, TAG_KEY, 4, 'fixed', false),
   rf_tag_seen: of('rf_tag_seen', 'lru', TAG_SEEN_KEY, TAG_SEEN, 32_768, 'config', false),
-  rf_senders: of('rf_senders', 'socket', 4, SENDER, 0, 'fixed', false),
   rf_events: of('rf_events', 'ring-array', 4, 4, 0, 'cpus', false),
   rf_denies: of('rf_denies', 'ring-array', 4, 4, 0, 'cpus', false),
   rf_lanes: of('rf_lanes', 'array', 4, LANE_STATS, 0, 'cpus', false),

@@ -95,13 +95,18 @@ export const FRAG_KEY = layout('rf_frag_key', 44, {
   pad: skip(41, 3),
 });
 export const FRAG = layout('rf_frag', 4, { sport: be16(0), dport: be16(2) });
-export const OWNER = layout('rf_owner', 48, {
+export const OWNER = layout('rf_owner', 64, {
   cgroup: u64(0),
   netnsCookie: u64(8),
   endpointId: u64(16),
   endpointGeneration: u32(24),
   pid: u32(28),
   comm: text(32),
+  sender: u64(48),
+  tagIdentity: u32(56),
+  tagPort: u16(60),
+  tagArmed: u8(62),
+  pad: skip(63, 1),
 });
 /** What a SYN carries. The identity is in network order: see tag.ts. */
 export const TAG_OPTION = layout('rf_tag_option', 16, {
@@ -134,7 +139,6 @@ export const TAG_SEEN = layout('rf_tag_seen', 24, {
   pad: skip(18, 2),
   pad2: skip(20, 4),
 });
-export const SENDER = layout('rf_sender', 16, { endpointId: u64(0), armed: u32(8), pad: skip(12, 4) });
 /** generation starts at 1: user space writes it before the first program is attached. */
 export const STATE = layout('rf_state', 8, { generation: u32(0), flags: u32(4) });
 export const EVENT = layout('rf_event', 128, {
@@ -202,7 +206,6 @@ export const STRUCTS = [
   TAG_KEY,
   TAG_SEEN_KEY,
   TAG_SEEN,
-  SENDER,
   STATE,
   EVENT,
   LANE_STATS,

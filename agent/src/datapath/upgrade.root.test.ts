@@ -114,7 +114,7 @@ describe('Datapath, replacement of programs under traffic', () => {
 
   it('pins of a build that had fewer maps, are supplied with them', async () => {
     await owner.kill();
-    const pins = ['rf_tags', 'rf_tag_seen', 'rf_senders'].map((name) =>
+    const pins = ['rf_tags', 'rf_tag_seen', 'rf_sockets'].map((name) =>
       join(PIN_PATH, `v${ABI_VERSION}`, 'maps', name),
     );
     for (const pin of pins) unlinkSync(pin);
