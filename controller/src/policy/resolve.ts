@@ -139,10 +139,19 @@ function scoped(end: End, set: RuleSetSpec | undefined): End {
  */
 const RESOLVED = new WeakMap<RuleSpec, { readonly meaning: string; readonly set: string; readonly rule: Rule }>();
 
+/** The last few of them, so that equal ones are one text: thousands of rules are compared by it. */
+const MEANINGS: string[] = [];
+const MEANINGS_MAX = 4;
+
 /** All that a rule's names can stand for. */
 function meaningOfNames(document: PolicyDocument): string {
   const { dimensions, labelGroups, services, ipLists } = document;
-  return JSON.stringify([dimensions, labelGroups, services, ipLists.map(({ name }) => name)]);
+  const text = JSON.stringify([dimensions, labelGroups, services, ipLists.map(({ name }) => name)]);
+  const known = MEANINGS.find((meaning) => meaning === text);
+  if (known !== undefined) return known;
+  MEANINGS.unshift(text);
+  MEANINGS.length = Math.min(MEANINGS.length, MEANINGS_MAX);
+  return text;
 }
 
 /** As resolveRule, once for each spec as long as its names mean the same. What was reported is reported again. */
