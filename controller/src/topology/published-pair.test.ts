@@ -64,6 +64,16 @@ function instructions(workloads: readonly CompilerWorkload[]): Instruction[] {
   });
 }
 
+/** The lines that the page shows. */
+function shown(): Instruction[] {
+  const page = readFileSync(new URL('../../../docs/nat.md', import.meta.url), 'utf8');
+  const lines = /## The published example[\s\S]*?```json\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  return lines
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Instruction);
+}
+
 describe('the published example', () => {
   const b = workload('b', 'B', 'b', [['192.0.2.20', '']]);
 
@@ -78,5 +88,6 @@ describe('the published example', () => {
     ]);
     const a = workload('a', 'A', 'a', [['172.17.0.2', 'local:bridge']]);
     expect(instructions([hostA, a, b])).toEqual(published.asymmetric);
+    expect(shown()).toEqual(published.asymmetric);
   });
 });
