@@ -209,7 +209,7 @@ function reference(
   const same = (a: Uint8Array) => Buffer.compare(a, remote) === 0;
   const asked = direction === 'in' ? 5 : port;
   const nat = state.nats.find((n) => same(n.address) && n.protocol === protocol && n.port === asked);
-  const binding = state.bindings.find((b) => same(b.address));
+  const binding = state.bindings.find((b) => same(b.address) && b.former !== true);
   const candidates = nat
     ? [nat.identity]
     : binding

@@ -71,6 +71,8 @@ export function decide(tables: Lookup, packet: Packet): CompiledDecision | 'no e
 
 function identitiesOf(tables: Lookup, value: string): number[] {
   const { identity, flags } = peerOf(value);
+  // Nobody's to a new connection.
+  if ((flags & PeerFlag.FORMER) !== 0) return [0];
   if ((flags & PeerFlag.SHARED) === 0) return [identity];
   const out: number[] = [];
   for (let index = 0; ; index += 1) {

@@ -115,6 +115,7 @@ export function randomState(dice: Dice, policyVersion: number, pool: readonly Po
         identity: many[0] ?? dice.pick(IDENTITIES),
         shared: many,
         unmanaged: dice.below(4) === 0,
+        ...(dice.below(5) === 0 && { former: true }),
       };
     }),
     cidrs: dice
