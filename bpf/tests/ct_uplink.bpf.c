@@ -45,10 +45,10 @@ extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_
 extern void bpf_ct_release(struct nf_conn *ct) __ksym;
 
 struct rf_test_seen {
-	__u64 at_ns;	    /* monotonic, when the SYN left */
-	__u32 source_v4;    /* before translation, network order */
-	__u16 source_port;  /* before translation, host order */
-	__u16 found;	    /* 1: it had an entry */
+	__u64 at_ns;	   /* monotonic, when the SYN left */
+	__u32 source_v4;   /* before translation, network order */
+	__u16 source_port; /* before translation, host order */
+	__u16 found;	   /* 1: it had an entry */
 	__u64 lookup_ns;
 };
 
