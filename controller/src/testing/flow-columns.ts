@@ -14,6 +14,8 @@ export interface FlowRow {
   readonly protocol?: number;
   readonly direction?: Direction;
   readonly verdict?: Verdict;
+  /** Default NEW. */
+  readonly kind?: EventKind;
   readonly reason?: Reason;
   readonly mode?: Mode;
   readonly rule?: number;
@@ -54,7 +56,7 @@ export function flowColumns(rows: readonly FlowRow[]): FlowColumns {
     verdict: bytes((row) => row.verdict ?? Verdict.VERDICT_ALLOWED),
     reason: bytes((row) => row.reason ?? Reason.REASON_RULE_ALLOW),
     mode: bytes((row) => row.mode ?? Mode.MODE_ENFORCE),
-    kind: bytes(() => EventKind.EVENT_KIND_NEW),
+    kind: bytes((row) => row.kind ?? EventKind.EVENT_KIND_NEW),
     tcpFlags: bytes(() => 2),
     confidence: bytes(() => 1),
     rule: u32((row) => row.rule ?? 0),

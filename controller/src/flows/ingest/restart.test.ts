@@ -139,6 +139,18 @@ test.each(['far', 'near'])(
   },
 );
 
+test('an end within the tick of the first packet counts, also when the other side told its end before the restart', async () => {
+  const one = await start(() => 0);
+  const instant = { lastSeenUs: NOW_US, verdict: Verdict.VERDICT_ALLOWED };
+  await one.take('a', 1n, { ...near, ...instant });
+  await one.take('b', 1n, { ...far, ...instant, kind: EventKind.EVENT_KIND_END });
+  await one.archive.close();
+  const two = await start(() => 0);
+  await two.take('a', 2n, { ...near, ...instant, bytesOut: 11, kind: EventKind.EVENT_KIND_END });
+  expect(await two.rows()).toMatchObject([{ views: 3, bytes: [111, 90] }]);
+  await two.archive.close();
+});
+
 test('what waited too long is not taken up', async () => {
   const one = await start(() => 0);
   const old = { firstSeenUs: NOW_US - 600_000_000, lastSeenUs: NOW_US - 600_000_000 };

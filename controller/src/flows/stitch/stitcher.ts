@@ -121,6 +121,8 @@ export class Stitcher {
     ] as const) {
       if (records === undefined) continue;
       const fresh = this.#held.fresh(side, records, 0, wordsOf(records), nowMs);
+      // What is stored is not taken again (SequenceWindow); a row tells one end for both sides, so it would be mistaken for this one's.
+      this.#held.entries.views.forgetReports(2 * fresh + side);
       if (entry >= 0) this.#held.join(entry, fresh, side, Fit.proven);
       else entry = fresh;
     }

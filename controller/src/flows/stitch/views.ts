@@ -150,6 +150,11 @@ export class Views {
     this.reporters[slot] = '';
   }
 
+  /** The slot stands for reports that cannot come again, and whose stamps are not known. */
+  forgetReports(slot: number): void {
+    this.c.stamps.fill(0, DOUBLES * slot, DOUBLES * slot + STAMPS);
+  }
+
   /** Whether a record was taken into this slot before. */
   knows(slot: number, from: Observations, i: number, alias = false): boolean {
     const stamp = alias ? -stampOf(from, i) : stampOf(from, i);
