@@ -207,7 +207,7 @@ export class Agent {
       {
         rings: () => this.#datapath.rings(),
         denied: () => this.#datapath.denied(),
-        lanes: () => this.#datapath.status().lanes,
+        lanes: () => this.#datapath.lanes(),
         resolve: (endpoint) => this.#endpoints.resolve(endpoint),
         onCut: (cut) => this.#closeSocket(cut),
         uploader: this.#uploader,
@@ -541,6 +541,7 @@ export class Agent {
       tags: () => this.#datapath.status().tags.tally,
       loss: () => this.#flows.loss(),
       connections: () => this.#flows.aggregator.size,
+      baselineUnknown: () => this.#flows.aggregator.counters.baselineUnknown,
       spoolBytes: () => this.#spool.bytes,
       translations: () => this.#nat?.counters(),
       workloads: () => this.#registry.found.length,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "record_fold.h"
 
+#include <map>
 #include <random>
 #include <utility>
 
@@ -37,38 +38,42 @@ uint64_t RandomSeed()
 } // namespace
 
 RecordFold::RecordFold(const FoldConfig &config)
-    : config_(config), seed_(RandomSeed()), mask_(SlotsFor(config.entries) - 1),
+    : config_(config), key_(WordsOf(config.key)), same_(WordsOf(config.same)), seed_(RandomSeed()),
+      mask_(SlotsFor(config.entries) - 1),
       rows_(new uint8_t[static_cast<size_t>(config.entries) * config.record_bytes]),
       hashes_(new uint32_t[config.entries]), index_(mask_ + 1), taken_(config.record_bytes)
 {
 }
 
+std::vector<RecordFold::Word> RecordFold::WordsOf(const std::vector<FieldRange> &fields)
+{
+	std::map<uint32_t, uint64_t> masks;
+	for (const FieldRange &field : fields) {
+		for (uint32_t at = field.offset; at < field.offset + field.bytes; at++) {
+			uint8_t bytes[sizeof(uint64_t)] = {};
+			bytes[at % sizeof(uint64_t)] = 0xff;
+			masks[at - at % sizeof(uint64_t)] |= Load(bytes);
+		}
+	}
+	std::vector<Word> words;
+	for (const auto &[offset, mask] : masks)
+		words.push_back({offset, mask});
+	return words;
+}
+
 uint32_t RecordFold::HashOf(const uint8_t *record) const
 {
 	uint64_t hash = seed_;
-	for (const FieldRange &field : config_.key) {
-		const uint8_t *at = record + field.offset;
-		uint32_t left = field.bytes;
-		for (; left >= sizeof(uint64_t); left -= sizeof(uint64_t), at += sizeof(uint64_t)) {
-			uint64_t word;
-			memcpy(&word, at, sizeof(word));
-			hash = Mixed(hash, word);
-		}
-		if (left > 0) {
-			uint64_t word = 0;
-			memcpy(&word, at, left);
-			hash = Mixed(hash, word);
-		}
-	}
+	for (const Word &word : key_)
+		hash = Mixed(hash, Load(record + word.offset) & word.mask);
 	return static_cast<uint32_t>(hash);
 }
 
 uint32_t RecordFold::Find(const uint8_t *record, uint32_t hash)
 {
 	uint32_t slot = hash & mask_;
-	for (; index_[slot] != 0; slot = (slot + 1) & mask_) {
-		uint32_t row = index_[slot] - 1;
-		if (hashes_[row] == hash && Equal(config_.key, record, RowAt(row)))
+	for (; index_[slot].row != 0; slot = (slot + 1) & mask_) {
+		if (index_[slot].hash == hash && Equal(key_, record, RowAt(index_[slot].row - 1)))
 			break;
 	}
 	return slot;
@@ -78,13 +83,13 @@ void RecordFold::Insert(const uint8_t *record, uint32_t hash, uint32_t slot)
 {
 	memcpy(RowAt(count_), record, config_.record_bytes);
 	hashes_[count_] = hash;
-	index_[slot] = ++count_;
+	index_[slot] = {++count_, hash};
 }
 
 uint32_t RecordFold::SlotOf(uint32_t row) const
 {
 	uint32_t slot = hashes_[row] & mask_;
-	while (index_[slot] != row + 1)
+	while (index_[slot].row != row + 1)
 		slot = (slot + 1) & mask_;
 	return slot;
 }
@@ -92,14 +97,14 @@ uint32_t RecordFold::SlotOf(uint32_t row) const
 /* Later rows of the chain that do not stand at or after their home move up: no tombstones. */
 void RecordFold::EmptySlot(uint32_t hole)
 {
-	for (uint32_t slot = (hole + 1) & mask_; index_[slot] != 0; slot = (slot + 1) & mask_) {
-		uint32_t home = hashes_[index_[slot] - 1] & mask_;
+	for (uint32_t slot = (hole + 1) & mask_; index_[slot].row != 0; slot = (slot + 1) & mask_) {
+		uint32_t home = index_[slot].hash & mask_;
 		if (((slot - home) & mask_) < ((slot - hole) & mask_))
 			continue;
 		index_[hole] = index_[slot];
 		hole = slot;
 	}
-	index_[hole] = 0;
+	index_[hole] = {};
 }
 
 void RecordFold::Remove(uint32_t row, uint32_t slot)
@@ -108,7 +113,7 @@ void RecordFold::Remove(uint32_t row, uint32_t slot)
 	uint32_t last = --count_;
 	if (row != last) {
 		/* Into the place of a marked row it is marked too: handed over a little early. */
-		index_[SlotOf(last)] = row + 1;
+		index_[SlotOf(last)].row = row + 1;
 		memcpy(RowAt(row), RowAt(last), config_.record_bytes);
 		hashes_[row] = hashes_[last];
 	}

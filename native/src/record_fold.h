@@ -17,8 +17,8 @@ struct FieldRange {
 };
 
 struct FoldConfig {
-	uint32_t entries; /* things told of at once; at most 2^24 */
-	uint32_t record_bytes;
+	uint32_t entries;      /* things told of at once; at most 2^24 */
+	uint32_t record_bytes; /* a multiple of 8 */
 	uint32_t max_held_ms;
 	uint32_t time_offset; /* u64, grows: of two records of one thing the later one says all that the earlier one
 				 said */
@@ -53,16 +53,16 @@ class RecordFold
 		uint32_t hash = HashOf(record);
 		uint32_t slot = Find(record, hash);
 		bool foldable = record[config_.kind_offset] == config_.kind;
-		if (index_[slot] == 0) {
+		if (index_[slot].row == 0) {
 			if (!foldable || count_ == config_.entries)
 				pass(record);
 			else
 				Insert(record, hash, slot);
 			return 0;
 		}
-		uint32_t row = index_[slot] - 1;
+		uint32_t row = index_[slot].row - 1;
 		uint8_t *held = RowAt(row);
-		bool differs = !Equal(config_.same, record, held);
+		bool differs = !Equal(same_, record, held);
 		if (TimeOf(record) < TimeOf(held)) {
 			if (foldable && !differs)
 				return 1;
@@ -97,19 +97,29 @@ class RecordFold
 	const uint8_t *Next();
 
       private:
-	static bool Equal(const std::vector<FieldRange> &fields, const uint8_t *a, const uint8_t *b)
+	/* Eight bytes of a record, and which of their bits count. */
+	struct Word {
+		uint32_t offset;
+		uint64_t mask;
+	};
+	static std::vector<Word> WordsOf(const std::vector<FieldRange> &fields);
+	static uint64_t Load(const uint8_t *at)
 	{
-		for (const FieldRange &field : fields) {
-			if (memcmp(a + field.offset, b + field.offset, field.bytes) != 0)
-				return false;
-		}
-		return true;
+		uint64_t word;
+		memcpy(&word, at, sizeof(word));
+		return word;
+	}
+	/* All of it at once: this runs for every record, and most are equal. */
+	static bool Equal(const std::vector<Word> &words, const uint8_t *a, const uint8_t *b)
+	{
+		uint64_t differing = 0;
+		for (const Word &word : words)
+			differing |= (Load(a + word.offset) ^ Load(b + word.offset)) & word.mask;
+		return differing == 0;
 	}
 	uint64_t TimeOf(const uint8_t *record) const
 	{
-		uint64_t time;
-		memcpy(&time, record + config_.time_offset, sizeof(time));
-		return time;
+		return Load(record + config_.time_offset);
 	}
 	uint8_t *RowAt(uint32_t row)
 	{
@@ -124,7 +134,16 @@ class RecordFold
 	uint32_t SlotOf(uint32_t row) const;
 	void EmptySlot(uint32_t slot);
 
+	/* A row's number + 1 beside its hash: most slots that are not the right one are told without a look at the row.
+	 */
+	struct Slot {
+		uint32_t row;
+		uint32_t hash;
+	};
+
 	FoldConfig config_;
+	std::vector<Word> key_;
+	std::vector<Word> same_;
 	uint64_t seed_;
 	uint32_t mask_;
 	uint32_t count_ = 0;
@@ -132,7 +151,7 @@ class RecordFold
 	/* Memory that is not used is not touched. */
 	std::unique_ptr<uint8_t[]> rows_;
 	std::unique_ptr<uint32_t[]> hashes_; /* by row */
-	std::vector<uint32_t> index_;	     /* open addressing: row + 1, 0 empty */
+	std::vector<Slot> index_;	     /* open addressing; row 0 is empty */
 	std::vector<uint8_t> taken_;
 };
 

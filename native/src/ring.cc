@@ -44,10 +44,11 @@ FoldConfig FoldOf(const Napi::Object &fold, uint32_t record_bytes)
 	config.key = FieldsOf(fold, "key", record_bytes);
 	config.same = FieldsOf(fold, "same", record_bytes);
 	if (config.entries < 1 || config.entries > kMostFoldEntries || config.key.empty() || kind > 255 ||
-	    config.kind_offset >= record_bytes || record_bytes < sizeof(uint64_t) ||
+	    config.kind_offset >= record_bytes || record_bytes % sizeof(uint64_t) != 0 ||
 	    config.time_offset > record_bytes - sizeof(uint64_t))
-		throw Fault("RF_ARGUMENT", "Cannot fold records: found options out of range, wanted entries 1 to "
-					   "16777216, a key, and fields inside the record");
+		throw Fault("RF_ARGUMENT",
+			    "Cannot fold records: found options out of range, wanted entries 1 to "
+			    "16777216, a key, fields inside the record, and recordBytes a multiple of 8");
 	return config;
 }
 

@@ -5,6 +5,8 @@
 #include <linux/bpf.h>
 #include <sys/mman.h>
 
+#include <cstring>
+
 namespace rf
 {
 
@@ -18,7 +20,7 @@ RingReader::RingReader(int map_fd) : fd_(Fd::Duplicate(map_fd, "a ring buffer"))
 		throw Fault("RF_ARGUMENT", std::string("Cannot consume map ") + info.name + ": found map type " +
 						   std::to_string(info.type) + ", wanted a ring buffer (27)");
 	mask_ = info.max_entries - 1;
-	read_only_size_ = page_ + 2 * static_cast<size_t>(info.max_entries);
+	read_only_size_ = page_ + static_cast<size_t>(info.max_entries);
 	void *writable = mmap(nullptr, page_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
 	if (writable == MAP_FAILED)
 		throw Fault::Sys("RF_RING", std::string("map the consumer page of ring ") + info.name, errno, "mmap");
@@ -38,7 +40,8 @@ RingReader::RingReader(int map_fd) : fd_(Fd::Duplicate(map_fd, "a ring buffer"))
 RingReader::RingReader(RingReader &&other) noexcept
     : fd_(std::move(other.fd_)), page_(other.page_), read_only_size_(other.read_only_size_), mask_(other.mask_),
       consumer_(other.consumer_), consumer_page_(std::exchange(other.consumer_page_, nullptr)),
-      producer_pages_(std::exchange(other.producer_pages_, nullptr)), data_(other.data_)
+      producer_pages_(std::exchange(other.producer_pages_, nullptr)), data_(other.data_),
+      joined_(std::move(other.joined_))
 {
 }
 
@@ -59,6 +62,16 @@ void RingReader::Unmap()
 uint64_t RingReader::ProducerPosition() const
 {
 	return __atomic_load_n(static_cast<const uint64_t *>(producer_pages_), __ATOMIC_ACQUIRE);
+}
+
+/* The record goes on at the beginning of the ring. */
+const uint8_t *RingReader::Joined(uint64_t from, uint32_t size)
+{
+	size_t first = static_cast<size_t>(mask_ + 1 - from);
+	joined_.resize(size);
+	memcpy(joined_.data(), data_ + from, first);
+	memcpy(joined_.data() + first, data_, size - first);
+	return joined_.data();
 }
 
 void RingReader::Publish(uint64_t position)

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "fd.h"
 
@@ -47,8 +48,9 @@ class RingReader
 			if (length & kBusy)
 				break;
 			uint32_t size = length & ~(kBusy | kDiscard);
+			uint64_t from = (position + kHeader) & mask_;
 			if (!(length & kDiscard))
-				sink(header + kHeader, size);
+				sink(from + size <= mask_ + 1 ? data_ + from : Joined(from, size), size);
 			position += (size + kHeader + 7) / 8 * 8;
 			if (++since_publish == kPublishEvery) {
 				Publish(position);
@@ -64,6 +66,7 @@ class RingReader
 	static constexpr uint32_t kHeader = 8;
 	static constexpr int kPublishEvery = 256;
 
+	const uint8_t *Joined(uint64_t from, uint32_t size);
 	void Publish(uint64_t position);
 	void Unmap();
 
@@ -72,9 +75,12 @@ class RingReader
 	size_t read_only_size_ = 0;
 	uint64_t mask_ = 0;
 	uint64_t consumer_ = 0;
-	void *consumer_page_ = nullptr;	 /* writable */
-	void *producer_pages_ = nullptr; /* producer position, then the data twice in a row: no record wraps */
+	void *consumer_page_ = nullptr; /* writable */
+	/* Producer position, then the data. The kernel offers it twice in a row, so that no record wraps; mapped once,
+	 * every page of it counts once as ours. */
+	void *producer_pages_ = nullptr;
 	const uint8_t *data_ = nullptr;
+	std::vector<uint8_t> joined_;
 };
 
 } // namespace rf

@@ -188,13 +188,13 @@ bool RingWorker::DrainAll()
 	return found;
 }
 
-/* For one more held record, which can wait: a slot is left for those that cannot. */
+/* For one more held record, which can wait: a quarter of the slots, one at least, is left for those that cannot. */
 bool RingWorker::HasRoom(Lane &lane)
 {
 	if (lane.filling >= 0)
 		return true;
 	std::lock_guard<std::mutex> lock(lane.mutex);
-	return lane.free.size() >= 2;
+	return lane.free.size() > std::max(1u, config_.batches_per_lane / 4);
 }
 
 /* Begins a round where one is due (or everywhere) and goes on with those under way; whether any has to wait for slots.

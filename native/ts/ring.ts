@@ -35,7 +35,7 @@ export type RecordFields = readonly number[];
  */
 export interface RingFold {
   readonly lane: number;
-  /** Things at once; with more of them, records are handed over unfolded. Each costs recordBytes + 12 bytes when it is used. */
+  /** Things at once; with more of them, records are handed over unfolded. Each costs recordBytes (a multiple of 8) and 20 to 36 bytes. */
   readonly entries: number;
   readonly maxHeldMs: number;
   /** Of a u64 that tells which of two records is the later one. */

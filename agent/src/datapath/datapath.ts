@@ -245,7 +245,7 @@ export class Datapath {
     return {
       endpoints: this.#endpointStatus(),
       tables: this.tables(),
-      lanes: readLanes(maps.get('rf_lanes')),
+      lanes: this.lanes(),
       helperErrors: readHelperErrors(maps.get('rf_errors')),
       reattached: this.#reattached,
       missing: Object.fromEntries(missing),
@@ -256,6 +256,11 @@ export class Datapath {
         tally: readTagTally(maps.get('rf_tag_counts')),
       },
     };
+  }
+
+  /** What the kernel wrote and lost, since the maps were made. Cheap: every batch of records carries it. */
+  lanes(): DatapathStatus['lanes'] {
+    return readLanes(this.#loaded.maps.get('rf_lanes'));
   }
 
   /** Fill of the policy tables. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type AggregatorOptions, type CutConnection, FlowAggregator } from './aggregator.js';
+import { type AggregatorOptions, FlowAggregator } from './aggregator.js';
+import type { CutConnection } from './cut-connection.js';
 import { EVENT_FLAG } from './event-layout.js';
 import type { RecordBatch } from './record-batch.js';
 import { packEvents, type TestEvent, testAddress } from './testing/events.js';

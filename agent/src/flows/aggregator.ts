@@ -8,22 +8,13 @@
 import { EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { confidenceOf } from './confidence.js';
 import { ConnectionIndex, KEY_WORDS } from './connection-index.js';
-import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, u16be, u64, WORD } from './event-layout.js';
+import { type CutConnection, cutConnection } from './cut-connection.js';
+import { BYTE, EVENT_BYTES, EVENT_FLAG, EVENT_WORDS, u64, WORD } from './event-layout.js';
 import { putLong, type RecordBatch, RecordBatchBuilder } from './record-batch.js';
 import { RowColumns, RowState } from './row-columns.js';
 
 /** The local workload of an endpoint number, also when the endpoint is gone by now. */
 export type ResolveEndpoint = (endpoint: number) => { workloadId: string; identity: number } | undefined;
-
-/** An open connection that the kernel cut: its local socket should be closed. Addresses are 16 bytes, ports host order. */
-export interface CutConnection {
-  readonly protocol: number;
-  readonly localAddress: Uint8Array;
-  readonly localPort: number;
-  readonly remoteAddress: Uint8Array;
-  readonly remotePort: number;
-  readonly endpoint: number;
-}
 
 export interface AggregatorOptions {
   /** Connections held at once. */
@@ -163,7 +154,7 @@ export class FlowAggregator {
   #ingestOne(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
     const kind = bytes[b + BYTE.kind] as number;
     const flags = bytes[b + BYTE.flags] as number;
-    if (flags & EVENT_FLAG.CUT) this.#reportCut(words, bytes, w, b);
+    if (flags & EVENT_FLAG.CUT) this.#ports.onCut(cutConnection(words, bytes, w, b));
     const deny = kind === EventKind.EVENT_KIND_DENY;
     const key = this.#key;
     for (let i = 0; i < 8; i++) key[i] = words[w + WORD.local + i] as number;
@@ -307,6 +298,7 @@ export class FlowAggregator {
   #insert(key: Uint32Array, deny: boolean): number {
     const spared = deny ? 0 : this.#index.capacity >>> 3;
     let row = this.#index.insert(key, spared);
+    if (row < 0 && this.#removeEndedEarly()) row = this.#index.insert(key, spared);
     if (row < 0 && !this.#reclaimed) {
       this.#reclaimed = true; // once per interval: it walks the table
       this.#reclaim();
@@ -318,11 +310,17 @@ export class FlowAggregator {
     return this.#index.insert(key);
   }
 
-  /** Makes room: ended connections now, then the quarter of the rest that was silent longest. */
-  #reclaim(): void {
-    this.#ended.push(...this.#endedPrompt);
+  /** Rows that wait for what other processors' rings may still hold of an ended connection; whether there were any. */
+  #removeEndedEarly(): boolean {
+    if (this.#ended.length + this.#endedPrompt.length === 0) return false;
+    this.#ended = this.#ended.concat(this.#endedPrompt);
     this.#endedPrompt = [];
     this.#removeEnded();
+    return true;
+  }
+
+  /** Makes room when no ended connection is left: the quarter of the rest that was silent longest. */
+  #reclaim(): void {
     const rows = this.#rows;
     const idle: number[] = [];
     for (let row = 0; row < this.#index.capacity; row++) {
@@ -384,16 +382,5 @@ export class FlowAggregator {
   #pass(builder: RecordBatchBuilder): void {
     const batch = builder.take();
     if (batch) this.#ports.onBatch(batch);
-  }
-
-  #reportCut(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
-    this.#ports.onCut({
-      protocol: bytes[b + BYTE.proto] as number,
-      localAddress: bytes.slice(b + BYTE.local, b + BYTE.local + 16),
-      localPort: u16be(bytes, b + BYTE.localPort),
-      remoteAddress: bytes.slice(b + BYTE.remote, b + BYTE.remote + 16),
-      remotePort: u16be(bytes, b + BYTE.remotePort),
-      endpoint: words[w + WORD.endpoint] as number,
-    });
   }
 }

@@ -8,8 +8,9 @@ import { type BpfMap, type RingBatch, RingConsumer, readClocks } from '@ringfenc
 import { FlowUploadMessage, LossCounters, type TranslationColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { LaneTotals } from '../datapath/types.js';
 import type { Timers } from '../timers.js';
-import { type CutConnection, FlowAggregator, type ResolveEndpoint } from './aggregator.js';
+import { FlowAggregator, type ResolveEndpoint } from './aggregator.js';
 import { WallClock } from './clock.js';
+import type { CutConnection } from './cut-connection.js';
 import { type DeniedMap, DeniedTails } from './denied-tails.js';
 import { EVENT_BYTES, EVENT_FOLD } from './event-layout.js';
 import { procSource } from './proc-source.js';
@@ -103,8 +104,8 @@ export class FlowDriver {
     // Held for less than a flush: a row is remembered for one flush after the sweep told its connection's end, and no report may come after.
     const maxHeldMs = Math.floor(Math.min(flushMs, updateMs) / 2);
     const fold = { ...EVENT_FOLD, lane: FLOW_LANE, entries: tableEntries, maxHeldMs };
-    // Two lanes of eight batches of 256 KiB: a flood is bounded here, and what does not fit is counted.
-    const options = { lanes, recordBytes: EVENT_BYTES, batchRecords: 2048, batchesPerLane: 8, fold };
+    // Two lanes of sixteen batches of 256 KiB, touched when needed: a flood is bounded here, and what does not fit is counted.
+    const options = { lanes, recordBytes: EVENT_BYTES, batchRecords: 2048, batchesPerLane: 16, fold };
     this.#consumer = new RingConsumer(options, (batch) => this.#take(batch));
     for (const ring of lanes.flat()) ring.close();
     this.#schedule();

@@ -146,6 +146,7 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
     tags: () => TALLY,
     loss: () => LossCounters.create({ ringDropped: 11n }),
     connections: () => 3,
+    baselineUnknown: () => 4,
     spoolBytes: () => 0,
     translations: () => ({ open: 1 }),
     workloads: () => 2,
@@ -161,6 +162,7 @@ it('serveMetrics shows verdicts by reason, loss by hop, fill and conditions, and
   expect(text).toContain('ringfence_agent_tags_total{result="unknown_epoch"} 1');
   expect(text).toContain('ringfence_agent_table_entries{table="rf_peers"} 5');
   expect(text).toContain('ringfence_agent_condition{code="RF_CONTROLLER_AWAY",severity="warning"} 1');
+  expect(text).toContain('ringfence_agent_baseline_unknown_total 4');
   expect(text).toContain('ringfence_agent_apply_seconds_bucket{le="0.01"} 0');
   expect(text).toContain('ringfence_agent_apply_seconds_bucket{le="0.025"} 1');
   expect(text).toMatch(/ringfence_agent_resident_bytes \d{7,}/);

@@ -15,6 +15,8 @@ export interface MetricsPorts {
   readonly tags: () => TagTally;
   readonly loss: () => LossCounters;
   readonly connections: () => number;
+  /** Connections taken up in the middle: what they counted before is in no record. */
+  readonly baselineUnknown: () => number;
   readonly spoolBytes: () => number;
   /** Translated connections, by what became of them; undefined: conntrack is not read. */
   readonly translations: () => Readonly<Record<string, number>> | undefined;
@@ -104,6 +106,9 @@ async function metricsText(ports: MetricsPorts): Promise<() => Promise<{ type: s
       if (typeof count === 'bigint') g.set({ hop: snake(hop) }, Number(count));
   });
   gauge('connections', 'Connections in the aggregation table', [], (g) => g.set(ports.connections()));
+  gauge('baseline_unknown_total', 'Connections of which traffic before is in no record', [], (g) =>
+    g.set(ports.baselineUnknown()),
+  );
   gauge('spool_bytes', 'Flow records waiting on disk', [], (g) => g.set(ports.spoolBytes()));
   gauge(
     'translations',
