@@ -174,7 +174,7 @@ export class FlowAggregator {
     const firstSeenNs = u64(words, w + WORD.firstSeenNs) || timeNs;
     if (PROMPT[kind] !== 0) this.#prompt = true;
     if (deny) this.#addDeny(row, fresh, timeNs, words, bytes, w, b);
-    else if (flags & EVENT_FLAG.LATE) this.#addLate(row, fresh, firstSeenNs, words, bytes, w, b);
+    else if (flags & EVENT_FLAG.LATE) this.#addLate(row, fresh, firstSeenNs, timeNs, words, bytes, w, b);
     else this.#addFlow(row, fresh, kind, firstSeenNs, timeNs, words, bytes, w, b);
   }
 
@@ -244,6 +244,7 @@ export class FlowAggregator {
     row: number,
     fresh: boolean,
     firstSeenNs: number,
+    timeNs: number,
     words: Uint32Array,
     bytes: Uint8Array,
     w: number,
@@ -259,6 +260,7 @@ export class FlowAggregator {
       return;
     } else if (this.#decidedOtherwise(row, words, bytes, w, b)) this.#emit(row);
     rows.addLate(row, words, w);
+    rows.lateNs[row] = Math.max(rows.lateNs[row] as number, timeNs);
     rows.takeDecision(row, words, bytes, w, b);
     rows.attempts[row] = 1;
     this.#markDirty(row, RowState.ended | RowState.urgent);
@@ -368,7 +370,8 @@ export class FlowAggregator {
     c.protocol[at] = (keys[key + 10] as number) & 0xff;
     c.workloadRef[at] = builder.ref(owner?.workloadId ?? '');
     c.localIdentity[at] = owner?.identity ?? 0;
-    putLong(c.lastSeenUs, at, this.#ports.toWallUs(rows.lastNs[row] as number));
+    const seenNs = Math.max(rows.lastNs[row] as number, rows.lateNs[row] as number);
+    putLong(c.lastSeenUs, at, rows.tellUntil(row, this.#ports.toWallUs(seenNs)));
     c.confidence[at] = confidenceOf(rows.identity[row] as number, rows.flags[row] as number);
     rows.writeTo(row, builder, at);
     const comm = rows.processName(row, this.#comm);

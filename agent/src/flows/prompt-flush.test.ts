@@ -79,6 +79,18 @@ describe('flushPrompt', () => {
     expect(aggregator.counters.dropped).toBe(0);
   });
 
+  it('ends each record of a connection later than the one before, also within a tick of the clock', () => {
+    const { aggregator, ingest, take } = rig();
+    ingest({ bytesOut: 60 });
+    aggregator.flushPrompt();
+    ingest({ kind: KIND.end, bytesOut: 200 });
+    aggregator.flushPrompt();
+    ingest({ kind: KIND.end, bytesOut: 52, flags: EVENT_FLAG.LATE });
+    aggregator.flush(2e9);
+    const [first, ...rest] = take().map(({ lastSeenUs }) => Number(lastSeenUs));
+    expect(rest.map((us) => us - (first ?? 0))).toEqual([1, 2]);
+  });
+
   it('adds what came after an end that another processor’s ring gives later', () => {
     const { aggregator, ingest, take } = rig();
     const late = { kind: KIND.end, timeNs: 3e9, bytesOut: 52, flags: EVENT_FLAG.LATE };

@@ -24,6 +24,8 @@ export class RowColumns {
   readonly firstSeenNs: Float64Array;
   readonly firstSeenUs: Float64Array;
   readonly lastNs: Float64Array;
+  /** Of what came after the END; not compared with other events' times. */
+  readonly lateNs: Float64Array;
   /** Added since the last record. */
   readonly bytesIn: Float64Array;
   readonly bytesOut: Float64Array;
@@ -35,6 +37,7 @@ export class RowColumns {
   readonly verdict: Uint8Array;
   readonly tcpFlags: Uint8Array;
   // Cumulative, as the last event said.
+  readonly #toldUs: Float64Array;
   readonly #bytesInTotal: Float64Array;
   readonly #bytesOutTotal: Float64Array;
   readonly #packetsInTotal: Uint32Array;
@@ -57,6 +60,7 @@ export class RowColumns {
     [this.state, this.flags, this.verdict, this.tcpFlags] = [u8(), u8(), u8(), u8()];
     [this.#kind, this.#reason, this.#mode, this.#direction] = [u8(), u8(), u8(), u8()];
     [this.firstSeenNs, this.firstSeenUs, this.lastNs] = [f64(), f64(), f64()];
+    [this.lateNs, this.#toldUs] = [f64(), f64()];
     [this.bytesIn, this.bytesOut, this.packetsIn, this.packetsOut] = [f64(), f64(), f64(), f64()];
     [this.#bytesInTotal, this.#bytesOutTotal] = [f64(), f64()];
     [this.#packetsInTotal, this.#packetsOutTotal] = [u32(), u32()];
@@ -70,6 +74,8 @@ export class RowColumns {
   clear(row: number): void {
     this.state[row] = 0;
     this.lastNs[row] = 0;
+    this.lateNs[row] = 0;
+    this.#toldUs[row] = 0;
     this.tcpFlags[row] = 0;
     this.#bytesInTotal[row] = 0;
     this.#bytesOutTotal[row] = 0;
@@ -87,6 +93,16 @@ export class RowColumns {
     this.packetsIn[row] = 0;
     this.packetsOut[row] = 0;
     this.attempts[row] = 0;
+  }
+
+  /**
+   * Until when a record tells of the connection, microseconds: `seenUs`, but later than the record before. Packets are timed by a clock that
+   * stands still for a tick, and two records of one connection that end alike would pass for one that came twice.
+   */
+  tellUntil(row: number, seenUs: number): number {
+    const us = Math.max(seenUs, (this.#toldUs[row] as number) + 1);
+    this.#toldUs[row] = us;
+    return us;
   }
 
   /** What the event says was counted before this row. */
