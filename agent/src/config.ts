@@ -141,7 +141,7 @@ export const configSchema = z.strictObject({
       /** How often aggregated records leave for the controller. */
       flushMs: z.int().min(50).max(60_000).default(1000),
       /** How many times a second new connections and denies may leave without waiting for flushMs, in the long run; 0: never. */
-      promptPerSecond: z.int().min(0).max(100).default(4),
+      promptPerSecond: z.int().min(0).max(100).default(8),
       /** How often a long-lived connection's counters leave. */
       updateMs: z.int().min(50).max(600_000).default(10_000),
       /** Connections held in the aggregation table between flushes. */

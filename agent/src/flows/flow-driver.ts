@@ -53,7 +53,7 @@ const DENY_LANE = 1;
 /** Half a second above the kernel's period of folding. */
 const QUIET_NS = 1.5e9;
 /** Prompt flushes that may come one after the other on a host that was quiet. */
-const PROMPT_BURST = 8;
+const PROMPT_BURST = 16;
 
 export class FlowDriver {
   readonly aggregator: FlowAggregator;
