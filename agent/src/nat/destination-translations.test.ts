@@ -6,6 +6,7 @@ import {
   type KeptDestination,
   MAPPINGS_MAX,
   type SeenDestination,
+  TARGETS_MAX,
 } from './destination-translations.js';
 
 const hex = (text: string) => Buffer.from(parseAddress(text) ?? []).toString('hex');
@@ -90,6 +91,22 @@ describe('DestinationTranslationBook', () => {
     clock.now += 2 * MINUTE;
     expect(changed()).toBe(true);
     expect(told()).toEqual(['6 198.51.100.1:9080 → 10.1.0.2:8080']);
+  });
+
+  it('more targets than are held stay nobody as long as they take turns', () => {
+    const { note, told, changed, clock } = rig();
+    for (let turn = 0; turn < 3; turn += 1) {
+      for (let target = 1; target <= 2 * TARGETS_MAX; target += 1) {
+        clock.now += 1000;
+        note(`10.1.0.${target}`, 80);
+      }
+    }
+    changed();
+    expect(told()).toEqual([]);
+    clock.now += 11 * MINUTE;
+    note('10.1.1.1', 80);
+    changed();
+    expect(told()).toEqual(['6 198.51.100.1:9080 → 10.1.1.1:80']);
   });
 
   it('of two that a dump finds open nobody knows which is newer; what was known before stands', () => {

@@ -32,6 +32,8 @@ export interface DestinationTranslationsOptions {
 
 /** Mappings that are held. */
 export const MAPPINGS_MAX = 4096;
+/** Targets of one mapping that are held: of more, those that are quiet for longest are forgotten. */
+export const TARGETS_MAX = 16;
 /** A mapping without a connection for so long is given up. */
 const IDLE_MS = 24 * 3_600_000;
 /** A target that was quiet for so long takes no more turns. */
@@ -108,9 +110,12 @@ export class DestinationTranslationBook {
     }
     // Of two that are open nobody knows which began first; what was known before the dump stands.
     if (listed && !mapping.listed) return;
+    // So many within TURN_MS take turns, whether or not one has been seen twice.
+    const crowded = known === undefined && mapping.targets.size >= TARGETS_MAX;
+    if (crowded) forgetQuietest(mapping);
     const target = known ?? { seen, seenMs: now };
     mapping.targets.set(targetKey(seen), target);
-    mapping.ambiguous ||= known !== undefined || (listed && mapping.listed);
+    mapping.ambiguous ||= crowded || known !== undefined || (listed && mapping.listed);
     mapping.current = target;
     mapping.listed = listed;
   }
@@ -182,6 +187,13 @@ export class DestinationTranslationBook {
     }
     if (mapping.targets.size === 1) mapping.ambiguous = false;
   }
+}
+
+function forgetQuietest({ targets, current }: Mapping): void {
+  const [quietest] = [...targets]
+    .filter(([, target]) => target !== current)
+    .sort(([, a], [, b]) => a.seenMs - b.seenMs);
+  if (quietest !== undefined) targets.delete(quietest[0]);
 }
 
 /** True for what a book keeps: read back from disk. */
