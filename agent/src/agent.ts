@@ -22,7 +22,8 @@ import type { Logger } from 'pino';
 import type { AgentConfig } from './config.js';
 import { ControllerChannel } from './control/controller-channel.js';
 import { writeCredentials } from './control/credentials.js';
-import { adminFailsafes, controllerFailsafes } from './control/failsafes.js';
+import { FailsafeKeeper } from './control/failsafe-keeper.js';
+import { adminFailsafes } from './control/failsafes.js';
 import { bootId, hostFacts } from './control/host-facts.js';
 import { LastGoodFile } from './control/last-good.js';
 import { forgetIdentity } from './control/leave.js';
@@ -45,9 +46,11 @@ import { runFlowConnection } from './flows/flow-connection.js';
 import { FlowDriver } from './flows/flow-driver.js';
 import { FlowSpool } from './flows/spool.js';
 import { FlowUploader } from './flows/uploader.js';
+import { Caretaker } from './health/caretaker.js';
 import { ConditionBoard } from './health/conditions.js';
 import { serveMetrics } from './health/metrics.js';
 import { capacityOf, judge, statusMessage } from './health/status.js';
+import { StatusReporter } from './health/status-reporter.js';
 import { LoginFollower, loginSource } from './logins/login-follower.js';
 import { ConntrackWatch } from './nat/conntrack-watch.js';
 import { AgentLock } from './store/agent-lock.js';
@@ -65,8 +68,6 @@ import { stillThere } from './workloads/remembered.js';
 
 /** Between two looks at attachments, conntrack and health. */
 const TICK_MS = 1000;
-/** A status is sent at least so often, and sooner when something changed. */
-const STATUS_MS = 10_000;
 const BACKOFF = { firstMs: 200, maxMs: 30_000 };
 /** Flow batches in memory beyond those on their way. */
 const MEMORY_BATCHES = 64;
@@ -92,7 +93,7 @@ export class Agent {
   #containerCgroups: readonly LocalCgroup[] | undefined;
   readonly #channel: ControllerChannel;
   readonly #datapath: Datapath;
-  readonly #renderer: { failsafes: readonly FailsafeState[] };
+  readonly #failsafes: FailsafeKeeper;
   readonly #enforcement: Enforcement;
   readonly #keeper: PolicyKeeper<FoundWorkload>;
   readonly #sources: Sources;
@@ -106,15 +107,13 @@ export class Agent {
   readonly #reconnectors: readonly Reconnector[];
   readonly #renewer: CertificateRenewer;
   readonly #tags: TagKeeper;
+  readonly #caretaker: Caretaker;
+  readonly #reporter: StatusReporter;
   readonly #features: KernelFeatures;
   readonly #restored: boolean;
   #metrics: Server | undefined;
   #session: SyncSession | undefined;
   #cancelTick: (() => void) | undefined;
-  #cancelStatus: (() => void) | undefined;
-  #statusDueAt = 0;
-  #channelAddress = '';
-  #lostEvents = 0n;
   /** Policy version that this run took back last. */
   #returnedFrom = 0;
   #detachOnExit = false;
@@ -132,8 +131,9 @@ export class Agent {
     this.#board = new ConditionBoard(timers.now, (condition, holds) => {
       const level = !holds ? 'info' : condition.severity === 'info' ? 'info' : 'warn';
       log[level]({ code: condition.code, severity: condition.severity, holds, text: condition.text }, condition.title);
-      this.#statusSoon();
+      this.#reporter.soon();
     });
+    this.#reporter = new StatusReporter({ timers, session: () => this.#session, status: () => this.#status() });
     const mount = findCgroupMount();
     const cgroupRoot = config.cgroupRoot ?? mount.path;
     const heldCgroups = () => (this.#containerCgroups ??= containerCgroups(cgroupRoot, config.pairing));
@@ -143,21 +143,30 @@ export class Agent {
       ...datapathOptions(config, cgroupRoot),
       onSwept: (events) => this.#flows?.takeSwept(events),
     });
+    const admin = adminFailsafes(config.adminSources);
     const renderConfig = {
       unassigned: config.unassigned,
       containerCgroups: heldCgroups,
       rejectMode: config.rejectMode,
-      failsafes: adminFailsafes(config.adminSources),
+      failsafes: admin as readonly FailsafeState[],
     };
-    this.#renderer = renderConfig;
     const renderer = new Renderer(renderConfig, this.#datapath.recovered);
     this.#enforcement = new Enforcement({
       datapath: this.#datapath,
       render: (instructions, locals) => renderer.render(instructions, locals),
       onApplied: (desired) => {
         this.#endpoints.set(desired.endpoints);
-        this.#statusSoon();
+        this.#reporter.soon();
       },
+    });
+    this.#failsafes = new FailsafeKeeper({
+      admin,
+      address: () => this.#channel.address,
+      apply: async (failsafes) => {
+        renderConfig.failsafes = failsafes;
+        await this.#enforcement.reapply();
+      },
+      onProblem: (error) => log.debug({ code: codeOf(error, '') }, messageOf(error)),
     });
     this.#keeper = new PolicyKeeper({
       enforcement: this.#enforcement,
@@ -216,6 +225,7 @@ export class Agent {
       },
     );
     this.#nat = config.nat.conntrack ? this.#conntrackWatch(config) : undefined;
+    this.#caretaker = this.#takingCare(config);
     this.#features = kernel.features();
     this.#reconnectors = [this.#syncReconnector(), this.#flowReconnector()];
     this.#renewer = new CertificateRenewer({
@@ -260,7 +270,7 @@ export class Agent {
 
   async #boot(): Promise<void> {
     this.#enforcement.expect(this.#registry.locals);
-    await this.#learnFailsafes();
+    await this.#failsafes.learn();
     await this.#enforcement.setLocals(this.#registry.locals);
     this.#tags.load();
     this.#log.info(
@@ -281,7 +291,7 @@ export class Agent {
   /** Ends in order: nothing new comes in, everything known goes out or to disk; the kernel keeps enforcing unless told not to. */
   async stop(): Promise<void> {
     this.#cancelTick?.();
-    this.#cancelStatus?.();
+    this.#reporter.stop();
     this.#renewer.stop();
     this.#metrics?.close();
     await this.#registry.stop();
@@ -296,6 +306,26 @@ export class Agent {
     else this.#datapath.detachAll();
     if (this.#detachOnExit) forgetIdentity(this.#config.stateDir, 'remove', timers.now());
     this.#lock.release();
+  }
+
+  #takingCare(config: AgentConfig): Caretaker {
+    return new Caretaker({
+      board: this.#board,
+      pinPath: config.pinPath,
+      enforcement: this.#enforcement,
+      registry: this.#registry,
+      logins: this.#logins,
+      nat: this.#nat,
+      spool: this.#spool,
+      uploader: this.#uploader,
+      flows: this.#flows,
+      now: timers.now,
+      credentials: () => (this.#enrolled() ? this.#channel.credentials() : undefined),
+      holding: () =>
+        (this.#keeper.inForce.unpaired ?? config.unassigned) === 'isolate'
+          ? (this.#containerCgroups ?? []).map(({ path }) => path)
+          : undefined,
+    });
   }
 
   #conntrackWatch(config: AgentConfig): ConntrackWatch {
@@ -355,7 +385,7 @@ export class Agent {
       this.#board.set('RF_NOT_ENROLLED', enrolled === false ? message : undefined);
       this.#board.set('RF_CREDENTIALS', enrolled === undefined ? message : undefined);
       this.#board.set('RF_CONTROLLER_AWAY', enrolled ? message : undefined);
-      void this.#learnFailsafes();
+      void this.#failsafes.learn();
     });
   }
 
@@ -411,23 +441,6 @@ export class Agent {
     }
   }
 
-  /** The way to the controller may never be cut; its name may have other addresses by now. */
-  async #learnFailsafes(): Promise<void> {
-    const admin = adminFailsafes(this.#config.adminSources);
-    try {
-      const address = this.#channel.address;
-      const channel = address === undefined ? [] : await controllerFailsafes(address);
-      const known = JSON.stringify(channel);
-      if (known === this.#channelAddress) return;
-      this.#channelAddress = known;
-      this.#renderer.failsafes = [...channel, ...admin];
-      await this.#enforcement.reapply();
-    } catch (error) {
-      // A name that cannot be resolved now: the addresses it had stay open, and the next lost connection asks again.
-      this.#log.debug({ code: codeOf(error, '') }, messageOf(error));
-    }
-  }
-
   #closeSocket(cut: Parameters<Datapath['destroySocket']>[0]): void {
     try {
       this.#datapath.destroySocket(cut);
@@ -479,58 +492,13 @@ export class Agent {
       if (reattached.length > 0) this.#board.set('RF_REATTACHED', reattached.join(', '));
       this.#board.set('RF_DETACHED', broken.join(', '));
       void this.#enforcement.retry();
-      this.#lookAfter();
+      this.#caretaker.look();
+      this.#reporter.tick();
       this.#renewer.checkClock();
     } catch (error) {
       this.#board.set('RF_APPLY_FAILED', `${codeOf(error, 'RF_APPLY')}: ${messageOf(error)}`);
     }
     this.#cancelTick = timers.after(TICK_MS, () => this.#tick());
-  }
-
-  #lookAfter(): void {
-    const board = this.#board;
-    const problem = this.#enforcement.problem;
-    board.set('RF_APPLY_FAILED', problem && `${problem.code}: ${problem.message}`);
-    board.set('RF_HELD', this.#enforcement.held ? `Pinned under ${this.#config.pinPath}` : undefined);
-    board.set('RF_SOURCE', this.#registry.problems.map((p) => `${p.source}: ${p.problem}`).join('; '));
-    board.set('RF_LOGINS', this.#logins?.problem);
-    board.set('RF_WORKLOADS_BOUND', this.#registry.overflow > 0 ? `${this.#registry.overflow} more` : undefined);
-    board.set('RF_START_GAP', this.#startingUnheld().join(', '));
-    board.set('RF_CONNTRACK', this.#nat?.problem);
-    board.set('RF_SPOOL_IN_USE', this.#spool.empty ? undefined : `${this.#spool.bytes} bytes`);
-    board.set('RF_SPOOL', this.#uploader.spoolProblem?.message);
-    const loss = this.#flows.loss();
-    const lost = loss.ringDropped + loss.deniesRingDropped + loss.agentDropped + loss.spoolDropped;
-    board.set('RF_FLOW_LOSS', lost > this.#lostEvents ? `${lost} in this run` : undefined);
-    this.#lostEvents = lost;
-    const own = this.#enrolled() ? this.#channel.credentials() : undefined;
-    board.set(
-      'RF_CERT_EXPIRED',
-      own && own.notAfterMs < timers.now() ? new Date(own.notAfterMs).toISOString() : undefined,
-    );
-    if (timers.now() >= this.#statusDueAt) this.#sendStatus();
-  }
-
-  /** Names of containers that started where nothing held them, on a host that holds containers. */
-  #startingUnheld(): string[] {
-    if ((this.#keeper.inForce.unpaired ?? this.#config.unassigned) !== 'isolate') return [];
-    const held = (this.#containerCgroups ?? []).map(({ path }) => `${path}/`);
-    return this.#registry.found.flatMap(({ inventory, local }) => {
-      const unheld = local.cgroup !== undefined && !held.some((path) => local.cgroup?.path.startsWith(path));
-      return inventory.localId.startsWith('container:') && unheld ? [inventory.name] : [];
-    });
-  }
-
-  /** Soon, once for a burst of changes. */
-  #statusSoon(): void {
-    this.#cancelStatus ??= timers.after(200, () => this.#sendStatus());
-  }
-
-  #sendStatus(): void {
-    this.#cancelStatus?.();
-    this.#cancelStatus = undefined;
-    this.#statusDueAt = timers.now() + STATUS_MS;
-    if (this.#session?.open) this.#session.sendStatus(this.#status());
   }
 
   #metricsPorts(): Parameters<typeof serveMetrics>[1] {
