@@ -54,6 +54,8 @@ export class Datapath {
   #desired: DesiredState | undefined;
   #dirty = false;
   #reattached = 0;
+  /** What other ABIs left pinned was looked for, and is gone. */
+  #alone = false;
   #closed = false;
 
   private constructor(
@@ -83,7 +85,7 @@ export class Datapath {
    * Makes the kernel state, or takes over what an earlier process left pinned: maps with their content, conntrack, links. When the
    * object files (or what is compiled into them) are not those the pinned programs came from, or policy tables are configured
    * larger or smaller than they are, new programs are loaded beside them (over copies of those tables) and every link is switched
-   * atomically. Throws NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was
+   * atomically. What a build with another ABI left pinned goes on until the first apply has put this one beside it. Throws NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was
    * pinned and attached before stays as it was.
    */
   static open(options: DatapathOptions): Datapath {
@@ -100,12 +102,13 @@ export class Datapath {
     const load = (maps: KernelMaps | undefined) => loadPrograms(maps, sizes, pins, features.rodata, options.objectDir);
     const attachmentsOf = (loaded: Loaded) => new Attachments(pins, mode, options.cgroupRoot, loaded.programs);
     if (!pins.exists) {
+      const start = pins.hasOthers ? 'replacing' : 'fresh';
       pins.begin();
       const loaded = load(undefined);
       pinPrograms(loaded.programs, pins);
       loaded.maps.setFingerprint(build);
       pins.commit();
-      return new Datapath(options, pins, loaded, attachmentsOf(loaded), 'fresh');
+      return new Datapath(options, pins, loaded, attachmentsOf(loaded), start);
     }
     const adopted = KernelMaps.adopted(pins);
     const { maps, resized } = adopted.resized(sizes);
@@ -131,7 +134,11 @@ export class Datapath {
    */
   static remove(options: Pick<DatapathOptions, 'pinPath' | 'cgroupRoot'>): boolean {
     const pins = new Pins(options.pinPath);
-    if (!pins.exists) return false;
+    if (!pins.exists) {
+      const had = pins.hasOthers;
+      pins.removeAll();
+      return had;
+    }
     const attachments = new Attachments(pins, 'tcx', options.cgroupRoot, new Map());
     using endpoints = BpfMap.fromPin(pins.path('maps', 'rf_endpoints'));
     attachments.adopt([...new TableWriter('rf_endpoints', endpoints).actual.keys()].flatMap(ifindexOf));
@@ -182,6 +189,9 @@ export class Datapath {
     maps.endFlush();
     for (const table of TABLES) if (table !== 'rf_endpoints') this.#writers[table].settle(desired.tables[table]);
     this.#desired = desired;
+    // Both have judged until now: what either forbids did not pass.
+    if (!this.#alone) this.#pins.removeOthers();
+    this.#alone = true;
     const sweep = plan.bump || plan.flips ? this.sweepFlows() : undefined;
     return { kind: 'ok', written: flush.written, deleted: flush.deleted, sweep };
   }

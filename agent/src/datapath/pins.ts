@@ -1,6 +1,6 @@
 // Where things are pinned: <pinPath>/v<ABI>/{maps,progs,links}/<name>. The directory is made under another name and renamed when
 // it is complete, so that a crash while making it leaves nothing that looks like a datapath.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { ABI_VERSION } from '@ringfence/bpf';
 import { ensureBpffs, unpin } from '@ringfence/native';
@@ -28,6 +28,11 @@ export class Pins {
   /** A complete datapath is pinned here. */
   get exists(): boolean {
     return existsSync(this.#final);
+  }
+
+  /** Datapaths of builds with another ABI are pinned beside this one. */
+  get hasOthers(): boolean {
+    return this.#others().length > 0;
   }
 
   path(kind: PinKind, name: string): string {
@@ -63,25 +68,36 @@ export class Pins {
     unpin(this.path(kind, name));
   }
 
-  /** All of it, and the directory too when it is empty then and not a mount point. */
+  /** Unpins what other ABIs left; links go with their pins. Filters of the clsact mode have none: what attaches there takes their place. */
+  removeOthers(): void {
+    for (const root of this.#others()) removeTree(root);
+  }
+
+  /** All of it, of every ABI, and the directory too when it is empty then and not a mount point. */
   removeAll(): void {
     removeTree(this.#root);
     removeTree(`${this.#final}-new`);
+    this.removeOthers();
     try {
       rmdirSync(dirname(this.#final));
     } catch (error) {
       if (!KEPT.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     }
   }
+
+  #others(): string[] {
+    const parent = dirname(this.#final);
+    const names = readdirSync(parent).filter((name) => /^v\d+(-new)?$/.test(name));
+    return names.map((name) => join(parent, name)).filter((root) => root !== this.#final && root !== this.#root);
+  }
 }
 
 function removeTree(root: string): void {
   if (!existsSync(root)) return;
-  for (const kind of KINDS) {
-    const dir = join(root, kind);
-    if (!existsSync(dir)) continue;
-    for (const name of readdirSync(dir)) unpin(join(dir, name));
-    rmdirSync(dir);
+  for (const name of readdirSync(root)) {
+    const path = join(root, name);
+    if (statSync(path).isDirectory()) removeTree(path);
+    else unpin(path);
   }
   rmdirSync(root);
 }

@@ -89,8 +89,11 @@ export interface DatapathStatus {
   readonly missing: Readonly<Record<string, string>>;
   /** In-band tags: whether this kernel can write them, whether it does, and what became of them. */
   readonly tags: { readonly canWrite: boolean; readonly writes: boolean; readonly tally: TagTally };
-  /** What the agent found when it started: nothing, its own state, or its own state with older programs, now replaced. */
-  readonly start: 'fresh' | 'adopted' | 'upgraded';
+  /**
+   * What the agent found when it started: nothing; what a build with another ABI left, which goes with the first apply; its own state; or
+   * its own state with older programs, now replaced.
+   */
+  readonly start: 'fresh' | 'replacing' | 'adopted' | 'upgraded';
 }
 
 /** Packets and bytes by verdict, reason and packet direction (1 in, 2 out), summed over CPUs; only what is not zero. */

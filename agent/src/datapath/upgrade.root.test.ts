@@ -1,5 +1,5 @@
 // Programs replaced under traffic: every packet meets the old or the new one, connections go on, nothing forbidden slips through.
-import { appendFileSync, existsSync, readdirSync, unlinkSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, renameSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { ABI_VERSION } from '@ringfence/bpf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -39,7 +39,7 @@ let owner: Forked<Request>;
 let inA: Forked<TrafficRequest>;
 let inB: Forked<TrafficRequest>;
 
-async function start(dir: string): Promise<unknown> {
+async function open(dir: string): Promise<unknown> {
   owner = await Forked.start<Request>('driver', HOST);
   const options = {
     pinPath: PIN_PATH,
@@ -48,7 +48,11 @@ async function start(dir: string): Promise<unknown> {
     ringBytes: 65_536,
     denyRingBytes: 65_536,
   };
-  const how = await owner.ask({ do: 'open', options, config });
+  return owner.ask({ do: 'open', options, config });
+}
+
+async function start(dir: string): Promise<unknown> {
+  const how = await open(dir);
   expect(await owner.ask({ do: 'apply', update, locals: containers() })).toMatchObject({ kind: 'ok' });
   return how;
 }
@@ -121,6 +125,29 @@ describe('Datapath, replacement of programs under traffic', () => {
     expect(await start(firstBuild)).toBe('upgraded');
     expect(pins.map((pin) => existsSync(pin))).toEqual([true, true, true]);
     expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 1500 })).toBe(true);
+  });
+
+  it('pins of another ABI, enforce until the first apply and are gone after it', async () => {
+    await owner.kill();
+    const [own, other] = [ABI_VERSION, ABI_VERSION + 1].map((abi) => join(PIN_PATH, `v${abi}`)) as [string, string];
+    renameSync(own, other);
+    expect(await open(firstBuild)).toBe('replacing');
+    const programs = programIds(`v${A}`);
+    expect(programs).toHaveLength(2);
+    expect(await inA.ask({ do: 'open', id: 'shut', host: ADDRESS.b4, port: SHUT, timeoutMs: 1500 })).toBe(
+      'ECONNREFUSED',
+    );
+    // Killed before it had anything to put beside them.
+    await owner.kill();
+    expect(existsSync(other)).toBe(true);
+    expect(await start(firstBuild)).toBe('adopted');
+    expect(existsSync(other)).toBe(false);
+    const [now, gone] = [programIds(`v${A}`), new Set(programs)];
+    expect([now.length, now.filter((id) => gone.has(id))]).toEqual([2, []]);
+    expect(await inA.ask({ do: 'echo', id: 'kept', timeoutMs: 5000 })).toBe(true);
+    expect(await inA.ask({ do: 'open', id: 'shut', host: ADDRESS.b4, port: SHUT, timeoutMs: 1500 })).toBe(
+      'ECONNREFUSED',
+    );
   });
 
   it('an owner killed in the middle of a flush, leaves a state that enforces and that the next one completes', async () => {
