@@ -85,8 +85,8 @@ export class Datapath {
    * Makes the kernel state, or takes over what an earlier process left pinned: maps with their content, conntrack, links. When the
    * object files (or what is compiled into them) are not those the pinned programs came from, or policy tables are configured
    * larger or smaller than they are, new programs are loaded beside them (over copies of those tables) and every link is switched
-   * atomically. What a build with another ABI left pinned goes on until the first apply has put this one beside it. Throws NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was
-   * pinned and attached before stays as it was.
+   * atomically. What a build with another ABI left pinned goes on until the first apply has put this one beside it. Throws
+   * NativeError (RF_BPF_VERIFIER, RF_BPF_LOAD, RF_PIN, RF_KERNEL …); what was pinned and attached before stays as it was.
    */
   static open(options: DatapathOptions): Datapath {
     const pins = new Pins(options.pinPath);

@@ -4,7 +4,8 @@
 //
 // A connection's row lives from its first event to one regular flush after the one that reported its END (its events come from several
 // CPUs' rings and may overtake each other by milliseconds). Rows that are idle go only when room is short. A row for denies lives for
-// one interval; an eighth of the table is theirs alone, so that no flood of allowed connections costs one. Between regular flushes a prompt one may report what is new: a connection that ends later then makes two records.
+// one interval; an eighth of the table is theirs alone, so that no flood of allowed connections costs one. Between regular flushes a
+// prompt one may report what is new: a connection that ends later then makes two records.
 import { EventKind, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { confidenceOf } from './confidence.js';
 import { ConnectionIndex, KEY_WORDS } from './connection-index.js';
