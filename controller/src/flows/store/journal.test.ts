@@ -34,13 +34,13 @@ function entry(serial: number): JournalEntry {
 
 const files = () => readdirSync(dir).sort();
 const path = (place: number) => join(dir, files()[place] ?? '');
-const serials = () => Journal.read(base, 'line').map(({ serial }) => serial);
+const serials = () => Journal.read(base, 'line').batches.map(({ serial }) => serial);
 
 test('what was written is read: heads, columns, ends by the places that the records name', () => {
   const journal = new Journal(base, 'line', 0);
   journal.write([entry(1), entry(2)]);
   journal.write([entry(3)]);
-  const read = Journal.read(base, 'line');
+  const read = Journal.read(base, 'line').batches;
   expect(read).toHaveLength(3);
   read.forEach((batch, i) => {
     const { batch: wanted } = entry(i + 1);
@@ -117,6 +117,8 @@ test('files of another store are set aside, not read', () => {
   const journal = new Journal(base, 'other', 0);
   journal.write([entry(1)]);
   journal.close();
-  expect(serials()).toEqual([]);
+  const { batches, foreign } = Journal.read(base, 'line');
+  expect([batches.length, foreign.map(({ serial }) => serial)]).toEqual([0, [1]]);
+  expect(Journal.read(base, 'line').foreign).toEqual([]);
   expect(files().map((name) => name.endsWith('.foreign'))).toEqual([true]);
 });

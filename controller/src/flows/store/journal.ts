@@ -47,19 +47,21 @@ export class Journal {
     this.#files = numbers.map((number) => ({ number, path: pathOf(base, number), bytes: fileBytes, lastSerial }));
   }
 
-  /** Batches of all files, in the order in which they were written. Files of another store are set aside under another name. */
-  static read(base: string, line: string): JournaledBatch[] {
-    const batches: JournaledBatch[] = [];
+  /**
+   * Batches of all files, in the order in which they were written. Files of another store (its database is gone) are set aside under another
+   * name: `foreign` is what stands in them and never will be stored.
+   */
+  static read(base: string, line: string): { readonly batches: JournaledBatch[]; readonly foreign: JournaledBatch[] } {
+    const [batches, foreign]: [JournaledBatch[], JournaledBatch[]] = [[], []];
     for (const number of numbersOf(base)) {
       const path = pathOf(base, number);
       const [first, ...entries] = entriesOf(fs.readFileSync(path));
-      if (first !== undefined && first.head.line !== line) fs.renameSync(path, `${path}.foreign`);
-      else {
-        const ends = new Map<number, FlowEndInfo>();
-        for (const entry of entries) batches.push(readBatch(entry, ends));
-      }
+      const isForeign = first !== undefined && first.head.line !== line;
+      if (isForeign) fs.renameSync(path, `${path}.foreign`);
+      const ends = new Map<number, FlowEndInfo>();
+      for (const entry of entries) (isForeign ? foreign : batches).push(readBatch(entry, ends));
     }
-    return batches;
+    return { batches, foreign };
   }
 
   /** Bytes on disk. */

@@ -22,10 +22,10 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-async function opened(folder: string, options: KeeperOptions) {
+async function opened(folder: string, options: KeeperOptions, line = 'line') {
   const settings = { file: join(dir, folder, 'flows.duckdb'), days: 2, bytes: 2 ** 40, memoryBytes: 2 ** 27 };
   const keeper = new FlowKeeper(settings, options);
-  const found = await keeper.open('line', NOW_MS);
+  const found = await keeper.open(line, NOW_MS);
   open.push(keeper);
   return { keeper, ...found };
 }
@@ -56,6 +56,21 @@ function message(
   const made = syntheticMessage({ firstId, count, sequence: BigInt(sequence), startUs: NOW_MS * 1000 });
   return { ...made, replaced: Float64Array.from(replaced), freshEnds: fresh ? made.freshEnds : [] };
 }
+
+test('what waited for a database that is gone is counted as lost, once, and told as a gap', async () => {
+  const { keeper } = await first(PATIENT);
+  expect(await keeper.append([message(1, 7, 1)], NOW_MS)).toBe(true);
+  killed('b');
+  for (const name of readdirSync(join(dir, 'b')))
+    if (!name.includes('.journal-')) rmSync(join(dir, 'b', name), { recursive: true });
+  const { keeper: next, firstId } = await opened('b', PATIENT, 'another');
+  expect([next.status().kept, next.status().lost]).toEqual([0, 7]);
+  expect(await next.append([message(firstId, 2, 1)], NOW_MS)).toBe(true);
+  const { gaps } = await next.ask((database) => database.page(everything));
+  expect(gaps).toMatchObject([{ hop: 'store', count: 7 }]);
+  await open.pop()?.close();
+  expect((await opened('b', PATIENT, 'another')).keeper.status().lost).toBe(0);
+});
 
 test('a row that is replaced while it waits is never stored; who asks sees each connection once', async () => {
   const { keeper } = await first(PATIENT);

@@ -53,7 +53,9 @@ export class FlowKeeper {
     this.#nowMs = nowMs;
     const base = journalBase(this.#settings.file);
     const stored = this.#database.storedSerial;
-    const left = Journal.read(base, opened.status.line).filter(({ serial }) => serial > stored);
+    const { batches, foreign } = Journal.read(base, opened.status.line);
+    const left = batches.filter(({ serial }) => serial > stored);
+    this.#database.lose(foreign);
     this.#serial = left.at(-1)?.serial ?? stored;
     this.#journal = new Journal(base, opened.status.line, this.#serial);
     const lastId = left.reduce((most, { firstId, count }) => Math.max(most, firstId + count - 1), 0);
