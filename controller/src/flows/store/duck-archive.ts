@@ -223,6 +223,7 @@ export class DuckArchive implements FlowArchive {
   #onAnswer(answer: StoreAnswer): void {
     if (answer.type === 'settled') {
       this.#status = answer.status;
+      this.#readings.expire();
       for (const { records, ranges, settled } of this.#settling.splice(0, answer.batches)) {
         this.#pending -= records;
         if (answer.stored && this.#readings.size > 0) this.#noteReplaced(ranges);

@@ -36,6 +36,24 @@ test('two readers at one place each get what was replaced', () => {
   expect(readings.size).toBe(1);
 });
 
+test('a reader that asks for nothing for a minute has left; one that came to its place meanwhile has not', () => {
+  const clock = { now: 0 };
+  const readings = new OpenReadings(() => clock.now);
+  readings.turn(0, 10, true);
+  readings.turn(0, 20, true);
+  clock.now = 40_000;
+  readings.turn(0, 10, true);
+  clock.now = 61_000;
+  readings.expire();
+  readings.note(30, 5);
+  expect(readings.size).toBe(1);
+  expect(turned(readings, 20, 40, false)).toEqual([]);
+  expect(turned(readings, 10, 40, false)).toEqual([[30, 5]]);
+  clock.now = 101_000;
+  readings.expire();
+  expect(readings.size).toBe(0);
+});
+
 test('readers that never come back are forgotten, the oldest first', () => {
   const readings = new OpenReadings();
   for (let lastId = 1; lastId <= 1000; lastId += 1) readings.turn(0, lastId, true);

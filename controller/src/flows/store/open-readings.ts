@@ -4,10 +4,14 @@
 /** Places that readers have come to, and replaced rows of all of them; beyond, the oldest place is forgotten: its rows come as new ones. */
 const READINGS_MAX = 512;
 const REPLACED_MAX = 262_144;
+/** A reader that asks for no further page for so long is taken to have left: most lists are never read to their end. */
+const READING_MS = 60_000;
 
 interface Reading {
   /** Readers whose last page ended here. */
   readers: number;
+  /** When the last of them came, milliseconds. */
+  atMs: number;
   /** Rows that were on a page, by the id of the row that stands for them now. */
   readonly now: Map<number, number>;
 }
@@ -15,7 +19,22 @@ interface Reading {
 export class OpenReadings {
   /** By the id at which the last page ended; the oldest first. */
   readonly #readings = new Map<number, Reading>();
+  readonly #nowMs: () => number;
   #replaced = 0;
+
+  /** `nowMs`: a clock that does not go back. */
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Forgets readers that have left. Call before the rows of a batch are noted: each row costs a look at every reading. */
+  expire(): void {
+    const beforeMs = this.#nowMs() - READING_MS;
+    for (const [lastId, { atMs }] of this.#readings) {
+      if (atMs > beforeMs) return;
+      this.#forget(lastId);
+    }
+  }
 
   /** One row has taken the place of another. Call in the order in which that happened. */
   note(id: number, replaced: number): void {
@@ -48,14 +67,17 @@ export class OpenReadings {
   }
 
   #open(lastId: number, known: ReadonlyMap<number, number>): void {
-    const reading = this.#readings.get(lastId) ?? { readers: 0, now: new Map<number, number>() };
+    const reading = this.#readings.get(lastId) ?? { readers: 0, atMs: 0, now: new Map<number, number>() };
     reading.readers += 1;
+    reading.atMs = this.#nowMs();
     // What comes on a page yet.
     for (const [id, shown] of known) {
       if (id <= lastId) continue;
       if (!reading.now.has(id)) this.#replaced += 1;
       reading.now.set(id, shown);
     }
+    // Behind all that came before.
+    this.#readings.delete(lastId);
     this.#readings.set(lastId, reading);
     this.#bound();
   }
