@@ -18,7 +18,7 @@ export function connectorKey(name: string): string {
 export function originOf(records: ReadonlyMap<string, SpacesRecord>, space: string): string {
   for (const [key, { content }] of records) {
     if (!key.startsWith(CONNECTOR)) continue;
-    if (read(content).some(({ name }) => name === space)) return key.slice(CONNECTOR.length);
+    if (read(content).has(space)) return key.slice(CONNECTOR.length);
   }
   return '';
 }
@@ -54,7 +54,7 @@ export function storedTree(
   );
   for (const key of keys) {
     const former = formerSources(records.get(key)?.former ?? []);
-    for (const space of read(records.get(key)?.content ?? '')) {
+    for (const space of read(records.get(key)?.content ?? '').values()) {
       if (spaces.has(space.name)) continue;
       const hosts = space.hosts.filter((host) => !placed.has(host));
       const formerly = former(space);
@@ -68,27 +68,37 @@ export function storedTree(
 
 /** How a space was translated by earlier contents, while it lay in the same one; what it says now left out. */
 function formerSources(contents: readonly string[]): (now: Space) => (readonly SourceTranslation[])[] {
-  const earlier = contents.map((content) => spacesIn(content) ?? []);
+  const earlier = contents.map((content) => spacesIn(content) ?? NOTHING);
   return (now) => {
     const found = new Map<string, readonly SourceTranslation[]>();
     for (const spaces of earlier) {
-      const then = spaces.find(({ name, parent }) => name === now.name && parent === now.parent);
-      if (then !== undefined) found.set(sourcesText(then), then.sources);
+      const then = spaces.get(now.name);
+      if (then !== undefined && then.parent === now.parent) found.set(sourcesText(then), then.sources);
     }
     found.delete(sourcesText(now));
     return [...found.values()];
   };
 }
 
-function sourcesText({ sources }: Space): string {
-  return JSON.stringify(sources, (_, value: unknown) => (value instanceof Uint8Array ? addressHex(value) : value));
+/** By space, as long as its content is remembered: all of them are compared whenever a gateway tells something. */
+const SOURCES = new WeakMap<Space, string>();
+
+function sourcesText(space: Space): string {
+  const known = SOURCES.get(space);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(space.sources, (_, value: unknown) =>
+    value instanceof Uint8Array ? addressHex(value) : value,
+  );
+  SOURCES.set(space, text);
+  return text;
 }
 
-/** Content is read once: stored content does not change under its text. */
-const READ = new Map<string, readonly Space[]>();
+/** Content, by the names of its spaces, is read once: stored content does not change under its text. */
+const READ = new Map<string, ReadonlyMap<string, Space>>();
 const READ_MAX = 64;
+const NOTHING: ReadonlyMap<string, Space> = new Map();
 
-function read(content: string): readonly Space[] {
+function read(content: string): ReadonlyMap<string, Space> {
   const spaces = spacesIn(content);
   if (spaces !== undefined) return spaces;
   const { problems } = declareSpaces('spaces', content);
@@ -96,11 +106,12 @@ function read(content: string): readonly Space[] {
 }
 
 /** Undefined when it cannot be read. */
-function spacesIn(content: string): readonly Space[] | undefined {
+function spacesIn(content: string): ReadonlyMap<string, Space> | undefined {
   const known = READ.get(content);
   if (known !== undefined) return known;
-  const spaces = declareSpaces('spaces', content).tree?.all();
-  if (spaces === undefined) return undefined;
+  const all = declareSpaces('spaces', content).tree?.all();
+  if (all === undefined) return undefined;
+  const spaces = new Map(all.map((space) => [space.name, space]));
   if (READ.size >= READ_MAX) READ.clear();
   READ.set(content, spaces);
   return spaces;
