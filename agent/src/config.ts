@@ -147,7 +147,7 @@ export const configSchema = z.strictObject({
       /** Connections held in the aggregation table between flushes. */
       tableEntries: z.int().min(1024).max(4_194_304).default(65_536),
       /** Records per batch at most. */
-      batchRecords: z.int().min(16).max(65_536).default(4096),
+      batchRecords: z.int().min(16).max(65_536).default(1024),
       /** Batches sent and not acknowledged at most. */
       window: z.int().min(1).max(1024).default(16),
       /** Disk bound of the spool used while the controller is away. */

@@ -30,7 +30,9 @@ function system(...held: string[]) {
     },
     execBounded: (keep, path, argv, environment) => {
       calls.push(`${[...keep].sort().join(' ')} ${path === process.execPath} ${argv[0] === path} ${argv[1]}`);
-      calls.push(`marked ${environment.RINGFENCE_BOUNDED}`);
+      calls.push(
+        `marked ${environment.RINGFENCE_BOUNDED}, ${environment.MALLOC_ARENA_MAX} of ${environment.MALLOC_TRIM_THRESHOLD_}`,
+      );
       throw new Replaced();
     },
   };
@@ -45,9 +47,11 @@ afterEach(() => {
 
 test('with more than it needs it begins anew with what it needs, after the mount that it cannot make then', () => {
   root();
+  vi.stubEnv('MALLOC_TRIM_THRESHOLD_', '9');
   const { calls, ports } = system('CAP_BPF', 'CAP_NET_ADMIN', 'CAP_PERFMON', 'CAP_SYS_MODULE');
   expect(() => boundPrivileges(configured(), ports)).toThrow(Replaced);
-  expect(calls).toEqual(['mount /sys/fs/bpf/ringfence', `${BASE} true true --max-semi-space-size=2`, 'marked 1']);
+  const again = `${BASE} true true --max-semi-space-size=2`;
+  expect(calls).toEqual(['mount /sys/fs/bpf/ringfence', again, 'marked 1, 1 of 9']);
 });
 
 test('with no more than it needs, switched off, or without being root it goes on as it is', () => {

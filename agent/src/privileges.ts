@@ -1,15 +1,10 @@
 // The agent runs as uid 0 and needs little of what that brings. Before anything is opened it replaces itself by itself without the rest.
 import type { AgentConfig } from './config.js';
 import { AgentError } from './errors.js';
+import { FOOTPRINT_ENVIRONMENT, FOOTPRINT_FLAGS } from './footprint.js';
 
 /** Set in the process that has given up what it does not need. */
 const MARK = 'RINGFENCE_BOUNDED';
-
-/**
- * The young generation of JavaScript's heap, MiB. Records live for milliseconds: under a flood the default lets 48 MiB of them pile up before
- * it looks, at no gain in time.
- */
-const SMALL_YOUNG = '--max-semi-space-size=2';
 
 /** What the native addon does for it. */
 export interface PrivilegePorts {
@@ -52,6 +47,7 @@ export function boundPrivileges(config: AgentConfig, system: PrivilegePorts): vo
   }
   // Mounting takes a capability that is not kept.
   system.ensureBpffs(config.pinPath);
-  const argv = [process.execPath, SMALL_YOUNG, ...process.execArgv, ...process.argv.slice(1)];
-  system.execBounded(needed, process.execPath, argv, { ...process.env, [MARK]: '1' });
+  // What the operator gave comes later and counts.
+  const argv = [process.execPath, ...FOOTPRINT_FLAGS, ...process.execArgv, ...process.argv.slice(1)];
+  system.execBounded(needed, process.execPath, argv, { ...FOOTPRINT_ENVIRONMENT, ...process.env, [MARK]: '1' });
 }

@@ -22,7 +22,7 @@ export interface AggregatorOptions {
   readonly tableEntries: number;
   /** Records in one batch at most. */
   readonly batchRecords: number;
-  /** Rows that only saw UPDATE events leave every so many milliseconds; all others with every flush. */
+  /** Rows that only saw UPDATE events leave every so many milliseconds, each at its own time; all others with every flush. */
   readonly updateMs: number;
   /** When this run began, CLOCK_MONOTONIC: what an older connection had counted before is not known to this run. */
   readonly startedNs: number;
@@ -32,7 +32,7 @@ export interface AggregatorPorts {
   readonly resolve: ResolveEndpoint;
   /** Unix microseconds of a monotonic time. */
   readonly toWallUs: (monotonicNs: number) => number;
-  /** Takes each batch as it is complete. */
+  /** Takes each batch as it is complete. Its columns are used again after the call. */
   readonly onBatch: (batch: RecordBatch) => void;
   readonly onCut: (cut: CutConnection) => void;
   /** A better name than the kernel's for a process; absent: none. */
@@ -54,6 +54,12 @@ const PROMPT = new Uint8Array(256);
 for (const kind of [EventKind.EVENT_KIND_NEW, EventKind.EVENT_KIND_VERDICT, EventKind.EVENT_KIND_DENY])
   PROMPT[kind] = 1;
 
+/**
+ * Parts of an UPDATE interval, a power of two. A row leaves in the part of its number: what many open connections have to tell goes bit
+ * by bit, also when all of them began (or were taken up by a new run) at once.
+ */
+const PARTS = 128;
+
 export class FlowAggregator {
   readonly counters: AggregatorCounters = { events: 0, records: 0, dropped: 0, baselineUnknown: 0 };
   readonly #options: AggregatorOptions;
@@ -72,7 +78,8 @@ export class FlowAggregator {
   /** Ended: these go with the next regular flush. */
   #ended: number[] = [];
   #prompt = false;
-  #lastUpdateNs: number;
+  /** Parts of UPDATE intervals since startedNs that were told. */
+  #partsTold = 0;
   #reclaimed = false;
 
   constructor(options: AggregatorOptions, ports: AggregatorPorts) {
@@ -83,7 +90,6 @@ export class FlowAggregator {
     this.#allows = new RecordBatchBuilder('allow', options.batchRecords);
     this.#denies = new RecordBatchBuilder('deny', options.batchRecords);
     this.#baselineFloorNs = options.startedNs;
-    this.#lastUpdateNs = options.startedNs;
   }
 
   /** Connections held. */
@@ -124,18 +130,17 @@ export class FlowAggregator {
 
   /** Ends the interval: records leave. nowNs is CLOCK_MONOTONIC. With all, those waiting for their UPDATE interval leave too. */
   flush(nowNs: number, all = false): void {
-    const updatesDue = all || nowNs - this.#lastUpdateNs >= this.#options.updateMs * 1e6;
-    if (updatesDue) this.#lastUpdateNs = nowNs;
+    const { startedNs, updateMs } = this.#options;
+    const part = this.#partsTold;
+    this.#partsTold = Math.max(part, Math.floor(((nowNs - startedNs) * PARTS) / (updateMs * 1e6)));
+    const due = all ? PARTS : this.#partsTold - part;
     this.#removeEnded();
     [this.#ended, this.#endedPrompt] = [this.#endedPrompt, []];
     const waiting: number[] = [];
     for (const row of this.#dirty) {
       const state = this.#rows.state[row] as number;
-      if ((state & RowState.urgent) === 0 && !updatesDue) {
-        waiting.push(row);
-        continue;
-      }
-      this.#report(row, state, this.#ended);
+      if ((state & RowState.urgent) === 0 && ((row - part) & (PARTS - 1)) >= due) waiting.push(row);
+      else this.#report(row, state, this.#ended);
     }
     this.#dirty = waiting;
     this.#reclaimed = false;

@@ -4,9 +4,8 @@ import { BpfMap, MapType } from '@ringfence/native';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FlowAggregator } from './aggregator.js';
 import { DeniedTails } from './denied-tails.js';
-import type { RecordBatch } from './record-batch.js';
 import { packEvents, plainEvent } from './testing/events.js';
-import { recordsOf } from './testing/records.js';
+import { recordsOf, type TestRecord } from './testing/records.js';
 
 const SECOND = 1e9;
 let map: BpfMap;
@@ -56,20 +55,19 @@ test('attempts that stay folded become one event, exactly once, and count in the
   expect(map.lookup(keys[0] ?? new Uint8Array())).toBeUndefined();
   expect(tails.sweep(map, 4 * SECOND)).toHaveLength(0);
 
-  const batches: RecordBatch[] = [];
+  const records: TestRecord[] = [];
   const aggregator = new FlowAggregator(
     { tableEntries: 64, batchRecords: 64, updateMs: 10_000, startedNs: 0 },
     {
       resolve: () => ({ workloadId: 'w', identity: 1 }),
       toWallUs: (ns) => ns / 1000,
-      onBatch: (batch) => batches.push(batch),
+      onBatch: (batch) => records.push(...recordsOf(batch)),
       onCut: () => {},
     },
   );
   aggregator.ingest(buffer, 2);
   aggregator.ingest(events.slice().buffer, 1);
   aggregator.flush(5 * SECOND, true);
-  const records = recordsOf(batches);
   // Two denies that were told, and the seven that were folded.
   expect(records.reduce((sum, { attempts }) => sum + attempts, 0)).toBe(9);
   expect(records.reduce((sum, { packetsOut }) => sum + Number(packetsOut), 0)).toBe(2);

@@ -2,25 +2,24 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FlowAggregator } from './aggregator.js';
 import { EVENT_FLAG } from './event-layout.js';
-import type { RecordBatch } from './record-batch.js';
 import { packEvents, type TestEvent } from './testing/events.js';
-import { recordsOf } from './testing/records.js';
+import { recordsOf, type TestRecord } from './testing/records.js';
 
 const KIND = { new: 1, verdict: 2, update: 3, end: 4, deny: 5 };
 
 function rig() {
-  const batches: RecordBatch[] = [];
+  const records: TestRecord[] = [];
   const aggregator = new FlowAggregator(
     { tableEntries: 1024, batchRecords: 64, updateMs: 10_000, startedNs: 0 },
     {
       resolve: () => ({ workloadId: 'w', identity: 1 }),
       toWallUs: (ns) => ns / 1000,
-      onBatch: (batch) => batches.push(batch),
+      onBatch: (batch) => records.push(...recordsOf(batch)),
       onCut: () => {},
     },
   );
   const ingest = (...events: Partial<TestEvent>[]) => aggregator.ingest(packEvents(events), events.length);
-  const take = () => recordsOf(batches.splice(0));
+  const take = () => records.splice(0);
   return { aggregator, ingest, take };
 }
 

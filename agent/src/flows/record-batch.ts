@@ -5,7 +5,7 @@ import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 /** Denies are what was or would be blocked. */
 export type RecordLane = 'allow' | 'deny';
 
-/** Columns of records; count of them, all of equal length. */
+/** Columns of records; count of them, all of equal length. Views of the builder's memory: to be read before it begins another record. */
 export interface RecordBatch {
   readonly lane: RecordLane;
   readonly columns: FlowColumns;
@@ -97,8 +97,7 @@ export class RecordBatchBuilder {
     if (this.#count === 0) return undefined;
     const columns = { count: this.#count, strings: this.#strings } as FlowColumns;
     for (const name of Object.keys(WIDTHS) as (keyof typeof WIDTHS)[]) {
-      // Copied: most batches are small, and room for a full one is half a megabyte.
-      columns[name] = Buffer.from((this.columns[name].buffer as ArrayBuffer).slice(0, this.#count * WIDTHS[name]));
+      columns[name] = Buffer.from(this.columns[name].buffer as ArrayBuffer, 0, this.#count * WIDTHS[name]);
     }
     this.#strings = [''];
     this.#refs = new Map([['', 0]]);

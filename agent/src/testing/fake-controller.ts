@@ -77,7 +77,7 @@ export class FakeController {
 
   /** Every record that arrived, as rows. */
   get records(): TestRecord[] {
-    return this.uploads.flatMap(({ flows }) => (flows ? recordsOf([{ lane: 'allow', columns: flows }]) : []));
+    return this.uploads.flatMap(({ flows }) => (flows ? recordsOf({ lane: 'allow', columns: flows }) : []));
   }
 
   #hear(message: AgentMessage): void {
