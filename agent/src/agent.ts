@@ -70,7 +70,7 @@ import { stillThere } from './workloads/remembered.js';
 const TICK_MS = 1000;
 const BACKOFF = { firstMs: 200, maxMs: 30_000 };
 /** Flow batches in memory beyond those on their way. */
-const MEMORY_BATCHES = 64;
+const MEMORY_BATCHES = 32;
 
 /** Names of the features that this kernel has; and those that it lacks, with why. */
 export interface KernelFeatures {

@@ -2,23 +2,13 @@
 // run, named <run order>-<run>-<first sequence>.<lane>; the oldest first. Appended only; read back in the order of sequences over
 // both lanes; a segment goes when all in it is acknowledged. Over the bound, the oldest segment of allows goes first, then the
 // oldest of denies; what goes is counted. A crash can cut the last batch of a segment short: it is dropped and the rest kept.
-import {
-  closeSync,
-  fdatasyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { Decoder, Encoder } from 'cbor-x';
 import { AgentError, messageOf } from '../errors.js';
-import { syncDirectory } from '../store/atomic-file.js';
 import type { RecordLane } from './record-batch.js';
+import { SegmentFile } from './segment-file.js';
 
 /** A numbered batch in its wire form. */
 export interface SpooledBatch {
@@ -52,12 +42,19 @@ export interface SpoolOptions {
   readonly bytesMax: number;
 }
 
+/** The segment that a lane is appended to. */
+interface OpenSegment {
+  readonly segment: Segment;
+  readonly file: SegmentFile;
+  last: number;
+}
+
 const encoder = new Encoder({ useRecords: false });
 const decoder = new Decoder({ useRecords: false, mapsAsObjects: true });
 const NAME = /^([0-9]{12})-([0-9a-f]{32})-([0-9]{16})\.(allow|deny)$/;
 
-/** What one segment file may hold before the next is begun: an eighth of the bound, at most 8 MiB. */
-const segmentBytes = (bytesMax: number) => Math.min(8 << 20, Math.max(4096, Math.floor(bytesMax / 8)));
+/** What one segment file may hold before the next is begun: an eighth of the bound, at most 2 MiB, since one is read whole. */
+const segmentBytes = (bytesMax: number) => Math.min(2 << 20, Math.max(4096, Math.floor(bytesMax / 8)));
 
 export class FlowSpool {
   /** Records dropped to stay inside the bound, and unreadable ones after damage. */
@@ -66,8 +63,8 @@ export class FlowSpool {
   readonly #run: string;
   readonly #order: number;
   #segments: Segment[] = [];
-  #open: Partial<Record<RecordLane, { segment: Segment; fd: number; last: number }>> = {};
-  #unsynced = false;
+  #open: Partial<Record<RecordLane, OpenSegment>> = {};
+  #syncProblem: string | undefined;
 
   /** Opens the directory, made when missing. Batches appended here belong to the run. Throws RF_SPOOL. */
   constructor(options: SpoolOptions, run: string) {
@@ -98,6 +95,11 @@ export class FlowSpool {
     return this.#segments.reduce((sum, s) => sum + s.bytes, 0);
   }
 
+  /** Why the disk did not make sure of what was appended when it was last asked to; undefined: it did. */
+  get syncProblem(): string | undefined {
+    return this.#syncProblem;
+  }
+
   /** Adds a batch of this run. Makes room first. Throws RF_SPOOL (disk full …): then nothing was added. */
   append(batch: SpooledBatch): void {
     const item = encoder.encode([
@@ -110,11 +112,10 @@ export class FlowSpool {
     try {
       const open = this.#writable(batch, item.length);
       const { segment } = open;
-      this.#write(open.fd, item, segment);
+      this.#write(open, item);
       open.last = batch.sequence;
       segment.rest?.push(batch);
       segment.records += batch.records;
-      this.#unsynced = true;
     } catch (error) {
       throw new AgentError('RF_SPOOL', `Cannot write spool ${this.#options.directory}: ${messageOf(error)}`, {
         cause: error,
@@ -122,11 +123,9 @@ export class FlowSpool {
     }
   }
 
-  /** Makes what was appended survive a loss of power. */
+  /** Begins to make what was appended survive a loss of power; the process may die as soon as append returned. */
   sync(): void {
-    if (!this.#unsynced) return;
-    for (const open of Object.values(this.#open)) fdatasyncSync(open.fd);
-    this.#unsynced = false;
+    for (const open of Object.values(this.#open)) open.file.sync();
   }
 
   /** The oldest batch not yet taken; undefined when there is none. It stays on disk until acknowledged. */
@@ -162,11 +161,11 @@ export class FlowSpool {
     }
   }
 
-  /** Closes the files. What is in them stays. */
+  /** Closes the files and waits for the disk. What is in them stays. */
   close(): void {
-    this.sync();
-    for (const open of Object.values(this.#open)) closeSync(open.fd);
+    const files = Object.values(this.#open).map(({ file }) => file);
     this.#open = {};
+    for (const file of files) file.closeNow();
   }
 
   #adopt(name: string): void {
@@ -232,21 +231,21 @@ export class FlowSpool {
   }
 
   /** Sequences grow inside a segment: older batches, spilled late, get their own. */
-  #writable(batch: SpooledBatch, itemBytes: number): { segment: Segment; fd: number; last: number } {
+  #writable(batch: SpooledBatch, itemBytes: number): OpenSegment {
     const open = this.#open[batch.lane];
     const fits = open && open.segment.bytes + itemBytes <= segmentBytes(this.#options.bytesMax);
     if (fits && batch.sequence > open.last) return open;
     if (open) {
-      this.sync();
-      closeSync(open.fd);
       delete this.#open[batch.lane];
+      open.file.end();
     }
     const name = [String(this.#order).padStart(12, '0'), this.#run, String(batch.sequence).padStart(16, '0')].join('-');
-    const file = join(this.#options.directory, `${name}.${batch.lane}`);
-    const fd = openSync(file, 'ax', 0o600);
-    syncDirectory(this.#options.directory);
+    const path = join(this.#options.directory, `${name}.${batch.lane}`);
+    const file = new SegmentFile(path, (problem) => {
+      this.#syncProblem = problem;
+    });
     const segment: Segment = {
-      file,
+      file: path,
       order: this.#order,
       run: this.#run,
       lane: batch.lane,
@@ -258,23 +257,21 @@ export class FlowSpool {
     };
     this.#segments.push(segment);
     this.#segments.sort((a, b) => a.order - b.order || a.first - b.first);
-    const made = { segment, fd, last: batch.sequence };
+    const made = { segment, file, last: batch.sequence };
     this.#open[batch.lane] = made;
     return made;
   }
 
   /** A write that failed half way would make everything after it unreadable: the segment ends there. */
-  #write(fd: number, item: Uint8Array, segment: Segment): void {
+  #write({ file, segment }: OpenSegment, item: Uint8Array): void {
     try {
-      for (let at = 0; at < item.length; ) {
-        const written = writeSync(fd, item, at);
-        at += written;
-        segment.bytes += written;
-      }
+      file.append(item);
     } catch (error) {
-      closeSync(fd);
       delete this.#open[segment.lane];
+      file.end();
       throw error;
+    } finally {
+      segment.bytes = file.bytes;
     }
   }
 
@@ -291,8 +288,8 @@ export class FlowSpool {
   #remove(segment: Segment): void {
     const open = this.#open[segment.lane];
     if (open?.segment === segment) {
-      closeSync(open.fd);
       delete this.#open[segment.lane];
+      open.file.discard();
     }
     this.#segments = this.#segments.filter((s) => s !== segment);
     unlinkSync(segment.file);

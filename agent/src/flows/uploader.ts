@@ -34,8 +34,7 @@ export interface UploaderCounters {
 
 export class FlowUploader {
   readonly counters: UploaderCounters = { batches: 0, records: 0, acknowledged: 0, resent: 0, lost: 0 };
-  /** Why the spool refused the last batch; undefined when it took it. */
-  spoolProblem: { code: string; message: string } | undefined;
+  #refused: { code: string; message: string } | undefined;
   readonly #options: UploaderOptions;
   readonly #spool: FlowSpool;
   #stream: UploadStream | undefined;
@@ -48,6 +47,15 @@ export class FlowUploader {
   constructor(options: UploaderOptions, spool: FlowSpool) {
     this.#options = options;
     this.#spool = spool;
+  }
+
+  /** Why the spool refused the last batch, or cannot make sure of those it took; undefined when all is well. */
+  get spoolProblem(): { code: string; message: string } | undefined {
+    const unsure = this.#spool.syncProblem;
+    return (
+      this.#refused ??
+      (unsure === undefined ? undefined : { code: 'RF_SPOOL', message: `Cannot sync the spool: ${unsure}` })
+    );
   }
 
   get connected(): boolean {
@@ -78,7 +86,7 @@ export class FlowUploader {
     this.#pump();
   }
 
-  /** The connection is gone. What it did not acknowledge is safe on disk when this returns. */
+  /** The connection is gone. What it did not acknowledge is in the spool when this returns. */
   detach(): void {
     this.#stream = undefined;
     this.#spool.rewind();
@@ -124,9 +132,9 @@ export class FlowUploader {
   #toSpool(batch: SpooledBatch): void {
     try {
       this.#spool.append(batch);
-      this.spoolProblem = undefined;
+      this.#refused = undefined;
     } catch (error) {
-      this.spoolProblem = { code: codeOf(error, 'RF_SPOOL'), message: messageOf(error) };
+      this.#refused = { code: codeOf(error, 'RF_SPOOL'), message: messageOf(error) };
       // Denies displace allows; beyond that the newest goes, so that what is kept has no holes.
       if (this.#queue.length < this.#options.memoryBatches) {
         this.#queue.push(batch);
