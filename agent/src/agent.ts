@@ -301,7 +301,7 @@ export class Agent {
     await Promise.all(this.#reconnectors.map((reconnector) => reconnector.stop()));
     this.#uploader.detach();
     this.#spool.close();
-    this.#keeper.stop();
+    await this.#keeper.stop();
     if (this.#config.keepOnExit && !this.#detachOnExit) this.#datapath.close();
     else this.#datapath.detachAll();
     if (this.#detachOnExit) forgetIdentity(this.#config.stateDir, 'remove', timers.now());

@@ -42,7 +42,7 @@ export async function unenroll(config: AgentConfig, outcome: LeaveOutcome, kerne
       if (pinned) Datapath.remove({ pinPath, cgroupRoot });
       return `left the fleet; ${pinned ? `removed everything under ${pinPath}` : 'nothing was in the kernel'}`;
     }
-    const opened = openOnDisk(config);
+    const opened = await openOnDisk(config);
     if (pinned && opened !== undefined) await openInKernel(config, cgroupRoot, opened, kernel);
     return 'left the fleet; everything stays attached, and nothing is blocked';
   } finally {
@@ -51,12 +51,12 @@ export async function unenroll(config: AgentConfig, outcome: LeaveOutcome, kerne
 }
 
 /** The last good state on disk, opened; undefined when there is none. */
-function openOnDisk(config: AgentConfig): LastGood<FoundWorkload> | undefined {
+async function openOnDisk(config: AgentConfig): Promise<LastGood<FoundWorkload> | undefined> {
   const file = new LastGoodFile<FoundWorkload>(join(config.stateDir, 'state.cbor'));
   const state = file.read();
   if (state === undefined) return undefined;
   const opened = { ...state, epoch: '', instructions: openedInstructions(state.instructions), pending: undefined };
-  file.write(opened);
+  await file.write(() => opened);
   return opened;
 }
 

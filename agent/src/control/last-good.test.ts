@@ -52,18 +52,18 @@ function someInstructions(revision: number): Instructions {
   return result.next;
 }
 
-it('LastGoodFile gives back every table, the way back and the workloads', () => {
+it('LastGoodFile gives back every table, the way back and the workloads', async () => {
   const file = new LastGoodFile<{ localId: string; id: bigint }>(join(directory, 'state.cbor'));
   expect(file.read()).toBeUndefined();
   const instructions = someInstructions(9);
   const before = someInstructions(8);
-  file.write({
+  await file.write(() => ({
     epoch: 'e',
     instructions,
     pending: { policyVersion: 4, confirmWithinMs: 100, untilMs: 77, before: { instructions: before, epoch: 'd' } },
     bootId: 'b',
     workloads: [{ localId: 'host', id: 2n ** 60n }],
-  });
+  }));
   const read = file.read();
   expect(read).toMatchObject({ epoch: 'e', bootId: 'b', workloads: [{ localId: 'host', id: 2n ** 60n }] });
   const plain = (value: unknown) =>
@@ -74,10 +74,16 @@ it('LastGoodFile gives back every table, the way back and the workloads', () => 
   expect(read?.instructions.bindings.size).toBe(1);
 });
 
-it('LastGoodFile refuses a cut file by name, puts it aside and begins anew', () => {
+it('LastGoodFile refuses a cut file by name, puts it aside and begins anew', async () => {
   const path = join(directory, 'cut.cbor');
   const file = new LastGoodFile(path);
-  file.write({ epoch: 'e', instructions: someInstructions(1), pending: undefined, bootId: 'b', workloads: [] });
+  await file.write(() => ({
+    epoch: 'e',
+    instructions: someInstructions(1),
+    pending: undefined,
+    bootId: 'b',
+    workloads: [],
+  }));
   writeFileSync(path, readFileSync(path).subarray(0, -1));
   expect(() => file.read()).toThrow(/cut\.cbor: found \d+ bytes of content, wanted \d+/);
   expect(existsSync(`${path}.refused`)).toBe(true);

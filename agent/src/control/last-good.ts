@@ -44,23 +44,9 @@ export class LastGoodFile<W> {
     this.#file = new StateFile(path, FORMAT);
   }
 
-  /** Durable when it returns. */
-  write(state: LastGood<W>): void {
-    const pending = state.pending && {
-      policyVersion: state.pending.policyVersion,
-      confirmWithinMs: state.pending.confirmWithinMs,
-      before: snapshotOf(state.pending.before.instructions),
-      untilMs: state.pending.untilMs,
-      epoch: state.pending.before.epoch,
-    };
-    const onDisk: OnDisk<W> = {
-      epoch: state.epoch,
-      update: snapshotOf(state.instructions),
-      pending: pending ?? null,
-      bootId: state.bootId,
-      workloads: state.workloads,
-    };
-    this.#file.write(onDisk);
+  /** Writes what `state` gives when its turn comes. Fulfilled when it, or a later one, is on disk; rejected with why it is not. */
+  write(state: () => LastGood<W>): Promise<void> {
+    return this.#file.follow(() => this.#onDisk(state()));
   }
 
   /** undefined: none was ever written. Throws RF_STATE_CORRUPT, RF_STATE_VERSION; the file is then found as <path>.refused. */
@@ -91,6 +77,23 @@ export class LastGoodFile<W> {
       } catch {} // what matters is the first error
       throw error;
     }
+  }
+
+  #onDisk(state: LastGood<W>): OnDisk<W> {
+    const pending = state.pending && {
+      policyVersion: state.pending.policyVersion,
+      confirmWithinMs: state.pending.confirmWithinMs,
+      before: snapshotOf(state.pending.before.instructions),
+      untilMs: state.pending.untilMs,
+      epoch: state.pending.before.epoch,
+    };
+    return {
+      epoch: state.epoch,
+      update: snapshotOf(state.instructions),
+      pending: pending ?? null,
+      bootId: state.bootId,
+      workloads: state.workloads,
+    };
   }
 
   #rebuild(update: InstructionUpdate): Instructions {

@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Mode } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { AssignmentState } from '@ringfence/proto/instructions.js';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import type { DesiredState } from '../desired/desired.js';
 import { emptyInstructions, type Instructions } from '../desired/instructions.js';
 import { type Applied, Enforcement } from '../enforcement.js';
+import { StateFile } from '../store/state-file.js';
 import { ManualTimers } from '../testing/manual-timers.js';
 import { LastGoodFile } from './last-good.js';
 import { PolicyKeeper } from './policy-keeper.js';
@@ -53,7 +54,9 @@ function rig(path = join(directory, `${++files}.cbor`)) {
     onReturned: (rollout: { policyVersion: number }, outcome: Applied) =>
       notes.push(`returned from ${rollout.policyVersion} ${outcome.kind}`),
   });
-  return { timers, kernel, keeper, enforcement, refuse, path, take: () => notes.splice(0) };
+  /** The disk takes its time. */
+  const noted = (...wanted: string[]) => vi.waitFor(() => expect(notes.slice(-wanted.length)).toEqual(wanted), 20_000);
+  return { timers, kernel, keeper, enforcement, refuse, path, noted, take: () => notes.splice(0) };
 }
 
 describe('PolicyKeeper', () => {
@@ -64,11 +67,27 @@ describe('PolicyKeeper', () => {
     await first.keeper.apply(at(4, 2), 'e1', plain);
     expect(first.take()).toEqual([]);
     await first.timers.advance(100);
-    expect(first.take()).toEqual(['saved']);
+    await first.noted('saved');
     const second = rig(first.path);
     expect(second.keeper.load()?.workloads).toEqual(['w']);
     expect(second.keeper.epoch).toBe('e1');
     expect(second.keeper.inForce.revision).toBe(4);
+  });
+
+  it('saves what decides nothing less often the more there is, and a stop saves what waits', async () => {
+    const many = Array.from({ length: 40_000 }, (_, i) => [`a${i}`, { shared: [] }] as never);
+    const { timers, keeper, path, take } = rig();
+    const big = { ...at(1, 1), bindings: emptyInstructions().bindings.with(many) };
+    await keeper.apply(big, 'e', plain);
+    take();
+    for (const revision of [2, 3]) {
+      await keeper.apply({ ...big, revision }, 'e', plain);
+      expect(timers.nextIn).toBe(2000);
+    }
+    await keeper.stop();
+    expect(take()).toEqual(['saved']);
+    expect(timers.pending).toBe(0);
+    expect(new StateFile(path, 1).read()).toMatchObject({ update: { revision: 3 } });
   });
 
   it('keeps and saves the last good state when the kernel refuses a revision', async () => {
@@ -82,7 +101,7 @@ describe('PolicyKeeper', () => {
   });
 
   it('returns to the confirmed state when the controller stays lost, and remembers that on disk', async () => {
-    const { keeper, timers, kernel, take, path } = rig();
+    const { keeper, timers, kernel, noted, path } = rig();
     keeper.onConnected();
     await keeper.apply(at(1, 1), 'e', plain);
     await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
@@ -92,7 +111,7 @@ describe('PolicyKeeper', () => {
     expect(kernel).toEqual([1, 2]);
     await timers.advance(1);
     expect(kernel).toEqual([1, 2, 1]);
-    expect(take().at(-1)).toBe('returned from 2 ok');
+    await noted('returned from 2 ok');
     const next = rig(path);
     next.keeper.load();
     expect(next.keeper.inForce.revision).toBe(1);
@@ -112,11 +131,11 @@ describe('PolicyKeeper', () => {
     expect(second.kernel).toEqual([]);
     await second.timers.advance(1);
     expect(second.kernel).toEqual([1]);
-    expect(second.take()).toEqual(['saved', 'returned from 2 ok']);
+    await second.noted('saved', 'returned from 2 ok');
   });
 
   it('what was done to single workloads during the window does not come undone by the return', async () => {
-    const { keeper, timers, enforcement, path } = rig();
+    const { keeper, timers, enforcement, noted, path } = rig();
     const assigned = (localId: string, change: Partial<AssignmentState> = {}): [string, AssignmentState] => [
       localId,
       {
@@ -171,6 +190,7 @@ describe('PolicyKeeper', () => {
     expect(assignments.get('came')).toMatchObject({ modeIn: Mode.MODE_ENFORCE, modeOut: Mode.MODE_TEST, identity: 7 });
     // No controller told this state: it must be sent everything, also after a restart.
     expect(keeper.epoch).toBe('');
+    await noted('returned from 2 ok');
     const next = rig(path);
     next.keeper.load();
     expect(next.keeper.epoch).toBe('');
@@ -199,18 +219,18 @@ describe('PolicyKeeper', () => {
   });
 
   it('tries a return that the kernel refused again, and keeps the new version until then', async () => {
-    const { keeper, timers, refuse, take } = rig();
+    const { keeper, timers, refuse, noted } = rig();
     keeper.onConnected();
     await keeper.apply(at(1, 1), 'e', plain);
     await keeper.apply(at(2, 2), 'e', { confirmWithinMs: 3000, confirmedPolicyVersion: 0 });
     keeper.onLost();
     refuse.add(1);
     await timers.advance(3000);
-    expect(take().at(-1)).toBe('returned from 2 refused');
+    await noted('returned from 2 refused');
     expect(keeper.inForce.revision).toBe(2);
     refuse.clear();
     await timers.advance(5000);
-    expect(take().at(-1)).toBe('returned from 2 ok');
+    await noted('returned from 2 ok');
     expect(keeper.inForce.revision).toBe(1);
   });
 

@@ -23,8 +23,8 @@ export interface PolicyKeeperPorts<W> {
   readonly onReturned: (rollout: PendingRollout, outcome: Applied) => void;
 }
 
-/** Changes within this time are saved together. */
-const SAVE_AFTER_MS = 100;
+/** Changes within this time are saved together: all of the state is written each time, so the more there is, the longer. */
+const SAVE_AFTER_MS = { least: 100, perBinding: 0.05, most: 5000 };
 
 export class PolicyKeeper<W> {
   readonly #ports: PolicyKeeperPorts<W>;
@@ -32,6 +32,9 @@ export class PolicyKeeper<W> {
   #epoch = '';
   #cancelSave: (() => void) | undefined;
   #cancelReturn: (() => void) | undefined;
+  #stopped = false;
+  /** The newest of those begun: it ends last. */
+  #saving: Promise<void> = Promise.resolve();
   /** Revisions and returns, one after the other: what a rollout returns to is what was in force when it was applied. */
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -77,7 +80,7 @@ export class PolicyKeeper<W> {
       this.#watchDeadline();
       // The caller acks now, and a host that lost power after its ack must come back with what it acked. Who is at which address
       // may be learnt again; what may be done may not, so only that waits for the disk. Nor may a way back, or its end.
-      if (decides(before.instructions, next) || pending !== this.#guard.pending) this.save();
+      if (decides(before.instructions, next) || pending !== this.#guard.pending) await this.save();
       else this.saveSoon();
       return applied;
     });
@@ -94,7 +97,7 @@ export class PolicyKeeper<W> {
       this.#epoch = '';
       this.#guard = new RolloutGuard(undefined, instant(this.#ports.timers));
       this.#watchDeadline();
-      this.save();
+      await this.save();
       return applied;
     });
   }
@@ -111,35 +114,46 @@ export class PolicyKeeper<W> {
 
   /** Saves within a moment. */
   saveSoon(): void {
-    this.#cancelSave ??= this.#ports.timers.after(SAVE_AFTER_MS, () => this.save());
+    const { least, perBinding, most } = SAVE_AFTER_MS;
+    this.#saveAfter(Math.min(most, Math.max(least, this.inForce.bindings.size * perBinding)));
   }
 
-  /** Saves now what is in force. While the kernel holds an unknown policy there is nothing to save. */
-  save(): void {
+  /** Saves what is in force; fulfilled when it is on disk, or the disk refused. While the kernel holds an unknown policy there is nothing to save. */
+  save(): Promise<void> {
     this.#cancelSave?.();
     this.#cancelSave = undefined;
+    this.#saving = this.#write();
+    return this.#saving;
+  }
+
+  /** Saves what waits and ends. */
+  async stop(): Promise<void> {
+    this.#cancelReturn?.();
+    this.#stopped = true;
+    await (this.#cancelSave ? this.save() : this.#saving);
+  }
+
+  async #write(): Promise<void> {
     if (this.#ports.enforcement.held) return;
     try {
-      this.#ports.file.write({
+      await this.#ports.file.write(() => ({
         epoch: this.#epoch,
         instructions: this.inForce,
         pending: this.#guard.pending,
         bootId: this.#ports.bootId,
         workloads: this.#ports.workloads(),
-      });
+      }));
       this.#ports.onSaved(undefined);
     } catch (error) {
       this.#ports.onSaved(messageOf(error));
       // Tried again with the next change, and by itself: the disk may have room by then.
-      this.#cancelSave = this.#ports.timers.after(5_000, () => this.save());
+      this.#saveAfter(SAVE_AFTER_MS.most);
     }
   }
 
-  /** Saves what waits and ends. */
-  stop(): void {
-    this.#cancelReturn?.();
-    if (this.#cancelSave) this.save();
-    this.#cancelSave?.();
+  #saveAfter(ms: number): void {
+    if (this.#stopped) return;
+    this.#cancelSave ??= this.#ports.timers.after(ms, () => void this.save());
   }
 
   #watchDeadline(): void {
@@ -164,7 +178,7 @@ export class PolicyKeeper<W> {
         // A state that no controller ever told has no epoch: the next one sends everything.
         if (done) this.#epoch = back === instructions ? epoch : '';
         this.#guard.onReturned(done, timers.steady());
-        if (done) this.save();
+        if (done) await this.save();
         onReturned(rollout, outcome);
       }
       this.#watchDeadline();

@@ -13,7 +13,7 @@ import type { TranslationColumns } from '@ringfence/proto/gen/ringfence/v1/flows
 import { Backoff } from '../control/backoff.js';
 import { codeOf, messageOf } from '../errors.js';
 import { WallClock } from '../flows/clock.js';
-import { writeFileAtomic } from '../store/atomic-file.js';
+import { LatestFile } from '../store/latest-file.js';
 import type { Timers } from '../timers.js';
 import type { FoundWorkload } from '../workloads/found-workload.js';
 import { DestinationTranslationBook, isKeptDestination, type KeptDestination } from './destination-translations.js';
@@ -46,7 +46,6 @@ const REPORT_MS = 500;
 const REFRESH_MS = 30 * 60_000;
 
 export class ConntrackWatch {
-  readonly #options: ConntrackWatchOptions;
   readonly #ports: ConntrackWatchPorts;
   readonly #clock = new WallClock(readClocks);
   readonly #table: TranslationTable;
@@ -61,15 +60,17 @@ export class ConntrackWatch {
   #refreshAt = 0;
   #flushedAt = 0;
   #unsaved = false;
+  #saving: Promise<void> = Promise.resolve();
+  readonly #kept: LatestFile;
   /** Why conntrack is not read; undefined while it is. */
   problem: string | undefined;
 
   constructor(options: ConntrackWatchOptions, ports: ConntrackWatchPorts) {
-    this.#options = options;
     this.#ports = ports;
     this.#backoff = new Backoff({ firstMs: 100, maxMs: 30_000 }, ports.random);
     const { now } = ports.timers;
     const kept = readKept(options.file);
+    this.#kept = new LatestFile(options.file);
     const isOpen = (inside: string, outside: string) => this.#table.hasSource(latin(inside), latin(outside));
     this.#book = new SourceTranslationBook({ gateway: options.gateway, now, isOpen }, kept.pairs);
     this.#destinations = new DestinationTranslationBook(
@@ -112,7 +113,8 @@ export class ConntrackWatch {
     for (const cancel of this.#cancels) cancel();
     this.#cancelDump?.();
     await this.#reader?.close();
-    this.#save();
+    await this.#saving;
+    await this.#save();
   }
 
   /** Who is on this host now. */
@@ -178,7 +180,7 @@ export class ConntrackWatch {
     if (!sources && !destinations) return;
     this.#unsaved = true;
     this.#ports.onTranslations(this.translations());
-    this.#save();
+    this.#saving = this.#save();
   }
 
   #dumpSoon(): void {
@@ -208,16 +210,15 @@ export class ConntrackWatch {
     }
   }
 
-  #save(): void {
+  async #save(): Promise<void> {
     if (!this.#unsaved) return;
+    this.#unsaved = false;
     try {
-      writeFileAtomic(
-        this.#options.file,
+      await this.#kept.write(() =>
         JSON.stringify({ pairs: this.#book.kept(), destinations: this.#destinations.kept() }),
       );
-      this.#unsaved = false;
     } catch {
-      // A next run learns them again from the connections that it sees.
+      this.#unsaved = true; // else a next run learns them again from the connections that it sees
     }
   }
 }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { Decoder, Encoder } from 'cbor-x';
 import { AgentError, codeOf, messageOf } from '../errors.js';
 import { writeFileAtomic } from './atomic-file.js';
+import { LatestFile } from './latest-file.js';
 
 const MAGIC = Buffer.from('RFSTATE\n');
 const HEADER_BYTES = MAGIC.length + 8 + 32;
@@ -49,15 +50,22 @@ export function decodeState(bytes: Buffer, version: number, file: string): unkno
 export class StateFile {
   readonly #file: string;
   readonly #version: number;
+  readonly #latest: LatestFile;
 
   constructor(file: string, version: number) {
     this.#file = file;
     this.#version = version;
+    this.#latest = new LatestFile(file);
   }
 
   /** Durable when it returns; on an error the former value stays. */
   write(value: unknown): void {
     writeFileAtomic(this.#file, encodeState(this.#version, value));
+  }
+
+  /** The same beside the program, and of several that wait only the last. Not together with write. */
+  follow(value: () => unknown): Promise<void> {
+    return this.#latest.write(() => encodeState(this.#version, value()));
   }
 
   /** The last value written; undefined when there never was one. Throws RF_STATE_CORRUPT, RF_STATE_VERSION. */
