@@ -12,12 +12,16 @@ import type { FlowHistory } from './history.js';
 import { type StagedRows, Staging } from './ingest/staging.js';
 import { type TranslationSource, Translations } from './ingest/translations.js';
 import { HostFlowLedger, type HostLosses } from './losses.js';
-import { STITCH_DEFAULTS, type StitchOptions } from './stitch/types.js';
+import type { StitchOptions } from './stitch/types.js';
 import type { FlowArchive } from './store/archive.js';
 import { MemoryArchive } from './store/memory-archive.js';
 import type { SourceResolver } from './true-source.js';
 
-/** Stored rows that are taken up at the start, and how many at once. */
+/**
+ * Stored rows that are taken up at the start: not older, how many, and how many at once. After an absence agents tell what is as old as the
+ * absence was long, and the two ends of a connection need not tell it to the same process.
+ */
+const RESTORED_MS = 3_600_000;
 const RESTORED_MAX = 100_000;
 const RESTORED_PAGE = 16_384;
 
@@ -79,8 +83,8 @@ export class FlowIngest {
    * Takes up what the archive stored last, so that what comes now finds the other end's view. Once, before the first batch. `nowUs` is wall
    * time.
    */
-  async restore(nowUs: number, windowMs = STITCH_DEFAULTS.windowMs): Promise<number> {
-    const filter = FlowFilter.fromPartial({ sinceUs: BigInt(Math.max(0, nowUs - windowMs * 1000)) });
+  async restore(nowUs: number): Promise<number> {
+    const filter = FlowFilter.fromPartial({ sinceUs: BigInt(Math.max(0, nowUs - RESTORED_MS * 1000)) });
     let restored = 0;
     let afterId = await this.#archive.startOfNewest(filter, RESTORED_MAX);
     for (;;) {

@@ -151,9 +151,20 @@ test('an end within the tick of the first packet counts, also when the other sid
   await two.archive.close();
 });
 
-test('what waited too long is not taken up', async () => {
+test('what waited for this controller as long as it was away is one row, though it fell again between the two ends', async () => {
   const one = await start(() => 0);
-  const old = { firstSeenUs: NOW_US - 600_000_000, lastSeenUs: NOW_US - 600_000_000 };
+  const old = { firstSeenUs: NOW_US - 1_800_000_000, lastSeenUs: NOW_US - 1_800_000_000 };
+  await one.take('a', 1n, { ...near, ...old });
+  await one.archive.close();
+  const two = await start(() => 0);
+  await two.take('b', 1n, { ...far, ...old });
+  expect(await two.rows()).toMatchObject([{ views: 3, bytes: [100, 90] }]);
+  await two.archive.close();
+});
+
+test('what is older than an hour is not taken up', async () => {
+  const one = await start(() => 0);
+  const old = { firstSeenUs: NOW_US - 3_700_000_000, lastSeenUs: NOW_US - 3_700_000_000 };
   await one.take('a', 1n, { ...near, ...old });
   await one.archive.close();
   const two = await start(() => 0);
