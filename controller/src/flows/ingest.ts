@@ -18,8 +18,8 @@ import { MemoryArchive } from './store/memory-archive.js';
 import type { SourceResolver } from './true-source.js';
 
 /**
- * Stored rows that are taken up at the start: not older, how many, and how many at once. After an absence agents tell what is as old as the
- * absence was long, and the two ends of a connection need not tell it to the same process.
+ * Stored rows that are taken up at the start, of those that may still be replaced: not older, how many, and how many at once. After an
+ * absence agents tell what is as old as the absence was long, and the two ends of a connection need not tell it to the same process.
  */
 const RESTORED_MS = 3_600_000;
 const RESTORED_MAX = 100_000;
@@ -86,7 +86,8 @@ export class FlowIngest {
   async restore(nowUs: number): Promise<number> {
     const filter = FlowFilter.fromPartial({ sinceUs: BigInt(Math.max(0, nowUs - RESTORED_MS * 1000)) });
     let restored = 0;
-    let afterId = await this.#archive.startOfNewest(filter, RESTORED_MAX);
+    const newest = await this.#archive.startOfNewest(filter, RESTORED_MAX);
+    let afterId = Math.max(newest, this.#archive.replaceableFrom - 1);
     for (;;) {
       const page = await this.#archive.page({ filter, afterId, limit: RESTORED_PAGE });
       for (const record of page.records) this.#staging.restore(record, this.#nowMs());

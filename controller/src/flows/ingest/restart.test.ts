@@ -55,13 +55,13 @@ function workload(id: string): WorkloadRecord {
 }
 
 /** A controller's flow part over the same store; `nowMs` is its clock. */
-async function start(nowMs: () => number) {
+async function start(nowMs: () => number, wallMs: () => number = () => NOW_US / 1000) {
   const archive = await DuckArchive.open({
     file: join(dir, 'flows.duckdb'),
     days: 30,
     bytes: 2 ** 30,
     memoryBytes: 2 ** 28,
-    now: () => NOW_US / 1000,
+    now: wallMs,
     onDeath: () => {},
   });
   const known = new Map(['a/client', 'a/other', 'b/server'].map((id) => [id, workload(id)]));
@@ -83,7 +83,7 @@ async function start(nowMs: () => number) {
     translations: { behind, lately: () => [], version: () => 1, end },
     nowMs,
   });
-  const restored = await ingest.restore(NOW_US);
+  const restored = await ingest.restore(wallMs() * 1000);
   const take = (hostId: string, sequence: bigint, ...rows: FlowRow[]) =>
     new Promise<void>((resolve) => {
       const message = { run: RUN, sequence, flows: flowColumns(rows), loss: undefined, translations: undefined };
@@ -160,6 +160,37 @@ test('what waited for this controller as long as it was away is one row, though 
   await two.take('b', 1n, { ...far, ...old });
   expect(await two.rows()).toMatchObject([{ views: 3, bytes: [100, 90] }]);
   await two.archive.close();
+});
+
+test('a row of the hour before is replaced while it may be, and left alone when its hour is closed', async () => {
+  const hour = Math.floor(NOW_US / 3_600_000_000) * 3_600_000;
+  const minutes = (n: number) => hour + n * 60_000;
+  let wall = minutes(59);
+  const began = { firstSeenUs: wall * 1000, lastSeenUs: wall * 1000 };
+  const nearOf = (localPort: number) => ({ ...near, ...began, localPort });
+  const farOf = (remotePort: number) => ({ ...far, ...began, remotePort });
+  const process = () =>
+    start(
+      () => 0,
+      () => wall,
+    );
+  const one = await process();
+  await one.take('a', 1n, nearOf(1), nearOf(2));
+  await one.archive.close();
+  // Another process has the hour a little longer than the one that ended would have had it.
+  wall = minutes(64);
+  const two = await process();
+  wall = minutes(66);
+  await two.take('b', 1n, farOf(1));
+  expect((await two.rows()).map(({ views }) => views).sort()).toEqual([2, 3]);
+  wall = minutes(70);
+  await two.take('b', 2n, farOf(9));
+  await two.archive.close();
+  const three = await process();
+  await three.take('b', 3n, farOf(2));
+  // Two rows of one end each, not one of both beside one of the first.
+  expect((await three.rows()).map(({ views }) => views).sort()).toEqual([1, 1, 2, 3]);
+  await three.archive.close();
 });
 
 test('what is older than an hour is not taken up', async () => {

@@ -141,6 +141,8 @@ export interface ArchiveStatus {
 export interface FlowArchive {
   /** Id of the first record to come. */
   readonly firstId: number;
+  /** Of what earlier processes stored: rows from this id on may still be replaced for some minutes, none before it. */
+  readonly replaceableFrom: number;
   /** What earlier processes stored. */
   readonly marks: readonly RunMark[];
   /** Records handed over that are not settled yet. */

@@ -69,10 +69,17 @@ export class FlowDatabase {
     this.#settings = settings;
   }
 
-  /** Opens or makes the file. Rejects when it is damaged, foreign or cannot be written. */
-  async open(line: string): Promise<Opened> {
+  /** Opens or makes the file at Unix time `nowMs`. Rejects when it is damaged, foreign or cannot be written. */
+  async open(line: string, nowMs = 0): Promise<Opened> {
     await this.#connect(line);
-    return { firstId: this.firstIdAfter(0), marks: this.marks, status: this.status() };
+    this.#hours.openedMs = nowMs;
+    const [firstId, { replaceableFrom, marks }] = [this.firstIdAfter(0), this];
+    return { firstId, replaceableFrom, marks, status: this.status() };
+  }
+
+  /** The first id from which on rows may still be replaced. */
+  get replaceableFrom(): number {
+    return this.#hours.replaceableFrom;
   }
 
   /** First id of a process that begins now, when ids up to `known` are taken beside what is stored. */

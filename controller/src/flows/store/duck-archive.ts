@@ -42,6 +42,7 @@ interface Call {
 
 export class DuckArchive implements FlowArchive {
   readonly firstId: number;
+  readonly replaceableFrom: number;
   readonly marks: readonly RunMark[];
   readonly #worker: Worker;
   readonly #options: DuckArchiveOptions;
@@ -82,6 +83,7 @@ export class DuckArchive implements FlowArchive {
     this.#worker = worker;
     this.#options = options;
     this.firstId = opened.firstId;
+    this.replaceableFrom = opened.replaceableFrom;
     this.marks = opened.marks;
     this.#status = opened.status;
     worker.on('message', (answer: StoreAnswer) => this.#onAnswer(answer));

@@ -24,6 +24,8 @@ const STAMP_MS = 5000;
 
 export class Hours {
   readonly #rollUpIds: number;
+  /** When this process took up what stood here, Unix milliseconds: from then on it, too, may replace rows of open hours for a while. */
+  openedMs = 0;
   /** Ascending by hour. */
   #parts: Partition[] = [];
   /** How far the newest hour's ids had come at which time. */
@@ -46,6 +48,13 @@ export class Hours {
 
   get maxId(): number {
     return this.#parts.reduce((most, { maxId }) => Math.max(most, maxId), 0);
+  }
+
+  /** Rows from this id on may still be replaced, and for OPEN_AFTER_MS after `openedMs`; none before it. */
+  get replaceableFrom(): number {
+    const open = this.#parts.filter(({ closed, rows }) => !closed && rows > 0);
+    const [first] = open;
+    return first === undefined ? this.maxId + 1 : Math.max(first.minId, ...open.map(({ rolledId }) => rolledId + 1));
   }
 
   /** First packet of the oldest record, Unix microseconds; 0: none. */
@@ -120,7 +129,7 @@ export class Hours {
   /** Hours but the newest are closed when no row of theirs is replaced any more. `within` takes part in the transaction. */
   async close(connection: DuckDBConnection, nowMs: number, within: () => Promise<void>): Promise<void> {
     for (const part of this.#parts.slice(0, -1)) {
-      if (part.closed || nowMs < (part.hour + 1) * HOUR_MS + OPEN_AFTER_MS) continue;
+      if (part.closed || nowMs < Math.max((part.hour + 1) * HOUR_MS, this.openedMs) + OPEN_AFTER_MS) continue;
       await inTransaction(connection, async () => {
         await closeHour(connection, part);
         await within();

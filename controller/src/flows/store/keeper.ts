@@ -49,7 +49,7 @@ export class FlowKeeper {
 
   /** Opens or makes the store, and takes up what an earlier process had taken and not stored. Rejects as FlowDatabase does. */
   async open(line: string, nowMs: number): Promise<Opened> {
-    const opened = await this.#database.open(line);
+    const opened = await this.#database.open(line, nowMs);
     this.#nowMs = nowMs;
     const base = journalBase(this.#settings.file);
     const stored = this.#database.storedSerial;
@@ -62,7 +62,8 @@ export class FlowKeeper {
     for (const batch of left) this.#waiting.add(batch, Number.NEGATIVE_INFINITY);
     await this.settle();
     const marks = withBatches(this.#database.marks, this.#waiting.batches);
-    return { firstId: this.#database.firstIdAfter(lastId), marks, status: this.status() };
+    const { replaceableFrom } = this.#database;
+    return { firstId: this.#database.firstIdAfter(lastId), replaceableFrom, marks, status: this.status() };
   }
 
   /** Takes batches: true when they are safe, false when they are lost and counted. Never rejects. */

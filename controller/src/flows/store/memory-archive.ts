@@ -26,6 +26,7 @@ const GAPS_MAX = 4096;
 
 export class MemoryArchive implements FlowArchive {
   readonly firstId = 1;
+  readonly replaceableFrom = 1;
   readonly marks = [];
   readonly pending = 0;
   readonly #line = randomUUID();

@@ -83,6 +83,8 @@ export interface PageColumns {
 
 export interface Opened {
   readonly firstId: number;
+  /** The first id from which on rows may still be replaced. */
+  readonly replaceableFrom: number;
   readonly marks: readonly RunMark[];
   readonly status: ArchiveStatus;
 }
