@@ -301,6 +301,8 @@ export class Agent {
     await Promise.all(this.#reconnectors.map((reconnector) => reconnector.stop()));
     this.#uploader.detach();
     this.#spool.close();
+    const { spoolProblem } = this.#uploader;
+    if (spoolProblem !== undefined) this.#log.error(spoolProblem, 'flows may be lost when this machine loses power');
     await this.#keeper.stop();
     if (this.#config.keepOnExit && !this.#detachOnExit) this.#datapath.close();
     else this.#datapath.detachAll();

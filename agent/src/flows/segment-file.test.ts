@@ -7,11 +7,14 @@ import { FlowSpool } from './spool.js';
 import { FlowUploader } from './uploader.js';
 
 /** Syncs of file content that were begun and not answered: a disk that takes its time. */
-const disk = vi.hoisted(() => ({ waiting: [] as ((error: Error | null) => void)[] }));
+const disk = vi.hoisted(() => ({ waiting: [] as ((error: Error | null) => void)[], fails: false }));
 vi.mock('node:fs', async (original) => ({
   ...(await original<typeof import('node:fs')>()),
   fdatasync: (_: number, done: (error: Error | null) => void) => disk.waiting.push(done),
   fsync: (_: number, done: (error: Error | null) => void) => done(null),
+  fdatasyncSync: () => {
+    if (disk.fails) throw new Error('EIO: i/o error, fdatasync');
+  },
 }));
 
 const base = mkdtempSync(join(tmpdir(), 'rfag-segment-'));
@@ -80,6 +83,16 @@ test('a process that ends waits for the disk, whatever is under way', () => {
   file.closeNow();
   answer();
   expect([disk.waiting.length, openFiles()]).toEqual([0, 0]);
+});
+
+test('a process that ends closes every file, also those that the disk refuses', () => {
+  const spool = new FlowSpool({ directory: join(base, 'refused'), bytesMax: 1 << 20 }, '01'.repeat(16));
+  for (const [sequence, lane] of [[1, 'allow'] as const, [2, 'deny'] as const])
+    spool.append({ run: '01'.repeat(16), sequence, lane, records: 1, message: Buffer.alloc(10) });
+  disk.fails = true;
+  spool.close();
+  disk.fails = false;
+  expect([openFiles(), spool.syncProblem]).toEqual([0, 'EIO: i/o error, fdatasync']);
 });
 
 test('a disk that fails is a problem of the spool until a later sync went well, and the batches stay', () => {

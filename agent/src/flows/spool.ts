@@ -161,11 +161,17 @@ export class FlowSpool {
     }
   }
 
-  /** Closes the files and waits for the disk. What is in them stays. */
+  /** Closes the files and waits for the disk. What is in them stays; what the disk refused is `syncProblem`. */
   close(): void {
     const files = Object.values(this.#open).map(({ file }) => file);
     this.#open = {};
-    for (const file of files) file.closeNow();
+    for (const file of files) {
+      try {
+        file.closeNow();
+      } catch (error) {
+        this.#syncProblem = messageOf(error);
+      }
+    }
   }
 
   #adopt(name: string): void {
