@@ -45,11 +45,16 @@ export async function flowTimeline(
   for (const { step, verdict, attempts, bytes } of await archive.timeline({ filter, fromUs, stepUs, steps })) {
     const place = all[step];
     if (place === undefined) continue;
-    place.bytes += BigInt(Math.round(bytes));
-    const count = BigInt(Math.round(attempts));
+    place.bytes += whole(bytes);
+    const count = whole(attempts);
     if (verdict === Verdict.VERDICT_BLOCKED) place.blocked += count;
     else if (verdict === Verdict.VERDICT_WOULD_BLOCK) place.wouldBlock += count;
     else place.allowed += count;
   }
   return { fromUs: BigInt(fromUs), stepUs: BigInt(stepUs), steps: all, oldestUs: BigInt(oldestUs) };
+}
+
+/** Sums travel as 64 bits: a few of these fit together. */
+function whole(sum: number): bigint {
+  return BigInt(Math.round(Math.min(sum, 2 ** 60)));
 }

@@ -5,6 +5,8 @@ import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 export const BATCH_RECORDS_MAX = 65_536;
 const STRINGS_MAX = 65_536;
 const STRING_CHARACTERS_MAX = 1024;
+/** The largest time or counter of a record. */
+export const WHOLE_MAX = Number.MAX_SAFE_INTEGER;
 
 const WIDTHS = {
   firstSeenUs: 8,
@@ -65,11 +67,14 @@ export function aligned32(bytes: Uint8Array): Uint32Array {
   return new Uint32Array(aligned.buffer, aligned.byteOffset, bytes.length / 4);
 }
 
-/** Copies u64 values into doubles; values above 2^53 lose their lowest bits. */
+/**
+ * Copies u64 values into doubles. What is more than a double counts exactly counts as the most that it does: nothing that is added up or stored
+ * later on can run over, whatever an agent says.
+ */
 export function copyUint64(from: Uint8Array, start: number, count: number, to: Float64Array, at: number): void {
   const words = aligned32(from.subarray(8 * start, 8 * (start + count)));
   for (let i = 0; i < count; i += 1) {
-    to[at + i] = (words[2 * i] as number) + (words[2 * i + 1] as number) * 0x1_0000_0000;
+    to[at + i] = Math.min((words[2 * i] as number) + (words[2 * i + 1] as number) * 0x1_0000_0000, WHOLE_MAX);
   }
 }
 

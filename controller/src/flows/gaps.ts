@@ -1,6 +1,6 @@
 // What is missing among flow records: how many, where they were lost, when, on which host.
 import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
-import { aligned32 } from './decode.js';
+import { aligned32, WHOLE_MAX } from './decode.js';
 
 export interface Gap {
   /** "subscriber": this reader was slow. "store": could not be kept. Else the hop before the controller that lost them. */
@@ -29,14 +29,14 @@ export function timesOf(columns: FlowColumns | undefined): Pick<Gap, 'fromUs' | 
     if (us < fromUs) fromUs = us;
     if (us > untilUs) untilUs = us;
   }
-  return { fromUs, untilUs };
+  return { fromUs: Math.min(fromUs, WHOLE_MAX), untilUs: Math.min(untilUs, WHOLE_MAX) };
 }
 
 /** One gap for both: the counts together, in the time that holds both. */
 export function joined(a: Gap, b: Gap): Gap {
   return {
     ...a,
-    count: a.count + b.count,
+    count: Math.min(WHOLE_MAX, a.count + b.count),
     fromUs: a.fromUs === 0 ? b.fromUs : b.fromUs === 0 ? a.fromUs : Math.min(a.fromUs, b.fromUs),
     untilUs: Math.max(a.untilUs, b.untilUs),
   };

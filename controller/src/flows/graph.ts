@@ -22,6 +22,8 @@ export interface GraphShape {
 
 const PROCESSES_MAX = 64;
 const DECISIONS_MAX = 16;
+/** Sums travel as 64 bits, times as 63. */
+const SUM_MAX = 2n ** 63n - 1n;
 /** Answers about more edges than this leave decisions out. */
 const DECIDED_EDGES_MAX = 200;
 const RANK = [Verdict.VERDICT_ALLOWED, Verdict.VERDICT_WOULD_BLOCK, Verdict.VERDICT_BLOCKED];
@@ -150,7 +152,7 @@ function decisionsOf({ decisions }: Views, ruleId: GraphShape['ruleId']): FlowGr
 }
 
 function add(a: FlowGraphSums, b: FlowGraphSums): Sums {
-  return combine(a, b, (x, y) => x + y);
+  return combine(a, b, (x, y) => (x + y < SUM_MAX ? x + y : SUM_MAX));
 }
 
 function combine(a: FlowGraphSums, b: FlowGraphSums, of: (x: bigint, y: bigint) => bigint): Sums {
@@ -192,5 +194,6 @@ function larger(a: bigint, b: bigint): bigint {
 }
 
 function whole(value: number): bigint {
-  return BigInt(Math.round(value));
+  const rounded = BigInt(Math.round(Math.max(0, value)));
+  return rounded < SUM_MAX ? rounded : SUM_MAX;
 }

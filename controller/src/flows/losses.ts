@@ -1,5 +1,6 @@
 // What every hop lost, per host. Agents count cumulatively per run; a run that ends leaves its last numbers behind.
 import type { LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { WHOLE_MAX } from './decode.js';
 import { SequenceWindow } from './sequence-window.js';
 
 /** Counters of one host; all ascend while the controller runs. */
@@ -40,6 +41,12 @@ interface Run {
 }
 
 const RUNS_MAX = 16;
+/** Of a counter: it travels as 64 bits, however many runs it adds up. */
+const COUNTER_MAX = 2n ** 64n - 1n;
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
 
 /** One host's runs and counters. */
 export class HostFlowLedger {
@@ -68,12 +75,12 @@ export class HostFlowLedger {
     const entry = this.#run(run);
     for (const name of AGENT_COUNTERS) {
       const grown = loss[name] - (entry.loss?.[name] ?? 0n);
-      if (grown > 0n) this.losses[name] += grown;
+      if (grown > 0n) this.losses[name] = smaller(this.losses[name] + grown, COUNTER_MAX);
     }
     const lost = new Map<string, number>();
     for (const [name, hop] of HOPS) {
       const grown = loss[name] - (entry.loss?.[name] ?? 0n);
-      if (grown > 0n) lost.set(hop, (lost.get(hop) ?? 0) + Number(grown));
+      if (grown > 0n) lost.set(hop, Math.min(WHOLE_MAX, (lost.get(hop) ?? 0) + Number(grown)));
     }
     entry.loss = loss;
     return lost;

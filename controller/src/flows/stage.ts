@@ -55,6 +55,11 @@ function copyRefs(
 
 function copyColumns(block: FlowBlock, at: number, columns: FlowColumns, start: number, count: number): void {
   for (const name of WIDE) copyUint64(columns[name], start, count, block[name], at);
+  // A host's clock may have gone back while the connection was open.
+  for (let i = at; i < at + count; i += 1) {
+    const firstUs = block.firstSeenUs[i] as number;
+    if ((block.lastSeenUs[i] as number) < firstUs) block.lastSeenUs[i] = firstUs;
+  }
   for (const name of FIXED) copyFixed(columns[name], start, count, block[name], at);
   for (const name of ADDRESSES) {
     block[name].set(columns[name].subarray(16 * start, 16 * (start + count)), 16 * at);

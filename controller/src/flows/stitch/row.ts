@@ -7,6 +7,11 @@ import { BYTES, DOUBLES, SHORTS, WORDS } from './layout.js';
 import { FAR, NEAR, type Side } from './types.js';
 import type { Views } from './views.js';
 
+/** A sum of reports is a whole number that a double counts exactly. */
+function whole(sum: number): number {
+  return Math.min(sum, Number.MAX_SAFE_INTEGER);
+}
+
 /** Bits of FlowBlock.views. */
 export const VIEW = { inbound: 1, outbound: 2 } as const;
 
@@ -33,10 +38,10 @@ function writeView(v: Views, slot: number, block: FlowBlock, at: number): void {
   const { c } = v;
   block.firstSeenUs[at] = c.rowFromUs[DOUBLES * slot] as number;
   block.lastSeenUs[at] = c.lastSeenUs[DOUBLES * slot] as number;
-  block.bytesIn[at] = c.bytesIn[DOUBLES * slot] as number;
-  block.bytesOut[at] = c.bytesOut[DOUBLES * slot] as number;
-  block.packetsIn[at] = c.packetsIn[DOUBLES * slot] as number;
-  block.packetsOut[at] = c.packetsOut[DOUBLES * slot] as number;
+  block.bytesIn[at] = whole(c.bytesIn[DOUBLES * slot] as number);
+  block.bytesOut[at] = whole(c.bytesOut[DOUBLES * slot] as number);
+  block.packetsIn[at] = whole(c.packetsIn[DOUBLES * slot] as number);
+  block.packetsOut[at] = whole(c.packetsOut[DOUBLES * slot] as number);
   block.attempts[at] = Math.max(1, c.attempts[WORDS * slot] as number);
   block.pid[at] = c.pid[WORDS * slot] as number;
   block.localPort[at] = c.localPort[SHORTS * slot] as number;
@@ -78,10 +83,10 @@ function writeFar(v: Views, slot: number, block: FlowBlock, at: number): void {
   const { c } = v;
   block.farFirstSeenUs[at] = c.rowFromUs[DOUBLES * slot] as number;
   block.farLastSeenUs[at] = c.lastSeenUs[DOUBLES * slot] as number;
-  block.farBytesIn[at] = c.bytesIn[DOUBLES * slot] as number;
-  block.farBytesOut[at] = c.bytesOut[DOUBLES * slot] as number;
-  block.farPacketsIn[at] = c.packetsIn[DOUBLES * slot] as number;
-  block.farPacketsOut[at] = c.packetsOut[DOUBLES * slot] as number;
+  block.farBytesIn[at] = whole(c.bytesIn[DOUBLES * slot] as number);
+  block.farBytesOut[at] = whole(c.bytesOut[DOUBLES * slot] as number);
+  block.farPacketsIn[at] = whole(c.packetsIn[DOUBLES * slot] as number);
+  block.farPacketsOut[at] = whole(c.packetsOut[DOUBLES * slot] as number);
   block.farPid[at] = c.pid[WORDS * slot] as number;
   block.farLocalPort[at] = c.localPort[SHORTS * slot] as number;
   block.farRemotePort[at] = c.remotePort[SHORTS * slot] as number;
