@@ -16,8 +16,8 @@ const encoded = new WeakMap<Flow, Uint8Array>();
 export class SharedRows {
   readonly #ruleId: (number: number) => string;
   readonly #rows = new WeakMap<FlowBlock, Map<number, Flow>>();
-  /** What was made, oldest first, as a ring: the one that is overwritten is forgotten. */
-  readonly #made: (FlowRef | undefined)[] = new Array(REMEMBERED);
+  /** What was made, oldest first, as a ring: the one that is overwritten is forgotten. Holds no block: most of a block's rows nobody wants. */
+  readonly #made: ({ readonly rows: Map<number, Flow>; readonly index: number } | undefined)[] = new Array(REMEMBERED);
   /** Rows made so far. */
   made = 0;
 
@@ -37,8 +37,8 @@ export class SharedRows {
     }
     const place = this.made % REMEMBERED;
     const oldest = this.#made[place];
-    if (oldest !== undefined) this.#rows.get(oldest.block)?.delete(oldest.index);
-    this.#made[place] = { block, index };
+    oldest?.rows.delete(oldest.index);
+    this.#made[place] = { rows, index };
     this.made += 1;
     const row = flowRow(record, this.#ruleId);
     rows.set(index, row);

@@ -11,6 +11,8 @@ export interface Taken {
   readonly records: readonly FlowRef[];
 }
 
+/** Blocks (about 1 MB each) that the records of one follower are in: a reader that stands still keeps no more of them in memory. */
+export const FOLLOWER_BLOCKS_MAX = 128;
 /** Hops and hosts of which losses are told apart; further ones are added up. */
 const GAPS_MAX = 256;
 
@@ -22,6 +24,8 @@ export class Follower {
   #records: FlowRef[] = [];
   /** Index of the oldest record in #records that is not dropped. */
   #head = 0;
+  /** Blocks that these records are in. */
+  #blocks = 0;
   #dropped = 0;
   #matched = 0;
   readonly #gaps = new Map<string, Gap>();
@@ -42,18 +46,15 @@ export class Follower {
       if (!this.#matches(block, index)) continue;
       this.#matched += 1;
       if (this.#sample > 1 && this.#matched % this.#sample !== 1) continue;
+      if (this.#head === this.#records.length || this.#records.at(-1)?.block !== block) this.#blocks += 1;
       this.#records.push({ block, index });
       any = true;
-      if (this.#records.length - this.#head > this.#bufferMax) {
-        this.#head += 1;
+      while (this.#records.length - this.#head > this.#bufferMax || this.#blocks > FOLLOWER_BLOCKS_MAX) {
+        this.#shift();
         this.#dropped += 1;
       }
     }
-    // The dropped front is cut off now and then, not at every record.
-    if (this.#head > this.#bufferMax) {
-      this.#records = this.#records.slice(this.#head);
-      this.#head = 0;
-    }
+    this.#cut();
     if (any) this.#wake();
     return this.#dropped - droppedBefore;
   }
@@ -76,15 +77,29 @@ export class Follower {
     this.#gaps.clear();
     if (this.#dropped > 0) gaps.push({ hop: 'subscriber', hostId: '', count: this.#dropped, fromUs: 0, untilUs: 0 });
     this.#dropped = 0;
-    const taken = this.#records.slice(this.#head, this.#head + limit);
-    this.#head += taken.length;
-    // What was replaced while it waited comes as what took its place.
-    const records = taken.filter(({ block, index }) => block.retired[index] === 0);
-    if (this.#head === this.#records.length) {
-      this.#records = [];
-      this.#head = 0;
+    const records: FlowRef[] = [];
+    while (records.length < limit && this.#head < this.#records.length) {
+      const record = this.#shift();
+      // What was replaced while it waited comes as what took its place.
+      if (record.block.retired[record.index] === 0) records.push(record);
     }
+    this.#cut();
     return gaps.length + records.length === 0 ? undefined : { gaps, records };
+  }
+
+  /** The oldest record leaves; there must be one. */
+  #shift(): FlowRef {
+    const record = this.#records[this.#head] as FlowRef;
+    this.#head += 1;
+    if (this.#records[this.#head]?.block !== record.block) this.#blocks -= 1;
+    return record;
+  }
+
+  /** What has left is cut off the front when it is half of all, not at every record. */
+  #cut(): void {
+    if (2 * this.#head < this.#records.length) return;
+    this.#records = this.#records.slice(this.#head);
+    this.#head = 0;
   }
 }
 
