@@ -1,8 +1,11 @@
-// Hash chains over slots that are numbered by somebody else: add, remove, walk. No allocation after construction but by growing.
+// Hash chains over slots that are numbered by somebody else: add, remove, walk. No allocation after construction but by growing. Adding and
+// removing cost the same however long a chain is: everything that calls one service may be in one.
 
 export class Chains {
   #heads: Int32Array;
   #next: Int32Array;
+  /** The slot before; at the front of a chain nothing that counts. */
+  #prev: Int32Array;
   #hashes: Uint32Array;
   #mask: number;
 
@@ -10,6 +13,7 @@ export class Chains {
     const size = sizeFor(slots);
     this.#heads = new Int32Array(size).fill(-1);
     this.#next = new Int32Array(slots).fill(-1);
+    this.#prev = new Int32Array(slots);
     this.#hashes = new Uint32Array(slots);
     this.#mask = size - 1;
   }
@@ -32,8 +36,10 @@ export class Chains {
   /** The slot must not be in a chain. */
   add(slot: number, hash: number): void {
     const head = hash & this.#mask;
+    const first = this.#heads[head] as number;
     this.#hashes[slot] = hash;
-    this.#next[slot] = this.#heads[head] as number;
+    this.#next[slot] = first;
+    if (first >= 0) this.#prev[first] = slot;
     this.#heads[head] = slot;
   }
 
@@ -41,13 +47,10 @@ export class Chains {
   remove(slot: number): void {
     const head = (this.#hashes[slot] as number) & this.#mask;
     const next = this.#next[slot] as number;
-    let at = this.#heads[head] as number;
-    if (at === slot) {
-      this.#heads[head] = next;
-      return;
-    }
-    while ((this.#next[at] as number) !== slot) at = this.#next[at] as number;
-    this.#next[at] = next;
+    const prev = this.#prev[slot] as number;
+    if (next >= 0) this.#prev[next] = prev;
+    if (this.#heads[head] === slot) this.#heads[head] = next;
+    else this.#next[prev] = next;
   }
 
   /** Room for more slots; `live` says which are in a chain. */
@@ -56,6 +59,7 @@ export class Chains {
     const size = sizeFor(slots);
     this.#heads = new Int32Array(size).fill(-1);
     this.#next = new Int32Array(slots).fill(-1);
+    this.#prev = new Int32Array(slots);
     this.#hashes = new Uint32Array(slots);
     this.#mask = size - 1;
     for (let slot = 0; slot < old.length; slot += 1) if (live(slot)) this.add(slot, old[slot] as number);
