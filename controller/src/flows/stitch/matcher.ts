@@ -66,7 +66,7 @@ export class Matcher {
     match.apart = -1;
     match.contested = false;
     match.doubtful = -1;
-    this.#look(entry, side, hash);
+    this.#look(entry, side, hash, waited);
     const known = this.#best >= 0 || this.#taken >= 0 ? this.#expects(entry, side) : false;
     if (this.#best >= 0 && !waited && known && this.#bestUs > DOUBTFUL_US) {
       match.doubtful = this.#best;
@@ -109,7 +109,7 @@ export class Matcher {
     }
   }
 
-  #look(entry: number, side: Side, hash: number): void {
+  #look(entry: number, side: Side, hash: number, waited: boolean): void {
     const { views, pair, protocol } = this.#entries;
     this.#best = -1;
     this.#bestFit = Fit.none;
@@ -123,7 +123,7 @@ export class Matcher {
       if (both ? this.#entries.has(c, Flag.proven) : this.#entries.hasSide(c, side)) continue;
       const [near, far] = side === NEAR ? [own, 2 * c + FAR] : [2 * c + NEAR, own];
       const fit = fits(views, this.#ports, protocol[c] as number, near, far);
-      if (fit === Fit.none || !this.#inTime(near, far)) continue;
+      if (fit === Fit.none || !this.#inTime(near, far, fit, waited)) continue;
       const us = this.#distance(near, far);
       if (both) {
         const another = side === FAR || this.#sourcesDiffer(own, 2 * c + NEAR);
@@ -152,12 +152,16 @@ export class Matcher {
     return Math.abs(difference - (this.#expected(near, far) ?? 0));
   }
 
-  #inTime(near: number, far: number): boolean {
+  /** A clock may have been set since an offset was learned: what nobody else can be is believed as before it was, and the offset is doubted. */
+  #inTime(near: number, far: number, fit: Fit, waited: boolean): boolean {
     const { views } = this.#entries;
     const expected = this.#expected(near, far);
-    return expected === undefined
-      ? overlap(views, near, far, 0, this.#skewUs)
-      : overlap(views, near, far, expected, EXPECTED_SLACK_US);
+    if (expected !== undefined && overlap(views, near, far, expected, EXPECTED_SLACK_US)) return true;
+    if (!overlap(views, near, far, 0, this.#skewUs)) return false;
+    if (expected === undefined || fit === Fit.proven) return true;
+    const { reporters } = views;
+    if (waited) this.#clocks.doubt(this.#host(reporters[near] ?? ''), this.#host(reporters[far] ?? ''));
+    return false;
   }
 
   #expected(near: number, far: number): number | undefined {
