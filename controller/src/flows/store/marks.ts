@@ -1,4 +1,4 @@
-// How far each agent's run is stored. Lines are only added (in the transaction of the batch); the newest of a run counts, and what is
+// How far each agent's run is stored. Lines are only added (one for each run in a transaction); the newest of a run counts, and what is
 // superseded leaves with the hour.
 import type { DuckDBConnection } from '@duckdb/node-api';
 import type { LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
@@ -19,6 +19,10 @@ export const LOSS_COUNTERS = [
 /** Runs that are remembered per host, the newest. */
 const RUNS_MAX = 16;
 const COLUMNS = LOSS_COUNTERS.map((_, index) => `c${index} UBIGINT NOT NULL`).join(', ');
+/** Of the lines of an hour (there may be millions) what counts, by run; the run that was heard of last stands last. */
+const NEWEST = `SELECT host, run, max(sequence), bool_or(counted),
+  ${LOSS_COUNTERS.map((_, index) => `arg_max(c${index}, rowid) FILTER (WHERE counted)`).join(', ')}
+  FROM flow_taken GROUP BY host, run ORDER BY max(rowid)`;
 
 interface Mark {
   readonly sequence: bigint;
@@ -35,9 +39,7 @@ export class Marks {
 
   static async load(connection: DuckDBConnection): Promise<Marks> {
     const marks = new Marks();
-    for (const [host, run, sequence, counted, ...counters] of (
-      await connection.runAndReadAll('SELECT * FROM flow_taken ORDER BY rowid')
-    ).getRows()) {
+    for (const [host, run, sequence, counted, ...counters] of (await connection.runAndReadAll(NEWEST)).getRows()) {
       const loss = counted === true ? counters.map((value) => BigInt(value as bigint)) : undefined;
       marks.#take(String(host), String(run), sequence as bigint, loss);
     }
@@ -52,7 +54,15 @@ export class Marks {
 
   /** Adds lines for batches, in the caller's transaction. */
   async store(connection: DuckDBConnection, batches: readonly StoreBatch[]): Promise<void> {
-    await append(connection, batches);
+    const newest = new Map<string, Line>();
+    for (const { hostId, run, sequence, loss } of batches) {
+      const key = `${hostId} ${run}`;
+      const before = newest.get(key);
+      const highest = before !== undefined && before.sequence > sequence ? before.sequence : sequence;
+      newest.delete(key);
+      newest.set(key, { hostId, run, sequence: highest, loss: loss ?? before?.loss });
+    }
+    await append(connection, [...newest.values()]);
   }
 
   /** The batches' transaction has committed. */
