@@ -118,7 +118,7 @@ export class FlowDatabase {
     try {
       if (this.#problem === '') await this.#store(batches, nowMs, onStored).catch(again);
       else {
-        if (nowMs < this.#retryAtMs) throw new Error(this.#problem);
+        if (this.#tooSoon(nowMs)) throw new Error(this.#problem);
         await again();
       }
       this.#problem = '';
@@ -317,7 +317,7 @@ export class FlowDatabase {
     const text = error instanceof Error ? error.message : String(error);
     const first = this.#problem === '';
     this.#problem = text;
-    if (!first && nowMs < this.#retryAtMs) return;
+    if (!first && this.#tooSoon(nowMs)) return;
     this.#retryAtMs = nowMs + RETRY_MS;
     try {
       await this.#connect(this.#line);
@@ -325,6 +325,11 @@ export class FlowDatabase {
     } catch {
       this.close();
     }
+  }
+
+  /** Whether the last attempt is too near. A clock that has gone back since does not put off the next one. */
+  #tooSoon(nowMs: number): boolean {
+    return nowMs < this.#retryAtMs && nowMs >= this.#retryAtMs - RETRY_MS;
   }
 
   async #maintain(nowMs: number): Promise<void> {
