@@ -22,6 +22,8 @@ export const Flag = {
   used: 1024,
   /** In the pair chain: of a near side that calls somebody whom no agent reports for, nobody looks for the other one. */
   paired: 2048,
+  /** One side alone: its other one is held, and has come to a later row. */
+  behind: 4096,
 } as const;
 
 const FIRST_ENTRIES = 1024;

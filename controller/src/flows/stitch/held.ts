@@ -46,13 +46,14 @@ export class Held {
     return entry;
   }
 
-  /** A later report of a side. A row that tells of more than `spanUs` is left as it is, and another one begun. */
-  add(slot: number, records: Observations, i: number, spanUs: number, nowMs: number): void {
+  /** A later report of a side. A row that tells of more than `spanUs` is left as it is, and another one begun: true. */
+  add(slot: number, records: Observations, i: number, spanUs: number, nowMs: number): boolean {
     const { views, rowId } = this.entries;
     const entry = slot >> 1;
     const long = (records.lastSeenUs[i] as number) - (views.c.rowFromUs[DOUBLES * slot] as number) > spanUs;
     const waits = this.entries.has(entry, Flag.changed | (Flag.ended << NEAR) | (Flag.ended << FAR));
-    if (long && !waits && rowId[entry] !== 0) {
+    const begins = long && !waits && rowId[entry] !== 0;
+    if (begins) {
       views.beginRow(2 * entry + NEAR);
       views.beginRow(2 * entry + FAR);
       rowId[entry] = 0;
@@ -60,6 +61,7 @@ export class Held {
     views.add(slot, records, i);
     this.#noteEnd(entry, (slot & 1) as Side, records, i);
     this.change(entry, nowMs);
+    return begins;
   }
 
   /** What the near side was seen as under another address. `main`: this is how it leaves, and what stands in the slot from now on. */
@@ -92,7 +94,7 @@ export class Held {
     if (entries.has(from, Flag.ended << side)) entries.set(entry, Flag.ended << side);
     this.#remove(from);
     entries.set(entry, (Flag.present << side) | (fit === Fit.proven ? Flag.proven : 0));
-    entries.unset(entry, Flag.contested);
+    entries.unset(entry, Flag.contested | Flag.behind);
     entries.own.add(2 * entry + side, hash);
     this.#withdraw(entry);
   }

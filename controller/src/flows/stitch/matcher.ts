@@ -24,10 +24,12 @@ export interface Match {
   contested: boolean;
   /** An entry whose side would fit, were the first packets not so far apart; -1 for none. Ask again later. */
   doubtful: number;
+  /** The other side is known, but what is told of it by now comes after all that this one tells. */
+  behind: boolean;
 }
 
 export class Matcher {
-  readonly match: Match = { entry: -1, fit: Fit.none, apart: -1, contested: false, doubtful: -1 };
+  readonly match: Match = { entry: -1, fit: Fit.none, apart: -1, contested: false, doubtful: -1, behind: false };
   readonly #entries: Entries;
   readonly #ports: StitchPorts;
   readonly #clocks: ClockOffsets;
@@ -66,6 +68,7 @@ export class Matcher {
     match.apart = -1;
     match.contested = false;
     match.doubtful = -1;
+    match.behind = false;
     this.#look(entry, side, hash, waited);
     const known = this.#best >= 0 || this.#taken >= 0 ? this.#expects(entry, side) : false;
     if (this.#best >= 0 && !waited && known && this.#bestUs > DOUBTFUL_US) {
@@ -83,7 +86,19 @@ export class Matcher {
       // The near side has a far one that fits worse: that one is another connection's.
       if (known && clearly(this.#takenUs, this.#distance(2 * t + NEAR, 2 * t + FAR))) this.#replace(t);
     }
+    if (match.entry >= 0 && match.apart < 0 && match.fit === Fit.proven && this.#isBehind(entry, side, match.entry)) {
+      match.entry = -1;
+      match.behind = true;
+    }
     return match;
+  }
+
+  /** What the other side told at this time stands in rows of its own: together with a later one this side would count beside them. */
+  #isBehind(entry: number, side: Side, other: number): boolean {
+    const { firstSeenUs, rowFromUs, lastSeenUs } = this.#entries.views.c;
+    const [own, its] = side === NEAR ? [2 * entry + NEAR, 2 * other + FAR] : [2 * entry + FAR, 2 * other + NEAR];
+    const fromUs = rowFromUs[DOUBLES * its] as number;
+    return fromUs > (firstSeenUs[DOUBLES * its] as number) && (lastSeenUs[DOUBLES * own] as number) <= fromUs;
   }
 
   #take(entry: number, fit: Fit): void {

@@ -1,12 +1,12 @@
 // What the stitcher makes of a few observations; fleets of them: stitcher.property.test.ts.
 import { Confidence, Direction, EventKind, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { describe, expect, it } from 'vitest';
-import { Bench, endOf, type Seen } from './testing/records.js';
+import { Bench, endOf, type Row, type Seen } from './testing/records.js';
 
 const OUT = Direction.DIRECTION_OUTBOUND;
 const IN = Direction.DIRECTION_INBOUND;
 const { CONFIDENCE_EXACT: EXACT, CONFIDENCE_MAPPED: MAPPED, CONFIDENCE_SHARED: SHARED } = Confidence;
-const { EVENT_KIND_END: END, EVENT_KIND_DENY: DENY, EVENT_KIND_UPDATE: UPDATE } = EventKind;
+const { EVENT_KIND_NEW: NEW, EVENT_KIND_END: END, EVENT_KIND_DENY: DENY, EVENT_KIND_UPDATE: UPDATE } = EventKind;
 const BOTH = 3;
 
 /** A container on a behind a's address 10.0.0.1, to a published port of b. */
@@ -31,6 +31,69 @@ const far: Seen = {
 const rival: Seen = { ...near, local: 'a/other', localAt: '172.17.0.3:40000' };
 const behindA = { mayBe: (_host: string, _ip: Uint8Array, id: string) => id.startsWith('a/') };
 const moved: Seen = { ...far, remoteAt: '10.0.0.1:1027' };
+
+/** What a graph makes of rows: of those of both ends the fuller view, of those of one end the fuller end. */
+function counted(rows: readonly Row[]): number {
+  const sum = (views: number, of: (row: Row) => number | undefined) =>
+    rows.filter((row) => row.views === views).reduce((total, row) => total + (of(row) ?? 0), 0);
+  const near = ({ bytes }: Row) => bytes[0];
+  const both = sum(BOTH, ({ bytes: [left = 0, came = 0] }) => Math.max(left, came));
+  return (
+    both +
+    Math.max(
+      sum(2, near),
+      sum(1, ({ bytesIn }) => bytesIn),
+    )
+  );
+}
+
+describe.each([
+  ['near', 'far'],
+  ['far', 'near'],
+] as const)('of an absence of the controller the %s end tells all before the %s end', (first, other) => {
+  const minutes = (from: number, until: number) =>
+    Array.from({ length: (until - from) * 6 }, (_, i) => ({
+      kind: i === 0 && from === 0 ? NEW : UPDATE,
+      last: from * 60 + 10 * i + 5,
+    }));
+  const plain = { ...near, localAt: '10.0.0.1:40000', remoteAt: '10.0.0.2:80', confidence: EXACT };
+  const called = { ...far, localAt: '10.0.0.2:80', remoteAt: '10.0.0.1:40000', remote: 'a/client', confidence: EXACT };
+  const told = (side: 'near' | 'far', at: { kind: number; last: number }): Seen =>
+    side === 'near' ? { ...plain, ...at, bytesOut: 100 } : { ...called, ...at, bytesIn: 100 };
+
+  it('a long connection counts once, and is one row for both ends again when they keep pace', () => {
+    const bench = new Bench();
+    for (const at of minutes(0, 10)) bench.take(told(first, at));
+    for (const at of minutes(0, 10)) bench.take(told(other, at));
+    expect(counted(bench.rows())).toBeLessThanOrEqual(6200);
+    expect(counted(bench.rows())).toBeGreaterThanOrEqual(6000);
+    const before = bench.rows().length;
+    for (const at of minutes(10, 15)) bench.take(told('near', at), told('far', at));
+    expect(
+      bench
+        .rows()
+        .slice(before)
+        .map(({ views }) => views),
+    ).toEqual(Array(bench.rows().length - before).fill(BOTH));
+    expect(counted(bench.rows())).toBeLessThanOrEqual(9200);
+    expect(counted(bench.rows())).toBeGreaterThanOrEqual(9000);
+  });
+
+  it('a short one is one row', () => {
+    const bench = new Bench();
+    for (const side of [first, other]) for (const at of minutes(0, 1)) bench.take(told(side, at));
+    expect(bench.rows()).toMatchObject([{ views: BOTH, bytes: [600, 600] }]);
+  });
+
+  it('a request and an end three minutes later count once', () => {
+    const bench = new Bench();
+    for (const side of [first, other]) {
+      bench.take(told(side, { kind: NEW, last: 1 }));
+      bench.take(told(side, { kind: END, last: 181 }));
+    }
+    expect(counted(bench.rows())).toBe(200);
+  });
+});
 
 describe('two views', () => {
   it.each([

@@ -9,6 +9,9 @@
 //   far, nobody came for settleMs ──► told by now, or its source is certain: paired
 //                                 ──► translated: given up in favour of a near one that it may belong to │ stays as it is
 //
+// After an absence one end's reports may come long before the other's: what is told of a time that stands in earlier rows stays in rows of
+// its own end until both keep pace (behind).
+//
 // An entry that nobody reports on leaves after windowMs, a complete one after lingerMs; its row stays.
 import { Confidence, Direction, EventKind, Reason, Verdict } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { aliasesOf, isCalled } from './aliases.js';
@@ -152,7 +155,7 @@ export class Stitcher {
       if (!this.#continues(slot, side, records, i, words)) continue;
       if (views.sameDecision(slot, records, i)) {
         if (views.knows(slot, records, i)) this.#counters.duplicates += 1;
-        else this.#held.add(slot, records, i, this.#options.spanUs, nowMs);
+        else if (this.#held.add(slot, records, i, this.#options.spanUs, nowMs)) this.#catchUp(slot >> 1, side, nowMs);
         return;
       }
       if (sibling < 0) sibling = slot >> 1;
@@ -163,6 +166,11 @@ export class Stitcher {
     if (this.#pairUp(entry, side, nowMs)) return;
     this.#held.change(entry, nowMs);
     if (side === FAR) this.#settling.add(entry, nowMs);
+  }
+
+  /** A row has begun that holds one report: the side may have come to what the other one tells by now. */
+  #catchUp(entry: number, side: Side, nowMs: number): void {
+    if (this.#held.entries.has(entry, Flag.behind)) this.#pairUp(entry, side, nowMs);
   }
 
   /** The slot's side of the slot's connection, however decided. */
@@ -205,6 +213,7 @@ export class Stitcher {
     if (!this.#held.entries.has(entry, Flag.paired)) return false;
     const match = this.#matcher.find(entry, side, this.#held.pairHash(entry, side), waited);
     const { apart, entry: joined, fit } = match;
+    if (match.behind) this.#held.entries.set(entry, Flag.behind);
     if (match.contested) {
       if (apart >= 0) {
         this.#counters.contested += 1;
@@ -246,7 +255,7 @@ export class Stitcher {
       this.#held.rekey(entry);
       this.#held.change(entry, nowMs);
     }
-    if (this.#pairUp(entry, FAR, nowMs, true) || told) return;
+    if (this.#pairUp(entry, FAR, nowMs, true) || told || entries.has(entry, Flag.behind)) return;
     const certain = this.#settling.certain(entry);
     if (certain >= 0) {
       this.#join(certain, entry, FAR, Fit.proven, nowMs);

@@ -124,10 +124,11 @@ export class Views {
     if (c.pid[WORDS * slot] === 0) c.pid[WORDS * slot] = c.pid[WORDS * from] as number;
   }
 
-  /** A new row begins where the former ended. */
+  /** A new row begins where the former ended, and later than the connection: that tells it from the first one. */
   beginRow(slot: number): void {
     const { c } = this;
-    c.rowFromUs[DOUBLES * slot] = c.lastSeenUs[DOUBLES * slot] as number;
+    const beganUs = c.firstSeenUs[DOUBLES * slot] as number;
+    c.rowFromUs[DOUBLES * slot] = Math.max(c.lastSeenUs[DOUBLES * slot] as number, beganUs + 1);
     for (const name of SUMS) c[name][DOUBLES * slot] = 0;
     c.attempts[WORDS * slot] = 0;
     c.tcpFlags[BYTES * slot] = 0;

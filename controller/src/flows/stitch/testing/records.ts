@@ -91,6 +91,7 @@ function rowOf(block: FlowBlock, i: number) {
     confidence: block.confidence[i],
     kind: block.kind[i],
     bytes: [block.bytesOut[i], block.farBytesIn[i]],
+    bytesIn: block.bytesIn[i],
     attempts: block.attempts[i],
     firstSeen: (block.firstSeenUs[i] ?? 0) / 1e6,
     decider: block.decider[i],
