@@ -183,11 +183,13 @@ test('a row of the hour before is replaced while it may be, and left alone when 
   wall = minutes(66);
   await two.take('b', 1n, farOf(1));
   expect((await two.rows()).map(({ views }) => views).sort()).toEqual([2, 3]);
+  wall = minutes(68);
+  await two.take('b', 2n);
   wall = minutes(70);
-  await two.take('b', 2n, farOf(9));
+  await two.take('b', 3n, farOf(9));
   await two.archive.close();
   const three = await process();
-  await three.take('b', 3n, farOf(2));
+  await three.take('b', 4n, farOf(2));
   // Two rows of one end each, not one of both beside one of the first.
   expect((await three.rows()).map(({ views }) => views).sort()).toEqual([1, 1, 2, 3]);
   await three.archive.close();

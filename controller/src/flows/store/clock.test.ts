@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { FlowDatabase } from './database.js';
+import { FlowKeeper } from './keeper.js';
 import type { StoreSettings } from './messages.js';
-import { syntheticBatch } from './synthetic.js';
+import { syntheticBatch, syntheticMessage } from './synthetic.js';
 
 const HOUR_MS = 3_600_000;
 const START_MS = 500_000 * HOUR_MS;
@@ -50,4 +51,41 @@ test('after trouble storing goes on, also when the clock has gone back meanwhile
   expect(await database.commit([batch(1)], START_MS + 1)).toBe(false);
   expect(await database.commit([batch(2)], START_MS - HOUR_MS)).toBe(true);
   expect((await database.page(everything)).count).toBe(100);
+});
+
+test('rows that came just before the clock was set ahead are replaced all the same; later their hour closes', async () => {
+  const file = join(dir, 'flows.duckdb');
+  const keeper = new FlowKeeper({ file, days: 30, bytes: 2 ** 40, memoryBytes: 2 ** 28 });
+  await keeper.open('line', START_MS);
+  const records = async () =>
+    (await keeper.ask((database) => database.graph({ filter: undefined, groupBy: [] }))).reduce(
+      (sum, row) => sum + row.records,
+      0,
+    );
+  const append = async (place: number, atMs: number, replaced: number[] = []) => {
+    const made = syntheticMessage({
+      firstId: 1 + place * 100,
+      sequence: BigInt(place + 1),
+      count: 100,
+      startUs: START_MS * 1000,
+    });
+    // What is asked has all of it written.
+    expect(
+      await keeper.append(
+        [{ ...made, freshEnds: place === 0 ? made.freshEnds : [], replaced: Float64Array.from(replaced) }],
+        atMs,
+      ),
+    ).toBe(true);
+    return records();
+  };
+  expect(await append(0, START_MS)).toBe(100);
+  const setMs = START_MS + 3 * HOUR_MS;
+  expect(await append(1, setMs)).toBe(200);
+  await keeper.tick(setMs + 1000);
+  // One row takes the place of one that came a moment ago.
+  expect(await append(2, setMs + 2000, [5, 6])).toBe(298);
+  const passed = [2, 4, 6].map((minutes) => setMs + minutes * 60_000);
+  for (const atMs of passed) await keeper.tick(atMs);
+  expect(await append(3, setMs + 7 * 60_000, [7, 150])).toBe(397);
+  await keeper.close();
 });

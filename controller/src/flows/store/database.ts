@@ -72,7 +72,7 @@ export class FlowDatabase {
   /** Opens or makes the file at Unix time `nowMs`. Rejects when it is damaged, foreign or cannot be written. */
   async open(line: string, nowMs = 0): Promise<Opened> {
     await this.#connect(line);
-    this.#hours.openedMs = nowMs;
+    this.#hours.onClockSet(nowMs);
     const [firstId, { replaceableFrom, marks }] = [this.firstIdAfter(0), this];
     return { firstId, replaceableFrom, marks, status: this.status() };
   }
@@ -134,6 +134,11 @@ export class FlowDatabase {
   lose(batches: readonly StoreBatch[]): void {
     this.#lost += batches.reduce((sum, { count }) => sum + count, 0);
     this.#missed = byHop([...this.#missed, ...batches.flatMap((batch) => [...batch.gaps, ...lostWith(batch)])]);
+  }
+
+  /** The clock of `nowMs` has been set: how old rows are is not known by it. */
+  onClockSet(nowMs: number): void {
+    this.#hours.onClockSet(nowMs);
   }
 
   /** Retention and rollups. Never rejects. */

@@ -24,8 +24,11 @@ const STAMP_MS = 5000;
 
 export class Hours {
   readonly #rollUpIds: number;
-  /** When this process took up what stood here, Unix milliseconds: from then on it, too, may replace rows of open hours for a while. */
-  openedMs = 0;
+  /**
+   * When this process took up what stood here, or its clock was set, Unix milliseconds: from then on it may replace rows of open hours for a
+   * while, whatever is the time.
+   */
+  #openedMs = 0;
   /** Ascending by hour. */
   #parts: Partition[] = [];
   /** How far the newest hour's ids had come at which time. */
@@ -50,7 +53,7 @@ export class Hours {
     return this.#parts.reduce((most, { maxId }) => Math.max(most, maxId), 0);
   }
 
-  /** Rows from this id on may still be replaced, and for OPEN_AFTER_MS after `openedMs`; none before it. */
+  /** Rows from this id on may still be replaced, and for OPEN_AFTER_MS after `onClockSet`; none before it. */
   get replaceableFrom(): number {
     const open = this.#parts.filter(({ closed, rows }) => !closed && rows > 0);
     const [first] = open;
@@ -115,6 +118,12 @@ export class Hours {
     );
   }
 
+  /** How old rows are is counted from now: the process begins, or its clock was set. */
+  onClockSet(nowMs: number): void {
+    this.#openedMs = nowMs;
+    this.#stamps = [];
+  }
+
   /** Rolls up what is settled of the newest hour, when that is worth it. */
   async rollUp(connection: DuckDBConnection, nowMs: number): Promise<void> {
     const part = this.#parts.at(-1);
@@ -129,7 +138,7 @@ export class Hours {
   /** Hours but the newest are closed when no row of theirs is replaced any more. `within` takes part in the transaction. */
   async close(connection: DuckDBConnection, nowMs: number, within: () => Promise<void>): Promise<void> {
     for (const part of this.#parts.slice(0, -1)) {
-      if (part.closed || nowMs < Math.max((part.hour + 1) * HOUR_MS, this.openedMs) + OPEN_AFTER_MS) continue;
+      if (part.closed || nowMs < Math.max((part.hour + 1) * HOUR_MS, this.#openedMs) + OPEN_AFTER_MS) continue;
       await inTransaction(connection, async () => {
         await closeHour(connection, part);
         await within();

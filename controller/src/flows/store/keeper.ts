@@ -8,6 +8,7 @@
 import type { FlowEndInfo } from '../block.js';
 import type { ArchiveStatus, RunMark } from './archive.js';
 import { FlowDatabase } from './database.js';
+import { OPEN_AFTER_MS } from './hours.js';
 import { Journal, journalBase } from './journal.js';
 import type { JournalEntry, JournaledBatch } from './journal-entry.js';
 import { lossOf } from './marks.js';
@@ -25,6 +26,8 @@ export interface KeeperOptions {
 export const KEEPER_DEFAULTS: KeeperOptions = { holdMs: 3000, rowsMax: 393_216 };
 /** Rows are stored when the oldest has waited this much longer than need be: a transaction costs whatever is in it. */
 const GROUP_MS = 1000;
+/** The controller's clock has been set when it went on by so much more or less than time did: rows would pass for older than they are. */
+const CLOCK_SET_MS = OPEN_AFTER_MS / 2;
 
 export class FlowKeeper {
   readonly #database: FlowDatabase;
@@ -36,6 +39,8 @@ export class FlowKeeper {
   #journal: Journal | undefined;
   #serial = 0;
   #nowMs = 0;
+  /** When that was, by a clock that nobody sets. */
+  #atMs = 0;
   /** Of the journal; the database has its own. */
   #problem = '';
   /** The database does one thing at a time. */
@@ -50,7 +55,7 @@ export class FlowKeeper {
   /** Opens or makes the store, and takes up what an earlier process had taken and not stored. Rejects as FlowDatabase does. */
   async open(line: string, nowMs: number): Promise<Opened> {
     const opened = await this.#database.open(line, nowMs);
-    this.#nowMs = nowMs;
+    [this.#nowMs, this.#atMs] = [nowMs, performance.now()];
     const base = journalBase(this.#settings.file);
     const stored = this.#database.storedSerial;
     const { batches, foreign } = Journal.read(base, opened.status.line);
@@ -68,7 +73,7 @@ export class FlowKeeper {
 
   /** Takes batches: true when they are safe, false when they are lost and counted. Never rejects. */
   async append(messages: readonly BatchMessage[], nowMs: number): Promise<boolean> {
-    this.#nowMs = nowMs;
+    this.#passTo(nowMs);
     const entries = messages.map((message) => this.#entry(message));
     const batches = entries.map(({ batch }) => batch);
     // More than may wait: either the database keeps up, or what comes is lost.
@@ -114,7 +119,7 @@ export class FlowKeeper {
 
   /** Retention and rollups. Never rejects. */
   async tick(nowMs: number): Promise<void> {
-    this.#nowMs = nowMs;
+    this.#passTo(nowMs);
     await this.#alone(() => this.#database.tick(nowMs));
   }
 
@@ -129,6 +134,13 @@ export class FlowKeeper {
     if (this.#waiting.oldestMs === undefined) this.#journal?.remove();
     else this.#journal?.close();
     this.#database.close();
+  }
+
+  #passTo(nowMs: number): void {
+    const atMs = performance.now();
+    const setBy = nowMs - this.#nowMs - (atMs - this.#atMs);
+    [this.#nowMs, this.#atMs] = [nowMs, atMs];
+    if (Math.abs(setBy) > CLOCK_SET_MS) this.#database.onClockSet(nowMs);
   }
 
   #entry({ bytes, freshEnds, ...head }: BatchMessage): JournalEntry {
