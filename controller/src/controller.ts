@@ -15,6 +15,7 @@ import type { Logger } from 'pino';
 import { enrollmentService, renewalService } from './api/enrolment-services.js';
 import { certificateRefusal } from './api/hosts-service.js';
 import { type MetricsServer, serveMetrics } from './api/metrics.js';
+import { OpenSockets } from './api/open-sockets.js';
 import { ADMIN_BOUNDS, bind, ENROLL_BOUNDS, newServer, SYNC_BOUNDS, shutDown } from './api/ports.js';
 import { addReflectionAndHealth } from './api/reflection.js';
 import { demandPeer, ServingCertificate, serverCredentials } from './api/tls.js';
@@ -52,6 +53,8 @@ export interface Controller {
 }
 
 const STOP_GRACE_MS = 2000;
+/** Several times what a peer has to answer a ping (ports.ts). */
+const SWEEP_MS = 120_000;
 /** Looked at often rather than slept through: the clock may be set, and a suspended machine's timers are late. */
 const RENEWAL_CHECK_MS = 60_000;
 const RECHECK_MS = 60_000;
@@ -156,15 +159,23 @@ async function start(context: Context, stop: () => Promise<void>): Promise<Contr
   );
   const health = addReflectionAndHealth(admin);
 
+  const sockets = new OpenSockets();
+  const sweeping = setInterval(() => sockets.sweep(), SWEEP_MS);
+  sweeping.unref();
+  closers.push(() => {
+    clearInterval(sweeping);
+    sockets.stop();
+  });
   closers.push(async () => {
     health.setServing(false);
     agentSync.stop();
     flowUpload.stop();
-    await Promise.all([sync, admin, enroll].map((server) => shutDown(server, STOP_GRACE_MS)));
+    await Promise.all([sync, admin, enroll].map((server) => shutDown(server, STOP_GRACE_MS, () => sockets.cut())));
   });
   bound.sync = await bind(sync, config.listenSync, serverCredentials(serving, true));
   const adminBound = await bind(admin, config.listenAdmin, serverCredentials(serving, true));
   bound.enroll = await bind(enroll, config.listenEnroll, serverCredentials(serving, false));
+  for (const { port } of [bound.sync, adminBound, bound.enroll]) sockets.watch(port);
   let metrics: MetricsServer | undefined;
   if (config.listenMetrics !== undefined) {
     metrics = await serveMetrics(config.listenMetrics, statusOptions);

@@ -38,10 +38,16 @@ export function bind(server: Server, listen: ListenAddress, credentials: ServerC
   });
 }
 
-/** Lets running calls end for `graceMs`, then cuts them. */
-export function shutDown(server: Server, graceMs: number): Promise<void> {
+/** After sessions were cut: for what tells their peers so. */
+const FAREWELL_MS = 500;
+
+/** Lets running calls end for `graceMs`, then cuts them; what is open of the port's connections even then is closed by `cut`. */
+export function shutDown(server: Server, graceMs: number, cut: () => void): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), graceMs);
+    let timer = setTimeout(() => {
+      server.forceShutdown();
+      timer = setTimeout(cut, FAREWELL_MS);
+    }, graceMs);
     server.tryShutdown(() => {
       clearTimeout(timer);
       resolve();

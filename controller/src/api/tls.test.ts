@@ -52,7 +52,7 @@ test('a renewed server certificate is shown to new connections without a restart
     });
     expect(shown).toBe(after);
   } finally {
-    await shutDown(server, 0);
+    await shutDown(server, 0, () => {});
     rmSync(dir, { recursive: true, force: true });
   }
 });
