@@ -89,3 +89,25 @@ test('rows that came just before the clock was set ahead are replaced all the sa
   expect(await append(3, setMs + 7 * 60_000, [7, 150])).toBe(397);
   await keeper.close();
 });
+
+test('a clock that is wrong for a moment, at the start or later, costs no history', async () => {
+  const file = join(dir, 'flows.duckdb');
+  const settings = { file, days: 30, bytes: 2 ** 40, memoryBytes: 2 ** 28 };
+  const wrongMs = START_MS + 40 * 24 * HOUR_MS;
+  const first = new FlowKeeper(settings);
+  await first.open('line', START_MS);
+  const message = syntheticMessage({ firstId: 1, sequence: 1n, count: 100, startUs: START_MS * 1000 });
+  expect(await first.append([message], START_MS)).toBe(true);
+  await first.settle();
+  await first.tick(wrongMs);
+  await first.tick(START_MS + 1000);
+  expect(first.status()).toMatchObject({ kept: 100, dropped: 0 });
+  await first.close();
+  const second = new FlowKeeper(settings);
+  await second.open('line', wrongMs);
+  await second.tick(wrongMs + 1000);
+  expect(second.status()).toMatchObject({ kept: 100, dropped: 0 });
+  for (let minutes = 2; minutes <= 6; minutes += 2) await second.tick(wrongMs + minutes * 60_000);
+  expect(second.status()).toMatchObject({ kept: 0, dropped: 100 });
+  await second.close();
+});

@@ -343,9 +343,10 @@ export class FlowDatabase {
       await this.#hours.rollUp(connection, nowMs);
       await this.#hours.close(connection, nowMs, () => this.#marks.compact(connection));
       const oldest = Math.floor(nowMs / HOUR_MS) - this.#settings.days * HOURS_PER_DAY;
-      while ((this.#hours.all[0]?.hour ?? oldest) < oldest) await this.#dropOldest(connection);
+      const believed = this.#hours.believes(nowMs);
+      while (believed && (this.#hours.all[0]?.hour ?? oldest) < oldest) await this.#dropOldest(connection);
       if (this.#commits % SIZE_EVERY === 0) {
-        await this.#dropOldRollups(connection, dayOf(oldest) - ROLLUP_DAYS);
+        if (believed) await this.#dropOldRollups(connection, dayOf(oldest) - ROLLUP_DAYS);
         await this.#measureSize();
         while (this.#bytes > this.#settings.bytes && this.#hours.all.length > 1) {
           await this.#dropOldest(connection);

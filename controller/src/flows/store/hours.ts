@@ -124,6 +124,11 @@ export class Hours {
     this.#stamps = [];
   }
 
+  /** Whether the time has gone on as time does for long enough to be believed, where something would leave for good. */
+  believes(nowMs: number): boolean {
+    return nowMs >= this.#openedMs + OPEN_AFTER_MS;
+  }
+
   /** Rolls up what is settled of the newest hour, when that is worth it. */
   async rollUp(connection: DuckDBConnection, nowMs: number): Promise<void> {
     const part = this.#parts.at(-1);
