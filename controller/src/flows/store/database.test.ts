@@ -1,5 +1,5 @@
 // The store by itself: what leaves, what stays as a rollup, what a copy holds.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
@@ -73,24 +73,37 @@ test('the oldest hours leave above the bound in bytes; the newest stays', async 
   expect(bytes <= 12 * 2 ** 20 || kept === 60_000).toBe(true);
 });
 
-test('opened again: ids go on above a gap, runs are known, the line stays; a copy opens the same', async () => {
+test('opened again: ids go on above a gap, runs are known, the line stays; a copy opens the same on a line of its own', async () => {
   const { database } = await opened();
   const loss = [9n, 1n, 2n, 0n, 3n, 0n, 600n];
   const batch = { ...syntheticBatch({ firstId: 1, sequence: 7n, count: 600, startUs: START_MS * 1000 }), loss };
   expect(await database.commit([batch], START_MS)).toBe(true);
   const copy = join(dir, 'copy.duckdb');
+  // Left by a process that was killed while it wrote.
+  writeFileSync(`${copy}.partial`, 'half');
   await database.backup(copy);
+  // What is there stays as it is.
+  await expect(database.backup(copy)).rejects.toThrow('wanted a new file');
+  await expect(database.backup(join(dir, 'nowhere', 'copy.duckdb'))).rejects.toThrow();
+  expect(await database.commit([{ ...batch, firstId: 601, sequence: 8n }], START_MS)).toBe(true);
   database.close();
-  for (const file of [join(dir, 'flows.duckdb'), copy]) {
+  const lines = new Set<string>();
+  for (const [file, kept, sequence] of [
+    [join(dir, 'flows.duckdb'), 1200, 8n],
+    [copy, 600, 7n],
+  ] as const) {
     const again = await opened({ file });
     expect(again.firstId).toBe(1_000_001);
-    expect(again.marks).toMatchObject([
-      { hostId: 'h1', sequence: 7n, loss: { eventsProduced: 9n, recordsSent: 600n } },
-    ]);
-    expect(again.status).toMatchObject({ kept: 600, line: 'line' });
-    expect((await again.database.page(everything)).count).toBe(600);
+    expect(again.marks).toMatchObject([{ hostId: 'h1', sequence, loss: { eventsProduced: 9n, recordsSent: 600n } }]);
+    expect(again.status).toMatchObject({ kept });
+    lines.add(again.status.line);
+    expect((await again.database.page(everything)).count).toBe(kept);
     again.database.close();
   }
+  // Ids of the one say nothing of the other's.
+  expect(lines).toContain('line');
+  expect(lines.size).toBe(2);
+  expect(readdirSync(dir).filter((name) => name.startsWith('copy'))).toEqual(['copy.duckdb']);
 });
 
 test('a clock that goes back loses and reorders nothing', async () => {

@@ -2,7 +2,6 @@
 //
 // A transaction holds the records of a batch, the dictionary entries that they use, and the mark of the agent's run (run, sequence,
 // counters): after a crash a batch is there with its mark or not at all, so that it is taken exactly once.
-import { rmSync } from 'node:fs';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { byHop, type Gap, type KeptGap } from '../gaps.js';
 import type {
@@ -15,6 +14,7 @@ import type {
   TimelineRequest,
   TimelineRow,
 } from './archive.js';
+import { backupTo } from './backup.js';
 import { DICTIONARY_DDL, Dictionary } from './dictionary.js';
 import { extend } from './extents.js';
 import { dropGaps, GAP_DDL, readGaps, storeGaps } from './gap-table.js';
@@ -198,20 +198,9 @@ export class FlowDatabase {
     return { days: hourly.length, wholeDays: whole.size };
   }
 
-  /** A copy of the whole store that opens like the original. */
+  /** See backupTo. */
   async backup(file: string): Promise<void> {
-    const connection = this.#open();
-    const name = file.replaceAll("'", "''");
-    await connection.run(`ATTACH '${name}' AS copy`);
-    try {
-      const from = String(await this.#one('SELECT current_database()'));
-      await connection.run(`COPY FROM DATABASE "${from}" TO copy`);
-    } catch (error) {
-      await connection.run('DETACH copy');
-      rmSync(file, { force: true });
-      throw error;
-    }
-    await connection.run('DETACH copy');
+    await backupTo(this.#open(), file);
   }
 
   status(): ArchiveStatus {
