@@ -5,6 +5,7 @@ import { currentSession, hasLink, type Session, signIn, takeLink } from './api/s
 import { SignInPage } from './pages/sign-in/page.js';
 import { Shell } from './shell.js';
 import { Failure, Loading } from './ui/states.js';
+import { forgetUnsaved } from './ui/unsaved.js';
 
 type State =
   | { readonly is: 'starting' }
@@ -15,8 +16,14 @@ type State =
 export function App() {
   const [state, setState] = useState<State>({ is: 'starting' });
   const turn = useRef(0);
+  const operator = useRef('');
   const become = (next: State) => {
     turn.current += 1;
+    if (next.is === 'in') {
+      // What one operator typed is not the next one's.
+      if (operator.current !== next.session.operator) forgetUnsaved();
+      operator.current = next.session.operator;
+    }
     sessionChanged();
     setState(next);
   };
@@ -38,6 +45,22 @@ export function App() {
     });
     start();
   }, []);
+  const out = state.is === 'out';
+  useEffect(() => {
+    if (!out) return;
+    // Somebody who signs in in another tab comes back to where he was in this one.
+    const look = () => {
+      const own = turn.current;
+      currentSession().then(
+        (session) => {
+          if (session !== undefined && turn.current === own) become({ is: 'in', session });
+        },
+        () => {},
+      );
+    };
+    addEventListener('focus', look);
+    return () => removeEventListener('focus', look);
+  }, [out]);
   switch (state.is) {
     case 'starting':
       return <Loading what="Ringfence" />;
@@ -46,7 +69,15 @@ export function App() {
     case 'out':
       return <SignInPage why={state.why} />;
     case 'in':
-      return <Shell session={state.session} onSignedOut={() => become({ is: 'out', why: 'You have signed out.' })} />;
+      return (
+        <Shell
+          session={state.session}
+          onSignedOut={() => {
+            forgetUnsaved();
+            become({ is: 'out', why: 'You have signed out.' });
+          }}
+        />
+      );
   }
 }
 

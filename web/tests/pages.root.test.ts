@@ -266,6 +266,45 @@ test('policy: a rule in words and as written; a file is changed, its mistake tol
   expect(await seriousFindings(page)).toEqual([]);
 });
 
+test('policy: what is typed and not saved stays while one is elsewhere; a new file takes the place of none', async () => {
+  const { policy } = controller.admin;
+  const filesNow = async () =>
+    (await call(policy, policy.get, { ref: { ref: { $case: 'draft', value: true } } })).files.map(({ name }) => name);
+  await page.goto(web('/policy?tab=files'));
+  const text = page.getByRole('textbox', { name: 'Content of fleet.yaml' });
+  const saved = await text.inputValue();
+  await text.fill(`${saved}# mine`);
+  await page.getByRole('link', { name: 'Findings', exact: true }).click();
+  await page.getByText('rules of the draft looked at').waitFor();
+  await page.getByRole('link', { name: 'Hosts', exact: true }).click();
+  await expect.poll(() => rowsOf('Hosts').count()).toBe(3);
+  await page.getByRole('link', { name: 'Policy', exact: true }).click();
+  await page.getByRole('link', { name: /^Files/ }).click();
+  expect(await text.inputValue()).toBe(`${saved}# mine`);
+  expect((await page.getByRole('navigation', { name: 'Files of the draft' }).textContent()) ?? '').toContain(
+    'not saved',
+  );
+  await page.getByRole('button', { name: 'Undo changes' }).click();
+
+  const add = async (name: string) => {
+    await page.getByRole('button', { name: 'Add a file' }).click();
+    await dialog().getByLabel(/^Name/).fill(name);
+  };
+  await add('fleet.yaml');
+  await dialog().getByText('has a file of this name already').waitFor();
+  expect(await button('Add file').isDisabled()).toBe(true);
+  await page.keyboard.press('Escape');
+  // One after the other: their examples do not get into each other's way.
+  for (const name of ['one.yaml', 'two.yaml']) {
+    await add(name);
+    await button('Add file').click();
+    await page.getByRole('textbox', { name: `Content of ${name}` }).waitFor();
+  }
+  expect(await filesNow()).toEqual(['fleet.yaml', 'one.yaml', 'two.yaml']);
+  const remove = ['one.yaml', 'two.yaml'];
+  await call(policy, policy.apply, ApplyPolicyRequest.fromPartial({ remove, draftOnly: true }));
+});
+
 test('policy: provisioned on condition, confirmed, rolled back; every version stays', async () => {
   const { policy } = controller.admin;
   const now = () => call(policy, policy.get, { ref: undefined });

@@ -101,6 +101,30 @@ test('what is refused while one signs out does not hide that; a new link in the 
   await page.close();
 });
 
+test('a tab whose session ended goes on where it was once somebody signs in in another', async () => {
+  const page = await browser.page(REFUSED);
+  await page.goto(await controller.link());
+  await page.getByRole('link', { name: 'Audit', exact: true }).click();
+  await page.getByRole('heading', { name: 'Audit log' }).waitFor();
+  const other = await browser.page(REFUSED);
+  await other.goto(`${controller.addresses.web}/hosts`);
+  await other.getByRole('button', { name: 'Sign out' }).click();
+  await other.getByText('You have signed out').waitFor();
+  await page.getByRole('link', { name: 'Workloads', exact: true }).click();
+  await page.getByText('Your session has ended').waitFor();
+  await other.evaluate(
+    (link) => {
+      location.hash = link;
+    },
+    new URL(await controller.link()).hash,
+  );
+  await other.getByRole('heading', { name: 'Hosts', exact: true }).waitFor();
+  await page.evaluate(() => dispatchEvent(new Event('focus')));
+  await page.getByRole('heading', { name: 'Workloads', exact: true }).waitFor();
+  await page.close();
+  await other.close();
+});
+
 test('nobody: the page says how to get in, and its calls are refused', async () => {
   const page = await browser.page(REFUSED);
   await page.goto(`${controller.addresses.web}/audit`);

@@ -12,6 +12,8 @@ import { plural } from '../../ui/format.js';
 import { Problems } from '../../ui/problems.js';
 import { Empty, Loaded } from '../../ui/states.js';
 import { tell, tellError } from '../../ui/toast.js';
+import { keepUnsaved, unsavedOf } from '../../ui/unsaved.js';
+import { firstText } from './first-text.js';
 
 export function FilesTab(props: {
   readonly draft: Resource<PolicyContent>;
@@ -38,6 +40,7 @@ export function FilesTab(props: {
                       onClick={() => setQuery({ file: name, line: '' })}
                     >
                       {name}
+                      {unsavedOf(name) !== undefined && <span class="mark warning">not saved</span>}
                     </Button>
                   ))}
                   <Button small icon="plus" onClick={() => setAdding(true)}>
@@ -64,7 +67,14 @@ export function FilesTab(props: {
           }}
         </Loaded>
       </div>
-      {adding && <AddFile onClose={() => setAdding(false)} onChanged={onChanged} />}
+      {adding && (
+        <AddFile
+          taken={new Set(draft.data?.files.map(({ name }) => name))}
+          rules={new Set(draft.data?.rules.map(({ id }) => id))}
+          onClose={() => setAdding(false)}
+          onChanged={onChanged}
+        />
+      )}
     </>
   );
 }
@@ -89,13 +99,16 @@ function Editor(props: {
 }) {
   const { name, content, line, onChanged } = props;
   // What it says, over what was read; `replaced`: what our own last save took the place of, and may still be shown for a moment.
-  const [{ base, text, replaced }, setState] = useState<EditorState>({ base: content, text: content });
+  const [{ base, text, replaced }, setState] = useState<EditorState>(
+    () => unsavedOf(name) ?? { base: content, text: content },
+  );
   const setText = (next: string) => setState((now) => ({ ...now, text: next }));
   const [judged, setJudged] = useState<Judged>({ problems: [], told: '' });
   const [busy, setBusy] = useState(false);
   const [removing, setRemoving] = useState(false);
   const area = useRef<HTMLTextAreaElement>(null);
   const changed = text !== base;
+  useEffect(() => keepUnsaved(name, changed ? { base, text } : undefined), [name, changed, base, text]);
   const foreign = content !== base && content !== replaced;
   useEffect(() => {
     // Nothing of ours to lose: show what somebody else wrote.
@@ -173,6 +186,8 @@ function Editor(props: {
           run={async () => {
             const answer = await call(Policy.method.apply, { remove: [name], draftOnly: true });
             if (!answer.accepted) throw new Error(answer.problems.map(({ message }) => message).join('. '));
+            setText(base);
+            keepUnsaved(name, undefined);
             tell(`${name} is removed from the draft.`);
             setQuery({ file: '', line: '' }, true);
             onChanged();
@@ -197,24 +212,25 @@ function goTo(area: HTMLTextAreaElement | null, line: number): void {
   area.scrollTop = Math.max(0, (line - 6) * Number.parseFloat(getComputedStyle(area).lineHeight));
 }
 
-const FIRST_TEXT = `rules:
-  - id: web-reads-db
-    service: [tcp/5432]
-    providedBy: role=db
-    usedBy: role=web
-`;
-
-function AddFile({ onClose, onChanged }: { readonly onClose: () => void; readonly onChanged: () => void }) {
+function AddFile(props: {
+  /** Names of the draft's files, and ids of its rules. */
+  readonly taken: ReadonlySet<string>;
+  readonly rules: ReadonlySet<string>;
+  readonly onClose: () => void;
+  readonly onChanged: () => void;
+}) {
+  const { taken, rules, onClose, onChanged } = props;
   const [name, setName] = useState('');
+  const there = taken.has(name.trim());
   const [problems, setProblems] = useState<readonly Problem[]>([]);
   return (
     <ActionDialog
       title="Add a file to the draft"
       action="Add file"
-      disabled={name.trim() === ''}
+      disabled={name.trim() === '' || there}
       onClose={onClose}
       run={async () => {
-        const file = { name: name.trim(), content: FIRST_TEXT };
+        const file = { name: name.trim(), content: firstText(name.trim(), rules) };
         const answer = await call(Policy.method.apply, { files: [file], draftOnly: true });
         setProblems(answer.problems);
         if (!answer.accepted) throw new Error('Cannot add the file: found the problems above, wanted none');
@@ -225,6 +241,11 @@ function AddFile({ onClose, onChanged }: { readonly onClose: () => void; readonl
       <Field label="Name" hint="Relative, with / between folders; it ends in .yaml">
         <TextInput value={name} onInput={setName} placeholder="shop/databases.yaml" required />
       </Field>
+      {there && (
+        <p class="notice alarm" role="alert">
+          The draft has a file of this name already. Choose another: that one stays as it is.
+        </p>
+      )}
       <p class="muted">It begins with one rule as an example, in the draft only.</p>
       <Problems problems={problems} />
     </ActionDialog>

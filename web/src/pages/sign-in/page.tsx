@@ -12,8 +12,9 @@ export function SignInPage({ why }: { readonly why?: string | undefined }) {
       <p>This page opens by a link that works once and for a few minutes. In a shell that reaches the controller:</p>
       <pre class="code">ringfence web</pre>
       <p class="muted">
-        Open the link that it prints. <code>make run</code> prints one as it starts. Your certificate decides who you
-        are: what you do here is written to the audit log under its name.
+        Open the link that it prints; in another tab too, this page then goes on where it was. <code>make run</code>{' '}
+        prints one as it starts. Your certificate decides who you are: what you do here is written to the audit log
+        under its name.
       </p>
     </main>
   );
