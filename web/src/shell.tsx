@@ -62,7 +62,7 @@ function Sidebar({ path, session, onSignedOut }: { path: string; session: Sessio
       <ul>
         {PAGES.map(({ path: to, title, icon }) => (
           <li key={to}>
-            <a {...linkTo(to)} aria-current={to === path ? 'page' : undefined}>
+            <a {...linkTo(to)} title={title} aria-current={to === path ? 'page' : undefined}>
               <Icon name={icon} />
               <span>{title}</span>
             </a>

@@ -1,16 +1,19 @@
 // How the whole stands, on every page: policy in force, draft, hosts, alarms, and records that were lost on the way.
+import { useRef } from 'preact/hooks';
 import type { Resource } from './api/resource.js';
 import type { SystemStatus } from './gen/ringfence/v1/admin_status_pb.js';
+import type { Condition } from './gen/ringfence/v1/agent_pb.js';
 import { linkTo } from './location.js';
-import { count, shortCount } from './ui/format.js';
+import { count, plural, shortCount } from './ui/format.js';
 import { RolloutBanner } from './ui/rollout.js';
+
+/** So many are listed at once. */
+const TOLD_MAX = 30;
 
 export function StatusBar({ status }: { readonly status: Resource<SystemStatus> }) {
   const { data, error } = status;
   if (data === undefined)
     return <header class="status-bar">{error && <span role="alert">{error.message}</span>}</header>;
-  const alarms = data.conditions.filter(({ severity }) => severity === 'alarm');
-  const warnings = data.conditions.filter(({ severity }) => severity === 'warning');
   const lost = lostRecords(data);
   return (
     <>
@@ -43,19 +46,46 @@ export function StatusBar({ status }: { readonly status: Resource<SystemStatus> 
             {shortCount(lost)} flow records lost
           </span>
         )}
-        {warnings.length > 0 && (
-          <a class="mark warning" {...linkTo('/hosts')} title={warnings.map(({ title }) => title).join('\n')}>
-            {warnings.length} {warnings.length === 1 ? 'warning' : 'warnings'}
-          </a>
-        )}
-        {alarms.length > 0 && (
-          <a class="mark alarm" {...linkTo('/hosts')} title={alarms.map(({ title }) => title).join('\n')}>
-            {alarms.length} {alarms.length === 1 ? 'alarm' : 'alarms'}
-          </a>
-        )}
+        <Told tone="warning" conditions={data.conditions.filter(({ severity }) => severity === 'warning')} />
+        <Told tone="alarm" conditions={data.conditions.filter(({ severity }) => severity === 'alarm')} />
       </header>
       {data.rollout && <RolloutBanner rollout={data.rollout} onEnded={status.reload} />}
     </>
+  );
+}
+
+/** How many conditions there are; opened, what each is and what to do. A host's stand on its page too, the controller's own only here. */
+function Told({ tone, conditions }: { readonly tone: 'warning' | 'alarm'; readonly conditions: readonly Condition[] }) {
+  const box = useRef<HTMLDetailsElement>(null);
+  if (conditions.length === 0) return null;
+  const close = () => {
+    if (box.current !== null) box.current.open = false;
+  };
+  return (
+    <details
+      ref={box}
+      class="told"
+      onKeyDown={(event) => {
+        if (event.key !== 'Escape' || box.current?.open !== true) return;
+        close();
+        box.current.querySelector('summary')?.focus();
+      }}
+    >
+      <summary class={`mark ${tone}`}>{plural(conditions.length, tone)}</summary>
+      <ul>
+        {conditions.slice(0, TOLD_MAX).map(({ code, title, text }) => (
+          <li key={`${code} ${title}`}>
+            <strong>{title}</strong> <code>{code}</code>
+            <p>{text}</p>
+          </li>
+        ))}
+        {conditions.length > TOLD_MAX && (
+          <li>
+            {count(conditions.length - TOLD_MAX)} more: each host’s are on the <a {...linkTo('/hosts')}>hosts page</a>.
+          </li>
+        )}
+      </ul>
+    </details>
   );
 }
 

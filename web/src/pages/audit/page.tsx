@@ -95,7 +95,12 @@ const COLUMNS: readonly Column<AuditEntry>[] = [
   },
   {
     name: 'Who',
-    cell: ({ actor, source }) => <span title={source === '' ? undefined : `from ${source}`}>{actor}</span>,
+    cell: ({ actor, source }) => (
+      <>
+        {actor}
+        {source !== '' && <span class="muted small"> from {source}</span>}
+      </>
+    ),
   },
   { name: 'Action', cell: ({ action }) => <code>{action}</code> },
   { name: 'What', cell: ({ text }) => text },
