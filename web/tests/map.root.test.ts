@@ -1,10 +1,12 @@
 // The flow map in Chromium, against a controller that was filled through agents' uploads: what an operator does with it, end to end.
 import { call, collect } from '@ringfence/controller/testing/admin-client.js';
+import { enrollAgent } from '@ringfence/controller/testing/simulated-agent.js';
 import { AuditFilter } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
 import { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { seriousFindings } from './axe.js';
 import { Browser } from './browser.js';
 import { RunningController } from './controller.js';
 import { type Fleet, makeFleet } from './fleet.js';
@@ -16,6 +18,12 @@ let fleet: Fleet;
 let page: Page;
 const web = (place: string) => controller.addresses.web + place;
 const details = () => page.getByTestId('details');
+const focused = () => page.evaluate(() => document.activeElement?.textContent ?? '');
+const member = (name: string) => {
+  const found = fleet.members.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`found no member ${name}`);
+  return found;
+};
 
 beforeAll(async () => {
   [controller, browser] = await Promise.all([RunningController.start(), Browser.start()]);
@@ -235,4 +243,139 @@ test('the picture goes by keys', async () => {
   await page.waitForURL(/in=app/);
   await page.goBack();
   await page.waitForURL((url) => !url.searchParams.has('in'));
+});
+
+test('the focus goes where the choice goes, and back to what opened the details', async () => {
+  await openMap(page, `${web('/')}?sel=n%3Aapp%3Dshop`);
+  await details().getByRole('button', { name: 'identity' }).first().focus();
+  await page.keyboard.press('Enter');
+  await details().getByText('Newest records').waitFor();
+  await expect.poll(focused).toMatch(/shop → identity|identity → shop/);
+  await page.keyboard.press('Escape');
+  await details().waitFor({ state: 'detached' });
+  await expect.poll(() => page.evaluate(() => document.activeElement?.className)).toBe('map-keys');
+
+  await openMap(page, web('/?as=table'));
+  const row = page.getByRole('table', { name: 'Connections' }).locator('tbody tr').nth(3).getByRole('button');
+  await row.focus();
+  await page.keyboard.press('Enter');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe('H2');
+  await page.keyboard.press('Escape');
+  await details().waitFor({ state: 'detached' });
+  await expect.poll(() => row.evaluate((element) => element === document.activeElement)).toBe(true);
+});
+
+test('what is not there is said: a search that finds nothing, a choice of another time, a filter that cannot be read', async () => {
+  await openMap(page, web('/?q=zzz'));
+  await page.getByText('No name here holds “zzz”').waitFor();
+  await page.getByRole('button', { name: 'Clear', exact: true }).click();
+  await page.getByText('No name here holds').waitFor({ state: 'detached' });
+  await openMap(page, `${web('/')}?sel=${encodeURIComponent('e:app=shop > app=gone')}`);
+  await details().getByText('It is not on the map').waitFor();
+  await details().getByRole('heading', { name: 'shop → gone' }).waitFor();
+  await details().getByRole('button', { name: 'Close details' }).click();
+  await details().waitFor({ state: 'detached' });
+  await page.goto(web('/?q=address:nonsense'));
+  await page.getByText('RF_FILTER').first().waitFor();
+  expect(await page.locator('.trail').textContent()).not.toContain('loading');
+});
+
+test('a link to a time long ago shows that time on the timeline, and leads back to now', async () => {
+  const [from, to] = [Date.now() - 5 * 86_400_000, Date.now() - 5 * 86_400_000 + 1_200_000];
+  await page.goto(web(`/?from=${from}&to=${to}`));
+  const slider = page.getByLabel('End of the time shown');
+  await slider.waitFor();
+  const [first, last] = await Promise.all(
+    [page.getByLabel('Begin of the time shown'), slider].map(async (each) => Number(await each.inputValue())),
+  );
+  // A third of an hour in the middle of the hour around it.
+  expect([Math.abs((first ?? 0) / 96 - 1 / 3) < 0.05, Math.abs((last ?? 0) / 96 - 2 / 3) < 0.05]).toEqual([true, true]);
+  await slider.focus();
+  await page.keyboard.press('ArrowRight');
+  await page.waitForURL((url) => Number(url.searchParams.get('to')) > to);
+  await page.getByRole('button', { name: 'Back to now' }).click();
+  await page.getByTestId('map').waitFor();
+});
+
+test('ends that nobody knows have their address; a label may hold commas and blanks', async () => {
+  const [from, odd] = [member('crm-worker-1'), member('crm-db-1')];
+  const { workloads } = controller.admin;
+  const set = [{ dimension: 'app', value: 'crm, old' }];
+  await call(workloads, workloads.setLabels, {
+    ...{ workload: odd.id, set, remove: [], replace: false, expectedVersion: 0n, sticky: false },
+  });
+  const at = { firstSeenUs: Date.now() * 1000, lastSeenUs: Date.now() * 1000, bytesOut: 9000 };
+  await fleet.upload([
+    fleet.row(from, { ...from, address: '2001:db8:0:0:1:0:0:9' }, 443, at),
+    fleet.row(odd, member('payments-cache-1'), 6379, at),
+  ]);
+  await openMap(page, `${web('/')}?sel=${encodeURIComponent('e:app=crm > outside')}`);
+  await details().getByText('crm-worker-1 (python3) → 2001:db8::1:0:0:9').waitFor();
+  await openMap(page, `${web('/')}?sel=${encodeURIComponent('n:app=crm%2C old')}`);
+  await details().getByRole('heading', { name: 'crm, old' }).waitFor();
+  await details().getByRole('button', { name: 'Open: workloads inside' }).click();
+  await page.locator('.trail').getByText('› crm, old').waitFor();
+  await placeOf(page, `workload=${odd.id}`);
+  await page.getByLabel('Search and filter').fill('app="crm, old"');
+  await page.waitForURL(/q=app/);
+  await placeOf(page, `workload=${odd.id}`);
+});
+
+test('live records inside a group keep to what is typed', async () => {
+  await openMap(page, web('/?t=15m&in=app%3Dmail&q=role%3Ddb&live=1'));
+  await page.getByText('live', { exact: true }).waitFor();
+  const at = { firstSeenUs: Date.now() * 1000, lastSeenUs: Date.now() * 1000, bytesOut: 5000 };
+  const to = member('crm-cache-1');
+  await fleet.upload([fleet.row(member('mail-web-1'), to, 6379, at), fleet.row(member('mail-db-1'), to, 6379, at)]);
+  await page.locator('.live-lines').getByText('mail-db-1').waitFor();
+  expect(await page.locator('.live-lines').textContent()).not.toContain('mail-web-1');
+});
+
+test('a rule from an edge takes the place of no other', async () => {
+  await openMap(page, `${web('/')}?sel=${encodeURIComponent('e:app=analytics > app=payments')}`);
+  await details().getByRole('button', { name: 'Write rule from this edge' }).click();
+  const dialog = page.getByRole('dialog');
+  const id = dialog.getByLabel(/^Rule id/);
+  await id.waitFor();
+  expect(await id.inputValue()).toBe('analytics-to-payments-2');
+  await id.fill('analytics-to-payments');
+  await dialog.getByText('has a rule or a file of this name already').waitFor();
+  expect(await dialog.getByRole('button', { name: 'Add to the draft' }).isDisabled()).toBe(true);
+  await page.keyboard.press('Escape');
+});
+
+test('in a narrow window everything keeps its name, and nothing lies outside', async () => {
+  const { width, height } = page.viewportSize() ?? { width: 1440, height: 900 };
+  await page.setViewportSize({ width: 700, height: 900 });
+  try {
+    await openMap(page, `${web('/')}?sel=n%3Aapp%3Dshop`);
+    for (const name of ['Flow map', 'Workloads', 'Hosts', 'Policy', 'Pairing', 'Audit'])
+      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true }).waitFor();
+    await details().waitFor();
+    const outside = () =>
+      page.evaluate(() => {
+        const wide = ({ scrollWidth, clientWidth }: Element) => scrollWidth > clientWidth + 1;
+        return [...document.querySelectorAll('html, .status-bar, .timeline-head, .toolbar, .details')]
+          .filter(wide)
+          .map(({ className }) => className);
+      });
+    await expect.poll(outside).toEqual([]);
+  } finally {
+    await page.setViewportSize({ width, height });
+  }
+});
+
+test('what is wrong is told on every page, with what it means', async () => {
+  const { hosts, caPem } = controller.admin;
+  const { token } = await call(hosts, hosts.createToken, { ttlSeconds: 3600, hostId: '', note: '' });
+  await enrollAgent(controller.addresses.enroll, token, caPem, { hostname: 'silent' });
+  await openMap(page, web('/'));
+  const told = page.locator('.status-bar summary');
+  await told.filter({ hasText: '1 warning' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByText('Its kernel goes on with its last good state').waitFor();
+  await page.getByText('silent is not connected').waitFor();
+  expect(await seriousFindings(page)).toEqual([]);
+  await page.keyboard.press('Escape');
+  await page.getByText('silent is not connected').waitFor({ state: 'hidden' });
 });

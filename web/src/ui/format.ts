@@ -69,8 +69,10 @@ export function address(ip: Uint8Array): string {
   const mapped = ip.length === 16 && ip.subarray(0, 10).every((b) => b === 0) && ip[10] === 255 && ip[11] === 255;
   if (ip.length === 4 || mapped) return [...ip.subarray(mapped ? 12 : 0)].join('.');
   const words = Array.from({ length: 8 }, (_, i) => (((ip[2 * i] ?? 0) << 8) | (ip[2 * i + 1] ?? 0)).toString(16));
-  return words
-    .join(':')
-    .replace(/\b0(:0)+\b/, ':')
-    .replace(/:{3,}/, '::');
+  const text = words.join(':');
+  // RFC 5952: the longest run of zeros is left out, the first of several; one zero is none.
+  const longest = [...text.matchAll(/\b0(?::0)+\b/g)].sort((a, b) => b[0].length - a[0].length)[0];
+  if (longest === undefined) return text;
+  const rest = text.slice(longest.index + longest[0].length);
+  return `${text.slice(0, longest.index).replace(/:$/, '')}::${rest.replace(/^:/, '')}`;
 }

@@ -3,18 +3,19 @@ import type { ComponentChildren } from 'preact';
 import { Flows, Workloads } from '../../api/admin.js';
 import { call, follow } from '../../api/client.js';
 import { useResource } from '../../api/resource.js';
-import type { Flow } from '../../gen/ringfence/v1/flows_pb.js';
+import type { Flow, FlowEnd } from '../../gen/ringfence/v1/flows_pb.js';
 import { Button } from '../../ui/controls.js';
-import { ago, bytes, count, duration, service, time } from '../../ui/format.js';
+import { address, ago, bytes, count, duration, service, time } from '../../ui/format.js';
 import { Labels } from '../../ui/labels.js';
 import { Loaded } from '../../ui/states.js';
 import { modeWord, reasonWords, VERDICT_WORDS, VerdictMark, verdictName } from '../../ui/verdict.js';
-import { endOfNode, filterOf } from './load.js';
+import { endOfNode, recordsBetween } from './load.js';
 import { addSums, bytesOf, type MapData, type MapEdge, type MapNode, type Service, type Sums } from './model.js';
-import type { MapView } from './view.js';
+import { labelsOfKey, type MapView, titleOf } from './view.js';
 
 const MEMBERS = 12;
 const RECORDS = 20;
+const RECORDS_EVERY_MS = 5000;
 
 export interface DetailsActions {
   readonly onChoose: (chosen: string) => void;
@@ -71,6 +72,24 @@ export function NodeDetails({
   );
 }
 
+/** What stands in the address is not on the map. */
+export function Absent({ chosen, view, onClose }: { chosen: string; view: MapView; onClose: () => void }) {
+  const names = chosen
+    .slice(2)
+    .split(' > ')
+    .map((key) => titleOf(labelsOfKey(key)) || key);
+  const narrowed = view.text !== '' || view.verdicts.length > 0;
+  return (
+    <Panel title={names.join(' → ')} kind={chosen.startsWith('e:') ? 'Connections' : 'Node'} onClose={onClose}>
+      <p>
+        It is not on the map: no connection of it was recorded in this time{narrowed && ', under these filters'}. Choose
+        a longer time
+        {narrowed && ', take a filter away,'} or look from farther away.
+      </p>
+    </Panel>
+  );
+}
+
 export function EdgeDetails({
   edge,
   data,
@@ -90,7 +109,13 @@ export function EdgeDetails({
     <Panel title={`${source.title} → ${target.title}`} kind="Connections" onClose={actions.onClose}>
       <div class="row">
         <VerdictMark verdict={edge.verdict} />
-        {edge.before && <span class="muted">was {VERDICT_WORDS[edge.before]} by the policy in force</span>}
+        {edge.before && (
+          <span class="muted">
+            {edge.before === edge.verdict
+              ? 'the policy in force judges some of it otherwise'
+              : `was ${VERDICT_WORDS[edge.before]} by the policy in force`}
+          </span>
+        )}
       </div>
       <div class="row">
         <Button kind="link" onClick={() => actions.onChoose(`n:${source.key}`)}>
@@ -153,11 +178,19 @@ const KINDS = {
 
 function Panel(props: { title: string; kind: string; onClose: () => void; children: ComponentChildren }) {
   return (
-    <aside class="details" aria-label={`${props.kind} ${props.title}`} data-testid="details">
+    <aside
+      class="details"
+      aria-label={`${props.kind} ${props.title}`}
+      data-testid="details"
+      onKeyDown={(event) => {
+        if (event.key !== 'Escape' || event.defaultPrevented || document.querySelector('dialog[open]') !== null) return;
+        props.onClose();
+      }}
+    >
       <header>
         <div class="grow">
           <h3>{props.kind}</h3>
-          <h2>{props.title}</h2>
+          <h2 tabIndex={-1}>{props.title}</h2>
         </div>
         <Button kind="plain" small icon="close" label="Close details" onClick={props.onClose} />
       </header>
@@ -194,7 +227,7 @@ function Statistics({ sums }: { readonly sums: Sums }) {
   );
 }
 
-function ServiceRow({ protocol, port, verdict, processes, sums, decisions }: Service) {
+function ServiceRow({ protocol, port, verdict, before, processes, sums, decisions }: Service) {
   return (
     <li>
       <div class="row">
@@ -204,6 +237,9 @@ function ServiceRow({ protocol, port, verdict, processes, sums, decisions }: Ser
           {count(sums.count)} · {bytes(bytesOf(sums))}
         </span>
       </div>
+      {before && (
+        <p class="muted small">by the policy in force: {before.map((each) => VERDICT_WORDS[each]).join(' or ')}</p>
+      )}
       {processes.length > 0 && <p class="muted small">by {processes.join(', ')}</p>}
       {decisions.slice(0, 3).map((decision) => (
         <p key={`${decision.direction} ${decision.reason} ${decision.rule}`} class="muted small">
@@ -320,16 +356,18 @@ function WorkloadFacts({ id }: { readonly id: string }) {
   );
 }
 
+/** Whom a record names at one end: its workload or, where none is known, the address that was seen. */
+export function endName(end: FlowEnd | undefined): string {
+  if (end?.workloadName) return end.workloadName;
+  return end === undefined || end.ip.length === 0 ? 'unknown' : address(end.ip);
+}
+
 /** The newest records of an edge, and what is missing among them. */
 function Records({ source, target, view }: { source: MapNode; target: MapNode; view: MapView }) {
   const records = useResource(
-    `records ${source.key} ${target.key} ${view.text} ${view.range?.fromMs ?? view.window}`,
+    JSON.stringify([source.key, target.key, view.text, view.verdicts, view.draft, view.range ?? view.window]),
     async (signal) => {
-      const filter = {
-        ...filterOf(view, Date.now()),
-        source: endOfNode(source, view.by),
-        destination: endOfNode(target, view.by),
-      };
+      const filter = recordsBetween(source, target, view, Date.now());
       const flows: Flow[] = [];
       let missing = 0;
       for await (const { body } of follow(Flows.method.query, { filter, limit: RECORDS }, signal)) {
@@ -338,7 +376,7 @@ function Records({ source, target, view }: { source: MapNode; target: MapNode; v
       }
       return { flows: flows.reverse(), missing };
     },
-    { keep: false },
+    { keep: false, everyMs: view.range === undefined ? RECORDS_EVERY_MS : 0 },
   );
   if (source.kind === 'process' || target.kind === 'process') return null;
   return (
@@ -354,8 +392,8 @@ function Records({ source, target, view }: { source: MapNode; target: MapNode; v
                   key={String(flow.id)}
                   title={`${reasonWords(flow.reason)}, ${modeWord(flow.mode)}, policy version ${flow.policyVersion}`}
                 >
-                  <span class="muted">{time(Number(flow.lastSeenUs) / 1000)}</span> {flow.source?.workloadName || '?'}
-                  {flow.source?.process ? ` (${flow.source.process})` : ''} → {flow.destination?.workloadName || '?'}{' '}
+                  <span class="muted">{time(Number(flow.lastSeenUs) / 1000)}</span> {endName(flow.source)}
+                  {flow.source?.process ? ` (${flow.source.process})` : ''} → {endName(flow.destination)}{' '}
                   <code>{service(flow.protocol, flow.servicePort)}</code> {VERDICT_WORDS[verdictName(flow.verdict)]}{' '}
                   <span class="muted">{flow.ruleId === '' ? reasonWords(flow.reason) : `by ${flow.ruleId}`}</span>
                 </li>

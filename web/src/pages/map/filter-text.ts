@@ -1,11 +1,12 @@
 // The filter as one types it, as a filter of the API: words of the form key:value, label=value and service, separated by blanks.
 //
-//   role=db  from:app=web  to:role!=db  tcp/5432  udp  port:443  host:h1  process:nginx  rule:web-db  address:10.0.0.0/8  workload:x
+//   role=db  "env=a b"  loc=*  from:app=web  to:role!=db  tcp/5432  udp  port:443  host:h1  process:nginx  rule:web-db  address:10.0.0.0/8  workload:x
 //
-// Every other word is searched for in the names of what is shown.
+// label=* : has some value; label!=* : has none. Quotes hold blanks together. Every other word is searched for in the names of what is shown.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { LabelRequirement_Operator } from '../../gen/ringfence/v1/admin_common_pb.js';
 import type { FlowEndFilterSchema, FlowFilterSchema } from '../../gen/ringfence/v1/admin_flows_pb.js';
+import { splitWords } from '../../ui/selector.js';
 
 export type EndInit = Exclude<MessageInitShape<typeof FlowEndFilterSchema>, { $typeName: string }>;
 type Init = Exclude<MessageInitShape<typeof FlowFilterSchema>, { $typeName: string }>;
@@ -51,8 +52,7 @@ export function readFilterText(text: string): FilterText {
   };
   const words: string[] = [];
   const problems: string[] = [];
-  for (const word of text.split(/\s+/)) {
-    if (word === '') continue;
+  for (const word of splitWords(text)) {
     const side = /^(from|to):(.+)$/.exec(word);
     const end = side === null ? ends.either : side[1] === 'from' ? ends.from : ends.to;
     const rest = side?.[2] ?? word;
@@ -102,6 +102,11 @@ function readPair(
 
 /** Several values of one dimension: one of them. */
 function addLabel(end: End, dimension: string, not: boolean, value: string): void {
+  if (value === '*') {
+    const { EXISTS, NOT_EXISTS } = LabelRequirement_Operator;
+    end.requirements.push({ dimension, operator: not ? NOT_EXISTS : EXISTS, values: [] });
+    return;
+  }
   const operator = not ? LabelRequirement_Operator.NOT_IN : LabelRequirement_Operator.IN;
   const known = end.requirements.find((each) => each.dimension === dimension && each.operator === operator);
   if (known === undefined) end.requirements.push({ dimension, operator, values: [value] });

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { Flows } from '../../api/admin.js';
 import { CallError, follow } from '../../api/client.js';
 import type { Flow } from '../../gen/ringfence/v1/flows_pb.js';
-import { filterOf, focusOf } from './load.js';
+import { recordsToFollow } from './load.js';
 import type { MapView } from './view.js';
 
 const LINES = 6;
@@ -31,7 +31,9 @@ export function useLive(view: MapView, onRecords: () => void): Live {
   const [live, setLive] = useState<Live>(NONE);
   const redraw = useRef(onRecords);
   redraw.current = onRecords;
-  const key = view.live ? JSON.stringify([view.text, view.verdicts, view.group, view.workload, view.by]) : '';
+  const key = view.live
+    ? JSON.stringify([view.text, view.verdicts, view.group, view.workload, view.by, view.draft])
+    : '';
   useEffect(() => {
     if (key === '') {
       setLive(NONE);
@@ -49,8 +51,7 @@ export function useLive(view: MapView, onRecords: () => void): Live {
       }
     }, PUBLISH_MS);
     const run = async () => {
-      const focus = focusOf(view);
-      const filter = { ...filterOf(view, Date.now()), sinceUs: 0n, ...(focus && { either: focus }) };
+      const filter = recordsToFollow(view);
       for await (const { body } of follow(Flows.method.follow, { filter }, abort.signal)) {
         dirty = true;
         if (body.case === 'synced') [state.connected, state.error] = [true, ''];

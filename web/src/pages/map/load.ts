@@ -6,7 +6,7 @@ import type { FlowGraph, FlowTimeline } from '../../gen/ringfence/v1/admin_flows
 import { Direction, Verdict } from '../../gen/ringfence/v1/common_pb.js';
 import type { EndInit, FilterInit } from './filter-text.js';
 import { EMPTY_MAP, foldGraph, joinMaps, type Labels, type MapData, type MapNode, withBefore } from './model.js';
-import { groupKeyOf, labelsOfKey, type MapView, OUTSIDE, timesOf } from './view.js';
+import { groupKeyOf, labelsOfKey, type MapView, OUTSIDE, spanOf, timesOf, titleOf } from './view.js';
 
 /** Edges of one answer: more than this cannot be told apart, and cannot be drawn while one waits. */
 const EDGES_MAX = 3000;
@@ -16,12 +16,16 @@ const VERDICTS = { allowed: Verdict.ALLOWED, would: Verdict.WOULD_BLOCK, blocked
 /** The map of a view. In the draft view both the draft and the policy in force judge what was recorded, so that they can be compared. */
 export async function loadMap(view: MapView, nowMs: number, signal: AbortSignal): Promise<MapData> {
   if (!view.draft) return loadJudged(view, nowMs, undefined, signal);
-  const inForce = { policy: {}, asEnforced: view.enforced };
-  const [draft, now] = await Promise.all([
-    loadJudged(view, nowMs, { asEnforced: view.enforced }, signal),
-    loadJudged({ ...view, verdicts: [] }, nowMs, inForce, signal),
+  // Up to the same moment, or what comes between the questions would look like a change.
+  const asked = { ...view, range: timesOf(view, nowMs) };
+  const all = { ...asked, verdicts: [] };
+  const draft = { asEnforced: view.enforced };
+  const [shown, whole, now] = await Promise.all([
+    loadJudged(asked, nowMs, draft, signal),
+    view.verdicts.length === 0 ? undefined : loadJudged(all, nowMs, draft, signal),
+    loadJudged(all, nowMs, { policy: {}, ...draft }, signal),
   ]);
-  return withBefore(draft, now);
+  return withBefore(shown, now, whole);
 }
 
 /** `judge`: as FlowGraphRequest.judge; undefined: verdicts as they were. */
@@ -80,13 +84,18 @@ function refusedOnly(verdicts: readonly Verdict[] | undefined): Verdict[] | unde
 
 /** How much of what happened when, over a window that holds the view's time. */
 export function loadTimeline(view: MapView, nowMs: number, signal: AbortSignal): Promise<FlowTimeline> {
-  const { fromMs, toMs } = timesOf({ ...view, range: undefined }, nowMs);
+  const { fromMs, toMs } = spanOf(view, nowMs);
   const focus = focusOf(view);
   const filter = { ...filterOf(view, nowMs), ...(focus && { either: both(view.filter.filter.either, focus) }) };
   return call(
     Flows.method.timeline,
     {
-      filter: { ...filter, verdicts: [], sinceUs: BigInt(fromMs) * 1000n, untilUs: BigInt(toMs) * 1000n },
+      filter: {
+        ...filter,
+        verdicts: [],
+        sinceUs: BigInt(Math.floor(fromMs)) * 1000n,
+        untilUs: BigInt(Math.ceil(toMs)) * 1000n,
+      },
       steps: STEPS,
     },
     signal,
@@ -132,6 +141,23 @@ function endOfGroup(key: string, by: readonly string[]): EndInit {
   return { selector: { requirements }, hosts: host === undefined ? [] : [host] };
 }
 
+/** The view's records between two nodes; what is typed of an end holds too. A draft judges anew: verdicts of the past choose nothing. */
+export function recordsBetween(source: MapNode, target: MapNode, view: MapView, nowMs: number): FilterInit {
+  const filter = filterOf(view.draft ? { ...view, verdicts: [] } : view, nowMs);
+  return {
+    ...filter,
+    source: both(filter.source, endOfNode(source, view.by)),
+    destination: both(filter.destination, endOfNode(target, view.by)),
+  };
+}
+
+/** The view's records as they come, whenever they began. */
+export function recordsToFollow(view: MapView): FilterInit {
+  const filter = filterOf(view.draft ? { ...view, verdicts: [] } : view, 0);
+  const focus = focusOf(view);
+  return { ...filter, sinceUs: 0n, untilUs: 0n, ...(focus && { either: both(filter.either, focus) }) };
+}
+
 /** What both say; requirements add up, lists of one of them count. */
 function both(a: EndInit | undefined, b: EndInit): EndInit {
   if (a === undefined) return b;
@@ -148,7 +174,7 @@ function both(a: EndInit | undefined, b: EndInit): EndInit {
 function groupNode(labels: Labels, by: readonly string[], inside: boolean): MapNode {
   const key = groupKeyOf(labels, by);
   const own = labelsOfKey(key);
-  const title = key === OUTSIDE ? `without ${by.join(' or ')}` : own.map(({ value }) => value).join(' · ');
+  const title = key === OUTSIDE ? `without ${by.join(' or ')}` : titleOf(own);
   return { key, kind: key === OUTSIDE ? 'outside' : 'group', title, labels: own, cluster: '', inside };
 }
 

@@ -36,6 +36,8 @@ export interface Service {
   readonly processes: readonly string[];
   readonly sums: Sums;
   readonly decisions: readonly Decision[];
+  /** In the draft view: what the policy in force does with connections of this service, where that differs. */
+  readonly before?: readonly VerdictName[];
 }
 
 export interface MapNode {
@@ -57,7 +59,7 @@ export interface MapEdge {
   readonly target: string;
   /** The worst of its services'. */
   readonly verdict: VerdictName;
-  /** In the draft view: what the policy in force did, where that differs. */
+  /** In the draft view: the worst that the policy in force does, where it judges anything otherwise; may be the same as `verdict`. */
   readonly before?: VerdictName;
   readonly services: readonly Service[];
   readonly sums: Sums;
@@ -168,14 +170,54 @@ export function joinMaps(a: MapData, b: MapData): MapData {
   };
 }
 
-/** A judged map with what happened really beside it. */
-export function withBefore(judged: MapData, real: MapData): MapData {
-  const known = new Map(real.edges.map(({ key, verdict }) => [key, verdict]));
+/** A judged map with what another judge says of the same records beside it. `whole`: the judged map where `judged` shows some verdicts only. */
+export function withBefore(judged: MapData, real: MapData, whole: MapData = judged): MapData {
+  const known = new Map(real.edges.map((edge) => [edge.key, edge]));
+  const drafted = new Map(whole.edges.map((edge) => [edge.key, edge]));
   const edges = judged.edges.map((edge) => {
-    const before = known.get(edge.key);
-    return before === undefined || before === edge.verdict ? edge : { ...edge, before };
+    const [before, after] = [known.get(edge.key), drafted.get(edge.key)];
+    if (before === undefined || after === undefined) return edge;
+    const changed = changedServices(after, before);
+    if (changed.size === 0) return edge;
+    const services = edge.services.map((service) => {
+      const was = changed.get(serviceKey(service));
+      return was === undefined ? service : { ...service, before: was };
+    });
+    return { ...edge, services, before: before.verdict };
   });
   return { ...judged, edges };
+}
+
+/** Services that are judged otherwise, with the verdicts before. A service may hold connections of several verdicts. */
+function changedServices(after: MapEdge, before: MapEdge): Map<string, VerdictName[]> {
+  const [then, now] = [countsOf(before), countsOf(after)];
+  const changed = new Map<string, VerdictName[]>();
+  for (const [key, counts] of now) {
+    const was = then.get(key);
+    if (was === undefined) continue;
+    const total = (of: ReadonlyMap<VerdictName, number>) => [...of.values()].reduce((a, b) => a + b, 0);
+    // A record that came between the two answers is no change: then only the verdicts are compared.
+    const exact = total(counts) === total(was);
+    const same =
+      counts.size === was.size &&
+      [...counts].every(([verdict, n]) => (exact ? was.get(verdict) === n : was.has(verdict)));
+    if (!same) changed.set(key, [...was.keys()]);
+  }
+  return changed;
+}
+
+function countsOf({ services }: MapEdge): Map<string, Map<VerdictName, number>> {
+  const counts = new Map<string, Map<VerdictName, number>>();
+  for (const service of services) {
+    const key = serviceKey(service);
+    const own = counts.get(key) ?? new Map<VerdictName, number>();
+    counts.set(key, own.set(service.verdict, (own.get(service.verdict) ?? 0) + service.sums.count));
+  }
+  return counts;
+}
+
+function serviceKey({ protocol, port }: Service): string {
+  return `${protocol}/${port}`;
 }
 
 function newEdge(source: string, target: string, services: readonly Service[]): MapEdge {

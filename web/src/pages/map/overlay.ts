@@ -6,6 +6,7 @@ import { strandsOf } from './build-graph.js';
 import type { Colors } from './colors.js';
 import type { Point } from './layout.js';
 import type { MapEdge } from './model.js';
+import { labelsOfKey, titleOf } from './view.js';
 
 export type LabelData = PartialButFor<NodeDisplayData, 'x' | 'y' | 'size' | 'label' | 'color'>;
 
@@ -52,11 +53,13 @@ export interface Rings {
   readonly chosen: string;
   /** Nodes that stand out; empty: all do. */
   readonly near: ReadonlySet<string>;
+  /** Nodes that the search finds; undefined: nothing is searched for. */
+  readonly found: ReadonlySet<string> | undefined;
 }
 
 export function drawRings(
   context: CanvasRenderingContext2D,
-  { loops, chosen, near }: Rings,
+  { loops, chosen, near, found }: Rings,
   placeOf: NodePlace,
   colors: Colors,
 ): void {
@@ -65,7 +68,7 @@ export function drawRings(
     if (at === undefined) return;
     context.beginPath();
     context.arc(at.x, at.y, at.radius + Math.min(gap, at.radius), 0, 2 * Math.PI);
-    context.globalAlpha = near.size > 0 && !near.has(key) ? 0.2 : 1;
+    context.globalAlpha = (near.size > 0 && !near.has(key)) || (found !== undefined && !found.has(key)) ? 0.2 : 1;
     context.setLineDash(DASHES[verdict]);
     context.strokeStyle = color;
     context.lineWidth = at.radius < 6 ? 1 : 2.2;
@@ -93,8 +96,7 @@ export function drawTitles(
     if (places.length === 0) continue;
     const x = places.reduce((sum, place) => sum + place.x, 0) / places.length;
     const bottom = Math.max(...places.map(({ y, radius }) => y + radius));
-    const values = cluster.split(',').map((part) => part.slice(part.indexOf('=') + 1));
-    const text = values.join(' · ');
+    const text = titleOf(labelsOfKey(cluster)) || cluster;
     const width = context.measureText(text).width;
     ground(context, x - width / 2, bottom + 3, width, 17, colors, 0.85);
     context.fillStyle = colors.text;

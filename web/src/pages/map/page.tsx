@@ -1,8 +1,8 @@
 // The flow map: who talks to whom, and what policy says of it.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Labels } from '../../api/admin.js';
 import { call } from '../../api/client.js';
-import { useResource } from '../../api/resource.js';
+import { type Resource, useResource } from '../../api/resource.js';
 import { setQuery, usePlace } from '../../location.js';
 import { Button } from '../../ui/controls.js';
 import { count, plural, service, shortCount, time } from '../../ui/format.js';
@@ -10,7 +10,7 @@ import { ProvisionDialog } from '../../ui/provision.js';
 import { Empty, Failure, Loading, Stale } from '../../ui/states.js';
 import { VERDICT_WORDS, verdictName } from '../../ui/verdict.js';
 import { MapCanvas } from './canvas.js';
-import { type DetailsActions, EdgeDetails, NodeDetails } from './details.js';
+import { Absent, type DetailsActions, EdgeDetails, endName, NodeDetails } from './details.js';
 import { type Live, useLive } from './live.js';
 import { loadMap, loadTimeline, workloadTitle } from './load.js';
 import './map.css';
@@ -20,7 +20,7 @@ import { RuleDialog } from './rule-dialog.js';
 import { MapTable } from './table.js';
 import { Timeline } from './timeline.js';
 import { Toolbar } from './toolbar.js';
-import { labelsOfKey, type MapView, readView, usualDimension } from './view.js';
+import { isNearNow, labelsOfKey, type MapView, readView, titleOf, usualDimension } from './view.js';
 
 const REFRESH_MS = 15_000;
 
@@ -43,13 +43,17 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
   // What is asked of the controller; choosing something asks nothing.
   const question = JSON.stringify({ ...view, chosen: '', table: false, live: false });
   const everyMs = view.range === undefined ? REFRESH_MS : 0;
-  const map = useResource(question, (signal) => loadMap(view, Date.now(), signal), { everyMs });
+  const answer = useResource(question, async (signal) => ({ question, map: await loadMap(view, Date.now(), signal) }), {
+    everyMs,
+  });
+  const map = { ...answer, data: answer.data?.map };
   const timeKey = JSON.stringify({
     ...view,
     chosen: '',
     table: false,
     live: false,
-    range: 0,
+    // Other times inside the span change nothing of it.
+    range: isNearNow(view, Date.now()) ? 0 : view.range,
     draft: false,
     verdicts: 0,
   });
@@ -63,7 +67,10 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
   useMark(map.data);
   const node = view.chosen.startsWith('n:') ? data.nodes.find(({ key }) => key === view.chosen.slice(2)) : undefined;
   const edge = view.chosen.startsWith('e:') ? data.edges.find(({ key }) => key === view.chosen.slice(2)) : undefined;
+  // The answer to another question says nothing of what is chosen now.
+  const absent = view.chosen !== '' && !node && !edge && answer.data?.question === question;
   const choose = (chosen: string) => setQuery({ sel: chosen }, true);
+  const focus = useFocus();
   const open = (to: MapNode) => {
     const workload = to.labels.find(({ dimension }) => dimension === 'workload')?.value;
     if (to.kind === 'workload' && workload !== undefined) setQuery({ wl: workload, sel: '' });
@@ -73,10 +80,28 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
     const [source, target] = [about.source, about.target].map((key) => data.nodes.find((each) => each.key === key));
     if (source !== undefined && target !== undefined) setRuleFor({ edge: about, source, target });
   };
-  const actions: DetailsActions = { onChoose: choose, onOpen: open, onRule: writeRule, onClose: () => choose('') };
+  const actions: DetailsActions = {
+    onChoose: (chosen) => {
+      focus.toDetails();
+      choose(chosen);
+    },
+    onOpen: (to) => {
+      focus.toMap();
+      open(to);
+    },
+    onRule: writeRule,
+    onClose: () => {
+      focus.back();
+      choose('');
+    },
+  };
   const events = {
     onNode: (key: string) => choose(`n:${key}`),
     onEdge: (key: string) => choose(`e:${key}`),
+    onRow: (key: string) => {
+      focus.toDetailsFrom(document.activeElement);
+      choose(`e:${key}`);
+    },
     onNothing: () => choose(''),
     onOpen: (key: string) => {
       const found = data.nodes.find((each) => each.key === key);
@@ -88,7 +113,8 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
     <div class="map-page">
       <h1 class="visually-hidden">Flow map</h1>
       <Toolbar view={view} used={used} />
-      <Trail view={view} data={data} known={map.data !== undefined} onProvision={() => setProvisioning(true)} />
+      <Trail view={view} data={data} map={map} onProvision={() => setProvisioning(true)} />
+      {data.found?.size === 0 && data.nodes.length > 0 && <NothingFound view={view} />}
       {map.error && map.data !== undefined && <Stale error={map.error} retry={map.reload} />}
       {view.live && <LiveStrip live={live} />}
       <div class="map-body">
@@ -113,6 +139,7 @@ function GroupedMap({ used }: { readonly used: readonly string[] }) {
         </div>
         {node && <NodeDetails key={node.key} node={node} data={data} view={view} actions={actions} />}
         {edge && <EdgeDetails key={edge.key} edge={edge} data={data} view={view} actions={actions} />}
+        {absent && <Absent chosen={view.chosen} view={view} onClose={actions.onClose} />}
       </div>
       {ruleFor && (
         <RuleDialog
@@ -160,6 +187,49 @@ function useEmphasis(chosen: string, found: ReadonlySet<string> | undefined): Em
   }, [chosen, found]);
 }
 
+/** Where the focus goes when what has it goes away: to the details that take its place, to the map, or back to what opened them. */
+function useFocus() {
+  const [turn, setTurn] = useState(0);
+  const next = useRef<'details' | 'map' | 'back'>(undefined);
+  const opener = useRef<Element | null>(null);
+  useEffect(() => {
+    const wanted = next.current;
+    next.current = undefined;
+    if (wanted === undefined) return;
+    const heading = wanted === 'details' ? document.querySelector<HTMLElement>('.details h2') : null;
+    const from = wanted === 'back' && opener.current?.isConnected ? (opener.current as HTMLElement) : null;
+    const map = document.querySelector<HTMLElement>('.map-keys') ?? document.getElementById('main');
+    (heading ?? from ?? map)?.focus();
+  }, [turn]);
+  const move = (to: 'details' | 'map' | 'back') => {
+    next.current = to;
+    setTurn((n) => n + 1);
+  };
+  return {
+    toDetails: () => move('details'),
+    toDetailsFrom: (from: Element | null) => {
+      opener.current = from;
+      move('details');
+    },
+    toMap: () => move('map'),
+    back: () => move('back'),
+  };
+}
+
+function NothingFound({ view }: { readonly view: MapView }) {
+  return (
+    <p class="notice warning" role="status">
+      <span class="grow">
+        No name here holds “{view.filter.words.join(' ')}”. Filters are written as <code>role=db</code>,{' '}
+        <code>tcp/5432</code>, <code>process:nginx</code>.
+      </span>
+      <Button small onClick={() => setQuery({ q: '' })}>
+        Clear
+      </Button>
+    </p>
+  );
+}
+
 /** For whoever measures: when the first map was there. */
 function useMark(data: MapData | undefined): void {
   const there = data !== undefined;
@@ -169,11 +239,11 @@ function useMark(data: MapData | undefined): void {
 }
 
 function MapBody(props: {
-  readonly map: ReturnType<typeof useResource<MapData>>;
+  readonly map: Resource<MapData>;
   readonly data: Searched;
   readonly view: MapView;
   readonly emphasis: Emphasis;
-  readonly events: Parameters<typeof MapCanvas>[0]['events'];
+  readonly events: Parameters<typeof MapCanvas>[0]['events'] & { readonly onRow: (key: string) => void };
   readonly edge: MapEdge | undefined;
 }) {
   const { map, data, view, emphasis, events, edge } = props;
@@ -189,7 +259,7 @@ function MapBody(props: {
   if (view.table) {
     return (
       <div class="map-table">
-        <MapTable data={shownInTable(data)} chosen={edge?.key ?? ''} onChoose={events.onEdge} />
+        <MapTable data={shownInTable(data)} chosen={edge?.key ?? ''} onChoose={events.onRow} />
       </div>
     );
   }
@@ -228,13 +298,12 @@ function NoTraffic({ view }: { readonly view: MapView }) {
 function Trail(props: {
   readonly view: MapView;
   readonly data: MapData;
-  /** There is an answer. */
-  readonly known: boolean;
+  readonly map: Resource<MapData>;
   readonly onProvision: () => void;
 }) {
-  const { view, data, known, onProvision } = props;
+  const { view, data, map, onProvision } = props;
   const changed = data.edges.filter(({ before }) => before !== undefined);
-  const blocked = changed.filter(({ verdict }) => verdict === 'blocked').length;
+  const blocked = changed.filter(({ services }) => services.some((s) => s.before && s.verdict === 'blocked')).length;
   return (
     <div class="trail">
       <nav class="row" aria-label="Zoom">
@@ -260,9 +329,9 @@ function Trail(props: {
         {view.workload !== '' && <strong>› {workloadTitle(view.workload)} › processes</strong>}
       </nav>
       <span class="muted small" role="status">
-        {known
+        {map.data !== undefined
           ? `${plural(data.nodes.length, 'node')}, ${plural(data.edges.length, 'connection')}, ${shortCount(data.records)} records`
-          : 'loading …'}
+          : map.error === undefined && 'loading …'}
         {data.leftOut > 0 && `; ${count(data.leftOut)} connections with the least volume are left out`}
       </span>
       {data.gaps.length > 0 && <Missing gaps={data.gaps} />}
@@ -323,8 +392,8 @@ function LiveStrip({ live }: { readonly live: Live }) {
       <ol class="live-lines">
         {live.lines.map((flow) => (
           <li key={String(flow.id)}>
-            <span class="muted">{time(Number(flow.lastSeenUs) / 1000)}</span> {flow.source?.workloadName || 'unknown'} →{' '}
-            {flow.destination?.workloadName || 'unknown'} <code>{service(flow.protocol, flow.servicePort)}</code>{' '}
+            <span class="muted">{time(Number(flow.lastSeenUs) / 1000)}</span> {endName(flow.source)} →{' '}
+            {endName(flow.destination)} <code>{service(flow.protocol, flow.servicePort)}</code>{' '}
             {VERDICT_WORDS[verdictName(flow.verdict)]}
           </li>
         ))}
@@ -335,7 +404,7 @@ function LiveStrip({ live }: { readonly live: Live }) {
 
 function groupTitle(key: string): string {
   const labels = labelsOfKey(key);
-  return labels.length === 0 ? 'without labels' : labels.map(({ value }) => value).join(' · ');
+  return labels.length === 0 ? 'without labels' : titleOf(labels);
 }
 
 function leave(view: MapView): void {

@@ -222,7 +222,7 @@ export class Picture {
     clear(this.#rings, sigma);
     drawRings(
       this.#rings,
-      { loops: this.#loops, chosen: this.#emphasis.node, near: this.#near },
+      { loops: this.#loops, chosen: this.#emphasis.node, near: this.#near, found: this.#emphasis.found },
       placeOf,
       this.#colors,
     );

@@ -11,7 +11,7 @@ import { Problems } from '../../ui/problems.js';
 import { Loaded } from '../../ui/states.js';
 import { tell, tellError } from '../../ui/toast.js';
 import { VerdictMark } from '../../ui/verdict.js';
-import { endOfNode, filterOf } from './load.js';
+import { recordsBetween } from './load.js';
 import type { MapEdge, MapNode } from './model.js';
 import { commonLabels, type RuleEnd, ruleFile, ruleId } from './rule-text.js';
 import type { MapView } from './view.js';
@@ -74,10 +74,11 @@ function RuleForm(props: Parameters<typeof RuleDialog>[0] & { readonly facts: Fa
   const text = typed.over === made ? typed.text : made;
   const [problems, setProblems] = useState<readonly Problem[]>([]);
   const [busy, setBusy] = useState(false);
+  const taken = facts.taken.has(id);
   const add = async () => {
     setBusy(true);
     try {
-      const file = { name: `map/${id}.yaml`, content: text };
+      const file = { name: fileOf(id), content: text };
       const answer = await call(Policy.method.apply, { files: [file], draftOnly: true });
       setProblems(answer.problems);
       if (!answer.accepted) return;
@@ -95,7 +96,7 @@ function RuleForm(props: Parameters<typeof RuleDialog>[0] & { readonly facts: Fa
       wide
       onClose={onClose}
       actions={
-        <Button kind="primary" disabled={busy || chosen.size === 0} onClick={add}>
+        <Button kind="primary" disabled={busy || chosen.size === 0 || id === '' || taken} onClick={add}>
           Add to the draft
         </Button>
       }
@@ -139,7 +140,12 @@ function RuleForm(props: Parameters<typeof RuleDialog>[0] & { readonly facts: Fa
       <Field label="Rule id: flow records and tests name it">
         <TextInput value={id} onInput={setId} />
       </Field>
-      <Field label={`Policy file map/${id}.yaml: edit it if it is not what you mean`}>
+      {taken && (
+        <p class="notice alarm" role="alert">
+          The draft has a rule or a file of this name already. Choose another: that one stays as it is.
+        </p>
+      )}
+      <Field label={`Policy file ${fileOf(id)}: edit it if it is not what you mean`}>
         <textarea
           class="textarea"
           value={text}
@@ -175,6 +181,15 @@ function EndChoice(props: {
   );
 }
 
+/** Each rule from the map has a file of its own: writing one of a taken name would take the place of what is there. */
+function fileOf(id: string): string {
+  return `map/${id}.yaml`;
+}
+
+function idOfFile(name: string): string {
+  return /^map\/(.+)\.yaml$/.exec(name)?.[1] ?? '';
+}
+
 /** Which labels talk over the edge, by every dimension there is, and which rule ids are taken. */
 async function loadFacts(source: MapNode, target: MapNode, view: MapView, signal: AbortSignal): Promise<Facts> {
   const { dimensions } = await call(Labels.method.listDimensions, {}, signal);
@@ -182,12 +197,7 @@ async function loadFacts(source: MapNode, target: MapNode, view: MapView, signal
     .filter(({ used }) => used.length > 0)
     .map(({ name }) => name)
     .slice(0, 8);
-  const filter = {
-    ...filterOf(view, Date.now()),
-    verdicts: [],
-    source: endOfNode(source, view.by),
-    destination: endOfNode(target, view.by),
-  };
+  const filter = { ...recordsBetween(source, target, view, Date.now()), verdicts: [] };
   const [graph, draft] = await Promise.all([
     call(Flows.method.graph, { filter, groupBy, limit: 2000 }, signal),
     call(Policy.method.get, { ref: { ref: { case: 'draft', value: true } } }, signal),
@@ -197,7 +207,7 @@ async function loadFacts(source: MapNode, target: MapNode, view: MapView, signal
   return {
     from: commonLabels(setsOf(graph.edges.map((edge) => edge.source))),
     to: commonLabels(setsOf(graph.edges.map((edge) => edge.destination))),
-    taken: new Set(draft.rules.map(({ id }) => id)),
+    taken: new Set([...draft.rules.map(({ id }) => id), ...draft.files.map(({ name }) => idOfFile(name))]),
   };
 }
 

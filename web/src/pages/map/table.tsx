@@ -19,7 +19,12 @@ const COLUMNS: readonly Column<Row>[] = [
     cell: ({ edge }) => (
       <>
         <VerdictMark verdict={edge.verdict} />
-        {edge.before && <span class="muted small"> was {VERDICT_WORDS[edge.before]}</span>}
+        {edge.before && (
+          <span class="muted small">
+            {' '}
+            {edge.before === edge.verdict ? 'in part' : `was ${VERDICT_WORDS[edge.before]}`}
+          </span>
+        )}
       </>
     ),
     sort: ({ edge }) => edge.verdict,

@@ -22,16 +22,22 @@ export function Timeline(props: {
   const [fromMs, stepMs] = [Number(timeline.fromUs) / 1000, Number(timeline.stepUs) / 1000];
   const edge = (index: number) => Math.round(fromMs + index * stepMs);
   const indexOf = (ms: number) => Math.max(0, Math.min(steps.length, Math.round((ms - fromMs) / stepMs)));
-  const chosen: [number, number] =
-    range === undefined ? [0, steps.length] : [indexOf(range.fromMs), indexOf(range.toMs)];
-  const [dragged, setDragged] = useState<[number, number]>();
+  const stepsOf = ({ fromMs: from, toMs: to }: Range) => {
+    const first = Math.min(indexOf(from), steps.length - 1);
+    return [first, Math.max(indexOf(to), first + 1)] as const;
+  };
+  const chosen = range === undefined ? ([0, steps.length] as const) : stepsOf(range);
+  const [dragged, setDragged] = useState<readonly [number, number]>();
   const [low, high] = dragged ?? chosen;
+  // What was chosen may be narrower than a step: what is said is what is asked.
+  const told = dragged === undefined && range !== undefined ? range : { fromMs: edge(low), toMs: edge(high) };
+  const endsNow = edge(steps.length) >= Date.now() - stepMs;
   const surface = useRef<SVGSVGElement>(null);
   const start = useRef(0);
   const choose = (a: number, b: number) => {
     setDragged(undefined);
     const [x, y] = [Math.min(a, b), Math.max(a, b)];
-    if (y - x < 1 || (x === 0 && y === steps.length)) onRange(undefined);
+    if (y - x < 1 || (x === 0 && y === steps.length && endsNow)) onRange(undefined);
     else onRange({ fromMs: edge(x), toMs: edge(y) });
   };
   const at = (event: PointerEvent, round: (n: number) => number) => {
@@ -50,9 +56,9 @@ export function Timeline(props: {
     <section class="timeline" aria-label="Timeline">
       <div class="timeline-head">
         <strong class="nowrap">
-          {time(edge(low))} – {range === undefined && dragged === undefined ? 'now' : time(edge(high))}
+          {time(told.fromMs)} – {range === undefined && dragged === undefined ? 'now' : time(told.toMs)}
         </strong>
-        <span class="muted small nowrap">
+        <span class="muted small">
           {shortCount(totals.allowed)} allowed · {shortCount(totals.would)} would be blocked ·{' '}
           {shortCount(totals.blocked)} blocked
         </span>
@@ -81,6 +87,7 @@ export function Timeline(props: {
             setDragged(now > start.current ? [start.current, now] : [Math.max(0, now - 1), start.current + 1]);
           }}
           onPointerUp={() => dragged && choose(...dragged)}
+          onPointerCancel={() => setDragged(undefined)}
         >
           {bars}
           <rect class="veil" x={0} y={0} width={low} height={HEIGHT} />

@@ -77,14 +77,34 @@ export function timesOf(view: MapView, nowMs: number): { readonly fromMs: number
   return view.range ?? { fromMs: nowMs - (WINDOWS[view.window]?.ms ?? 0), toMs: nowMs };
 }
 
-/** Labels as they stand in a key: "app=shop,env=prod". */
+/** A time chosen up to so many windows ago is shown in the window up to now. */
+const NEAR = 1.5;
+
+/** The chosen time lies in the window up to now, or not far before it. */
+export function isNearNow({ range, window }: MapView, nowMs: number): boolean {
+  return range === undefined || range.fromMs >= nowMs - NEAR * (WINDOWS[window]?.ms ?? 0);
+}
+
+/** What a timeline spans, Unix milliseconds: the window up to now; one as long around the chosen time when that lies before it. Holds the chosen time. */
+export function spanOf(view: MapView, nowMs: number): { readonly fromMs: number; readonly toMs: number } {
+  const { range } = view;
+  const length = WINDOWS[view.window]?.ms ?? 0;
+  if (range === undefined) return { fromMs: nowMs - length, toMs: nowMs };
+  const chosen = range.toMs - range.fromMs;
+  const around = Math.max(0, Math.max(length, 1.25 * chosen) - chosen) / 2;
+  const end = Math.max(nowMs, range.toMs);
+  const toMs = isNearNow(view, nowMs) ? end : Math.min(end, range.toMs + around);
+  return { fromMs: Math.min(toMs - length, range.fromMs - (isNearNow(view, nowMs) ? 0 : around)), toMs };
+}
+
+/** Labels as they stand in a key: "app=shop,env=prod"; a comma inside a value stands as %2C, % as %25. */
 export function groupKeyOf(
   labels: readonly { readonly dimension: string; readonly value: string }[],
   by: readonly string[],
 ): string {
   const parts = by.flatMap((dimension) => {
     const label = labels.find((each) => each.dimension === dimension);
-    return label === undefined ? [] : [`${dimension}=${label.value}`];
+    return label === undefined ? [] : [`${dimension}=${label.value.replaceAll('%', '%25').replaceAll(',', '%2C')}`];
   });
   return parts.length === 0 ? OUTSIDE : parts.join(',');
 }
@@ -97,6 +117,15 @@ export function labelsOfKey(key: string): { dimension: string; value: string }[]
   if (key === OUTSIDE) return [];
   return key.split(',').flatMap((part) => {
     const at = part.indexOf('=');
-    return at <= 0 ? [] : [{ dimension: part.slice(0, at), value: part.slice(at + 1) }];
+    const value = part
+      .slice(at + 1)
+      .replaceAll('%2C', ',')
+      .replaceAll('%25', '%');
+    return at <= 0 ? [] : [{ dimension: part.slice(0, at), value }];
   });
+}
+
+/** What a group is called; a value may be empty. */
+export function titleOf(labels: readonly { readonly dimension: string; readonly value: string }[]): string {
+  return labels.map(({ dimension, value }) => value || `${dimension}=`).join(' · ');
 }
