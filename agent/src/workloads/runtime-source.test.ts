@@ -5,7 +5,8 @@ import { formatAddress } from '@ringfence/proto/address.js';
 import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeEngine } from '../testing/fake-engine.js';
-import { systemTimers } from '../timers.js';
+import { ManualTimers, settle } from '../testing/manual-timers.js';
+import { systemTimers, type Timers } from '../timers.js';
 import { PlaceFinder } from './container-place.js';
 import type { ContainerFacts, ContainerRuntime, RuntimeEvents } from './container-runtime.js';
 import { DockerRuntime } from './docker-runtime.js';
@@ -177,14 +178,30 @@ class OtherRuntime implements ContainerRuntime {
   containers: ContainerFacts[] = [];
   readonly forgotten: string[] = [];
   away = false;
+  /** Lists that are refused from now on. */
+  refusals = 0;
+  /** Streams of events that nobody closed. */
+  watches = 0;
+  /** What a connection waits for before it is there. */
+  ready: Promise<void> = Promise.resolve();
   events: RuntimeEvents | undefined;
 
   async watch(events: RuntimeEvents) {
     if (this.away) throw new Error('nobody is there');
+    await this.ready;
     this.events = events;
-    return { close: () => {} };
+    this.watches += 1;
+    return {
+      close: () => {
+        this.watches -= 1;
+      },
+    };
   }
   async list() {
+    if (this.refusals > 0) {
+      this.refusals -= 1;
+      throw new Error('busy');
+    }
     return this.containers;
   }
   forget(ids: ReadonlySet<string>): void {
@@ -202,15 +219,16 @@ describe('RuntimeSource of any runtime', () => {
   });
   let other: OtherRuntime;
 
-  function follow(): void {
+  function follow(prepare: (runtime: OtherRuntime) => void = () => {}, timers: Timers = systemTimers): void {
     other = new OtherRuntime();
+    prepare(other);
     const reader = { listInterfaces: () => [], netnsIdOfProcess: () => undefined };
     source = new RuntimeSource({
       runtime: other,
       places: new PlaceFinder(reader, '/sys/fs/cgroup', '/sys/fs/cgroup'),
       pollMs: 60_000,
       pairingKeys: { label: 'key', keyEnv: 'KEY' },
-      timers: systemTimers,
+      timers,
       random: () => 0,
     });
     other.containers = [facts('a', { labels: { key: 'k1', team: 'x' } }), facts('s', { network: 'shared' })];
@@ -251,5 +269,41 @@ describe('RuntimeSource of any runtime', () => {
     // What the former connection still tells is not listened to.
     before?.onEnd(new Error('late'));
     expect(source.problem).toBeUndefined();
+  });
+
+  it('that refuses the first look is watched again: what happens later is seen', async () => {
+    const timers = new ManualTimers();
+    follow((runtime) => {
+      runtime.refusals = 1;
+    }, timers);
+    await settle();
+    expect(source.problem).toMatch(/Cannot watch Other at here: busy/);
+    await timers.advance(90_000);
+    expect(names()).toEqual(['a']);
+    other.containers = [facts('late')];
+    await timers.advance(90_000);
+    expect(names()).toEqual(['late']);
+    other.containers = [facts('told')];
+    other.events?.onChange();
+    await timers.advance(100);
+    expect(names()).toEqual(['told']);
+    expect(other.watches).toBe(1);
+  });
+
+  it('that refuses a look while a connection is still being made keeps one stream of events, not two', async () => {
+    const timers = new ManualTimers();
+    let letIn = () => {};
+    follow((runtime) => {
+      runtime.refusals = 1;
+      runtime.ready = new Promise((resolve) => {
+        letIn = resolve;
+      });
+    }, timers);
+    await source.lookAgain(new Set(['container:a']));
+    await timers.advance(1000);
+    letIn();
+    await timers.advance(1000);
+    expect(other.watches).toBe(1);
+    expect(names()).toEqual(['a']);
   });
 });

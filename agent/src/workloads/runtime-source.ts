@@ -76,15 +76,18 @@ export class RuntimeSource implements WorkloadSource {
           if (connection === this.#connection && this.#watch !== undefined) this.#lost(error);
         },
       });
+      // Given up meanwhile, and another connection is on its way.
+      if (this.#stopped || connection !== this.#connection) return watch.close();
       this.#watch = watch;
-      if (this.#stopped) return watch.close();
       // It may have ended before this function knew of it.
       if (ended !== undefined) throw ended;
       await this.#look();
+      // A look that failed has lost this connection: the next one is waited for, and brings its own polls.
+      if (connection !== this.#connection) return;
       if (this.problem === undefined) this.#backoff.reset();
       this.#poll();
     } catch (error) {
-      this.#lost(error);
+      if (connection === this.#connection) this.#lost(error);
     }
   }
 
