@@ -120,4 +120,45 @@ describe('FlowSpool', () => {
       expect.objectContaining({ code: 'RF_SPOOL' }) as Error,
     );
   });
+
+  it('lives without files that somebody else deleted, counts what was in them, and goes on', () => {
+    const directory = newDirectory();
+    const spool = new FlowSpool({ directory, bytesMax: 1 << 20 }, RUN);
+    for (const n of [1, 2]) spool.append(batch(n));
+    spool.append(batch(3, 'deny'));
+    for (const name of readdirSync(directory)) rmSync(join(directory, name));
+    expect(drain(spool)).toEqual([]);
+    expect(spool.dropped).toEqual({ allow: 6, deny: 3, damagedSegments: 2 });
+    expect(spool.bytes).toBe(0);
+    spool.append(batch(4));
+    expect(spool.take()?.sequence).toBe(4);
+    for (const name of readdirSync(directory)) rmSync(join(directory, name));
+    spool.acknowledge(RUN, 4);
+    expect(spool.bytes).toBe(0);
+    expect(spool.syncProblem).toBeUndefined();
+    spool.close();
+  });
+
+  it('makes room also of segments that cannot be read', () => {
+    const directory = newDirectory();
+    const spool = new FlowSpool({ directory, bytesMax: 64_000 }, RUN);
+    for (let n = 1; n <= 14; n++) spool.append(batch(n, 'allow', 4000));
+    for (const name of readdirSync(directory)) rmSync(join(directory, name));
+    for (let n = 15; n <= 40; n++) spool.append(batch(n, 'allow', 4000));
+    expect(drain(spool).at(-1)).toBe(40);
+    spool.close();
+  });
+
+  it('removes a segment in which nothing can be read', () => {
+    const directory = newDirectory();
+    const spool = new FlowSpool({ directory, bytesMax: 1 << 20 }, RUN);
+    spool.append(batch(1));
+    spool.close();
+    const [name] = readdirSync(directory);
+    writeFileSync(join(directory, name ?? ''), 'no batch');
+    const after = new FlowSpool({ directory, bytesMax: 1 << 20 }, NEXT);
+    expect(drain(after)).toEqual([]);
+    expect(after.dropped.damagedSegments).toBe(1);
+    expect(readdirSync(directory)).toEqual([]);
+  });
 });

@@ -1,8 +1,9 @@
 // Flow batches on disk while the controller is away. A directory of segments, each a CBOR sequence of batches of one lane and one
 // run, named <run order>-<run>-<first sequence>.<lane>; the oldest first. Appended only; read back in the order of sequences over
 // both lanes; a segment goes when all in it is acknowledged. Over the bound, the oldest segment of allows goes first, then the
-// oldest of denies; what goes is counted. A crash can cut the last batch of a segment short: it is dropped and the rest kept.
-import { mkdirSync, readdirSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+// oldest of denies; what goes is counted. A crash can cut the last batch of a segment short: it is dropped and the rest kept. What somebody
+// else deletes, or the disk does not give back, is counted too: only append throws.
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { Decoder, Encoder } from 'cbor-x';
@@ -132,7 +133,10 @@ export class FlowSpool {
   take(): SpooledBatch | undefined {
     for (let segment = this.#oldest(); segment; segment = this.#oldest()) {
       const batch = this.#restOf(segment).shift();
-      if (!batch) continue; // nothing in it can be read
+      if (!batch) {
+        this.#remove(segment); // nothing in it can be read
+        continue;
+      }
       segment.records -= batch.records;
       segment.out.add(batch.sequence);
       return batch;
@@ -140,16 +144,22 @@ export class FlowSpool {
     return undefined;
   }
 
-  /** What was taken and not acknowledged is offered by take again, oldest first. */
+  /** What was taken and not acknowledged is offered by take again, oldest first: as far as `holds` says. */
   rewind(): void {
-    for (const segment of this.#segments) {
+    for (const segment of [...this.#segments]) {
       if (segment.out.size === 0) continue;
-      const all = this.#read(segment);
-      const restFrom = segment.rest?.[0]?.sequence ?? Number.POSITIVE_INFINITY;
-      segment.rest = all.filter((b) => segment.out.has(b.sequence) || b.sequence >= restFrom);
-      segment.records = segment.rest.reduce((sum, b) => sum + b.records, 0);
+      const again = this.#read(segment).filter((b) => segment.out.has(b.sequence));
+      segment.rest = [...again, ...(segment.rest ?? [])];
+      segment.records = recordsOf(segment.rest);
       segment.out.clear();
+      if (segment.rest.length === 0) this.#remove(segment);
     }
+  }
+
+  /** The batch is here and not taken. */
+  holds({ run, lane, sequence }: SpooledBatch): boolean {
+    const isOf = (s: Segment) => s.run === run && s.lane === lane && s.first <= sequence;
+    return this.#segments.some((s) => isOf(s) && s.rest?.some((b) => b.sequence === sequence));
   }
 
   /** All batches of the run up to the sequence are safe with the controller: whole segments of them go. */
@@ -207,7 +217,10 @@ export class FlowSpool {
   #restOf(segment: Segment): SpooledBatch[] {
     if (segment.rest === undefined) {
       segment.rest = this.#read(segment);
-      segment.records = segment.rest.reduce((sum, b) => sum + b.records, 0);
+      const found = recordsOf(segment.rest);
+      // Of what this process wrote it knows how much is missing.
+      this.dropped[segment.lane] += Math.max(0, segment.records - found);
+      segment.records = found;
     }
     return segment.rest;
   }
@@ -222,9 +235,9 @@ export class FlowSpool {
       batches.push({ run: segment.run, sequence, lane: segment.lane, records, message });
       return true;
     };
-    const bytes = readFileSync(segment.file);
     let whole = true;
     try {
+      const bytes = readFileSync(segment.file);
       decoder.decodeMultiple(bytes, (item: unknown) => {
         whole &&= take(item);
         return whole; // false ends the reading: what follows damage cannot be trusted
@@ -247,6 +260,7 @@ export class FlowSpool {
     }
     const name = [String(this.#order).padStart(12, '0'), this.#run, String(batch.sequence).padStart(16, '0')].join('-');
     const path = join(this.#options.directory, `${name}.${batch.lane}`);
+    mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 });
     const file = new SegmentFile(path, (problem) => {
       this.#syncProblem = problem;
     });
@@ -298,8 +312,16 @@ export class FlowSpool {
       open.file.discard();
     }
     this.#segments = this.#segments.filter((s) => s !== segment);
-    unlinkSync(segment.file);
+    try {
+      rmSync(segment.file, { force: true });
+    } catch (error) {
+      this.#syncProblem = messageOf(error);
+    }
   }
+}
+
+function recordsOf(batches: readonly SpooledBatch[]): number {
+  return batches.reduce((sum, { records }) => sum + records, 0);
 }
 
 function checksum(sequence: number, records: number, message: Uint8Array): number {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -34,9 +34,9 @@ class Controller {
   };
 }
 
-function rig(options: { window?: number; memoryBatches?: number; directory?: string } = {}) {
+function rig(options: { window?: number; memoryBatches?: number; directory?: string; bytesMax?: number } = {}) {
   const directory = options.directory ?? newDirectory();
-  const spool = new FlowSpool({ directory, bytesMax: 1 << 20 }, RUN);
+  const spool = new FlowSpool({ directory, bytesMax: options.bytesMax ?? 1 << 20 }, RUN);
   const uploader = new FlowUploader(
     { run: RUN, window: options.window ?? 4, memoryBatches: options.memoryBatches ?? 4 },
     spool,
@@ -50,7 +50,7 @@ function rig(options: { window?: number; memoryBatches?: number; directory?: str
       });
     }
   };
-  return { uploader, spool, offer };
+  return { uploader, spool, offer, directory };
 }
 
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
@@ -118,6 +118,43 @@ describe('FlowUploader', () => {
     uploader.onAck(RUN, 5);
     uploader.onAck('cd'.repeat(16), 1);
     expect(spool.bytes).toBe(0);
+  });
+
+  it('keeps what was sent and not acknowledged when its segment had to make room', () => {
+    const { uploader, spool, offer } = rig({ bytesMax: 4096 });
+    offer(3); // away: on disk
+    const first = new Controller();
+    uploader.attach(first.stream);
+    expect(first.received).toEqual([1, 2, 3]);
+    first.full = true;
+    offer(60); // displaces the segment of the first three
+    const displaced = spool.dropped.allow;
+    uploader.detach();
+    const second = new Controller();
+    uploader.attach(second.stream);
+    for (let i = 0; i < 100; i++) uploader.onAck(RUN, second.received.at(-1) ?? 0);
+    const lost = (spool.dropped.allow + uploader.counters.lost) / 10;
+    expect(displaced).toBeGreaterThan(0);
+    expect(new Set([...second.received]).size + lost).toBe(63);
+  });
+
+  it('survives that somebody deletes the spool under it', () => {
+    const { uploader, offer, directory } = rig({ window: 2 });
+    const empty = () => {
+      for (const name of readdirSync(directory)) rmSync(join(directory, name));
+    };
+    offer(3);
+    const first = new Controller();
+    uploader.attach(first.stream);
+    empty();
+    uploader.detach();
+    empty();
+    const second = new Controller();
+    uploader.attach(second.stream);
+    offer(2);
+    for (let i = 0; i < 10; i++) uploader.onAck(RUN, second.received.at(-1) ?? 0);
+    expect(second.received.slice(-2)).toEqual([4, 5]);
+    expect(uploader.inMemory).toBe(0);
   });
 
   it('takes every batch to the controller exactly once under any script of drops, acks and pauses', () => {

@@ -32,6 +32,9 @@ export interface UploaderCounters {
   lost: number;
 }
 
+/** Batches sent and not acknowledged of which it is known that they were sent: the spool may have dropped them. */
+const SENT_REMEMBERED = 4096;
+
 export class FlowUploader {
   readonly counters: UploaderCounters = { batches: 0, records: 0, acknowledged: 0, resent: 0, lost: 0 };
   #refused: { code: string; message: string } | undefined;
@@ -90,7 +93,9 @@ export class FlowUploader {
   detach(): void {
     this.#stream = undefined;
     this.#spool.rewind();
-    const memory = [...this.#unacknowledged.filter((u) => !u.spooled).map((u) => u.batch), ...this.#queue];
+    // Of what came from the spool, some may have made room there, or be damaged by now.
+    const sent = this.#unacknowledged.filter(({ batch, spooled }) => !spooled || !this.#spool.holds(batch));
+    const memory = [...sent.map(({ batch }) => batch), ...this.#queue];
     this.#unacknowledged = [];
     this.#queue = [];
     for (const batch of memory) this.#toSpool(batch);
@@ -125,6 +130,8 @@ export class FlowUploader {
       const name = `${batch.run}.${batch.sequence}`;
       if (this.#sentOnce.has(name)) this.counters.resent += 1;
       this.#sentOnce.add(name);
+      const oldest = this.#sentOnce.values().next();
+      if (this.#sentOnce.size > SENT_REMEMBERED && !oldest.done) this.#sentOnce.delete(oldest.value);
       this.#blocked = !this.#stream.write(batch.message);
     }
   }
