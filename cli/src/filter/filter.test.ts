@@ -217,4 +217,17 @@ describe('flowFilter', () => {
   test('refuses a time range that ends before it begins', () => {
     expect(refusal(() => flowFilter({ since: '5m', until: '10m' }, now))).toContain('time range');
   });
+
+  test('a time before 1970 and an empty name are refused, not taken for "any"', () => {
+    for (const text of ['99999999999d', '60000d', '1960-01-01'])
+      expect(refusal(() => flowFilter({ until: text }, now))).toContain('--until');
+    for (const options of [
+      { workload: [''] },
+      { srcHost: ['a,,b'] },
+      { process: [' '] },
+      { rule: [''] },
+      { reporter: [''] },
+    ])
+      expect(refusal(() => flowFilter(options, now))).toContain('empty name');
+  });
 });

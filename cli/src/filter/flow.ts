@@ -59,12 +59,12 @@ export function flowFilter(options: FlowFilterOptions, now: number): FlowFilter 
     ports: parsePorts(options.port ?? [], '--port'),
     verdicts: [...new Set(verdicts)],
     reasons: parseWords(options.reason ?? [], reasonWords, '--reason'),
-    reporters: names(options.reporter),
-    rules: names(options.rule).map((rule) => (rule === 'none' || rule === 'implicit' ? '0' : rule)),
+    reporters: names(options.reporter, '--reporter'),
+    rules: names(options.rule, '--rule').map((rule) => (rule === 'none' || rule === 'implicit' ? '0' : rule)),
     modes: parseWords(options.mode ?? [], modeWords, '--mode'),
     directions: parseWords(options.direction ?? [], directionWords, '--direction'),
     kinds: parseWords(options.kind ?? [], eventKindWords, '--kind'),
-    processes: names(options.process),
+    processes: names(options.process, '--process'),
     sinceUs,
     untilUs,
   };
@@ -81,14 +81,17 @@ function end(
   if (labels.length + workloads.length + addresses.length + hosts.length + ports.length === 0) return undefined;
   return {
     selector: parseSelector(labels, `--${prefix}label`),
-    workloads: names(workloads),
+    workloads: names(workloads, `--${prefix}workload`),
     addresses: checkAddresses(addresses, `--${prefix}address`),
-    hosts: names(hosts),
+    hosts: names(hosts, `--${prefix}host`),
     ports: parsePorts(ports, `--${prefix}port`),
   };
 }
 
-/** Names, several between commas. */
-function names(texts: readonly string[] = []): string[] {
-  return texts.flatMap((text) => text.split(',')).map((text) => text.trim());
+/** Names, several between commas. An empty one is more likely a variable that is not set than meant: a usage error. */
+function names(texts: readonly string[] = [], option: string): string[] {
+  const found = texts.flatMap((text) => text.split(',')).map((text) => text.trim());
+  if (found.includes(''))
+    throw usageError(`Cannot read ${option}`, 'found an empty name', 'a name, or several between commas');
+  return found;
 }

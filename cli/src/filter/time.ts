@@ -32,15 +32,18 @@ export function parseDurationOption(
 }
 
 /**
- * Unix microseconds of a time as written. A date without a zone is local time, a bare clock time is today's (the controller compares with packet times). `now` in Unix milliseconds. Throws a usage error.
+ * Unix microseconds of a time as written. A date without a zone is local time, a bare clock time is today's (the controller compares with packet times).
+ * `now` in Unix milliseconds. Throws a usage error.
  */
 export function parseTime(text: string, option: string, now: number): bigint {
   const ago = parseDuration(text);
+  if (ago !== undefined && ago >= now)
+    throw usageError(`Cannot read ${option}`, `found ${JSON.stringify(text)}, which is before 1970`, timeSyntax);
   if (ago !== undefined) return BigInt(Math.round(now - ago)) * 1000n;
   if (text === 'now') return BigInt(Math.round(now)) * 1000n;
   const clock = /^(\d{2}):(\d{2})(?::(\d{2}))?$/.exec(text);
   const parsed = clock === null ? instantMs(text) : todayMs(clock, now);
-  if (parsed === undefined || Number.isNaN(parsed)) {
+  if (parsed === undefined || !(parsed > 0)) {
     throw usageError(`Cannot read ${option}`, `found ${JSON.stringify(text)}`, timeSyntax);
   }
   return BigInt(Math.round(parsed)) * 1000n;
