@@ -6,6 +6,9 @@ export type TextOutput = Writable & { isTTY?: boolean; columns?: number };
 /** A stream for input, which may be a terminal. */
 export type TextInput = Readable & { isTTY?: boolean };
 
+/** Reason of an interruption when a reader closed its pipe: it wants to hear no more, on standard error neither. */
+export const readerGone = 'reader gone';
+
 /** Everything of the process that commands may touch: tests pass their own. */
 export interface Io {
   stdin: TextInput;

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os';
-import type { Io } from './io.js';
+import { ExitCode } from './errors.js';
+import { type Io, readerGone } from './io.js';
 import { run } from './run.js';
 
 const interrupt = new AbortController();
@@ -8,8 +9,12 @@ let claimed = false;
 // A reader that closes its pipe (`| head`) ends the output; that is no failure.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    interrupt.abort();
+    if (error.code === 'EPIPE') return interrupt.abort(readerGone);
+    // A full disk, most likely. Results that are not whole must not look it.
+    if (stream === process.stdout) {
+      process.stderr.write(`error: Cannot write the results: ${error.message} [RF_CLI_OUTPUT]\n`);
+    }
+    process.exit(ExitCode.fault);
   });
 }
 

@@ -20,6 +20,9 @@ let env: NodeJS.ProcessEnv;
 /** Set: the next status call gets no answer, and this is called. */
 let onUnanswered: (() => void) | undefined;
 
+/** Called when a list has begun. */
+let onBegun: (() => void) | undefined;
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rf-cli-process-'));
   const authority = await testAuthority();
@@ -27,6 +30,9 @@ beforeAll(async () => {
   controller = await startFakeController(authority.ca, server, {
     status: { get: (_call, done) => (onUnanswered === undefined ? done(null, sampleStatus()) : onUnanswered()) },
     flows: {
+      // An answer that has begun and does not end.
+      query: (call) =>
+        void call.write({ body: { $case: 'rows', value: { flows: [sampleFlow()] } } }, () => onBegun?.()),
       // Flows without end, as fast as they are taken.
       follow: (call) => {
         let id = 0n;
@@ -77,7 +83,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
 );
 
 test('a reader that closes its pipe ends a tail without a complaint', async () => {
-  const line = `set -o pipefail; ${wrapper} flows tail -o compact --quiet | head -n 2`;
+  const line = `set -o pipefail; ${wrapper} flows tail -o compact | head -n 2`;
   const child = spawn('bash', ['-c', line], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, err] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => {
@@ -100,6 +106,28 @@ test('Ctrl-C while an answer is awaited ends at once, with the exit code of the 
   const [code] = await once(child, 'close');
   onUnanswered = undefined;
   expect(code).toBe(130);
+});
+
+test('Ctrl-C in the middle of a list shows no half list', async () => {
+  const begun = new Promise<void>((resolve) => {
+    onBegun = resolve;
+  });
+  const { child, output } = start('flows', 'list', '-o', 'json');
+  await begun;
+  child.kill('SIGINT');
+  const [code] = await once(child, 'close');
+  expect([code, output.out]).toEqual([130, '']);
+});
+
+test('a full disk under the results is an error in the shape of all errors', async () => {
+  const child = spawn('bash', ['-c', `${wrapper} status > /dev/full`], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let err = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  const [code] = await once(child, 'close');
+  expect(err).toMatch(/^error: Cannot write the results: ENOSPC[^\n]*\[RF_CLI_OUTPUT\]\n$/);
+  expect(code).toBe(7);
 });
 
 test('the wrapper works through a symbolic link', async () => {

@@ -5,6 +5,7 @@ import { parseWhole } from '../filter/numbers.js';
 import { gapText } from '../flows/gap.js';
 import { field } from '../output/fields.js';
 import { jsonLine, jsonText } from '../text/json.js';
+import { plural } from '../text/plural.js';
 import { renderCompact, renderTable } from '../text/table.js';
 import { graphColumns, graphJson } from '../views/flow-graph.js';
 
@@ -33,9 +34,15 @@ export const graphFlows: Action<[], GraphOptions> = async (invocation, options) 
   const graph = await connection.call('draw the graph', FlowsService.graph, request);
   if (printer.format === 'json') return printer.out(`${jsonText(graphJson(graph))}\n`);
   if (printer.format === 'jsonl') return printer.out(`${jsonLine(graphJson(graph))}\n`);
-  for (const gap of graph.gaps) await printer.note(printer.errorStyle('warn', `-- ${gapText(gap)} --`));
+  for (const gap of graph.gaps) await printer.note(printer.errorStyle('warn', `-- ${gapText(gap, io.now())} --`));
   if (graph.edgesLeftOut > 0) {
-    await printer.note(`${graph.edgesLeftOut} edges are left out: below a threshold, or beyond --limit.`);
+    const edges = `${plural(graph.edgesLeftOut, 'edge')} ${graph.edgesLeftOut === 1 ? 'is' : 'are'}`;
+    await printer.note(`${edges} left out: below a threshold, or beyond --limit.`);
+  }
+  const present = new Set(graph.nodes.flatMap(({ labels }) => labels.map(({ dimension }) => dimension)));
+  const absent = options.groupBy === undefined ? [] : request.groupBy.filter((dimension) => !present.has(dimension));
+  if (absent.length > 0 && graph.edges.length > 0) {
+    await printer.note(`No end of these flows has ${absent.join(', ')}. Next: ringfence dimension list.`);
   }
   if (graph.edges.length === 0)
     return printer.note('No traffic matches. Next: a wider filter, or ringfence flows tail to wait for some.');

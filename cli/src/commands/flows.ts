@@ -8,6 +8,9 @@ export const verdicts = ['allowed', 'blocked', 'would-block'];
 export const modes = ['visibility', 'test', 'enforce'];
 export const directions = ['inbound', 'outbound'];
 
+/** Flows that `flows list` shows where nothing else is asked for. */
+export const listLimitDefault = '1000';
+
 function filters(command: Command): Command {
   for (const [prefix, which] of [
     ['', 'one end'],
@@ -58,7 +61,7 @@ export const define: Define = (command, app) => {
     .addOption(new Option('--quiet', 'no summary, no notices'))
     .action(app.action(async () => (await import('../actions/flows-tail.js')).tailFlows));
   filters(command.command('list').description('Kept flows, oldest first: the newest that match.'))
-    .option('-n, --limit <n>', 'at most so many', '1000')
+    .option('-n, --limit <n>', 'at most so many', listLimitDefault)
     .action(app.action(async () => (await import('../actions/flows-list.js')).listFlows));
   filters(
     command
@@ -67,7 +70,9 @@ export const define: Define = (command, app) => {
         'Who talks to whom, by groups of workloads: kept flows as nodes and directed edges, most bytes first.',
       ),
   )
-    .addOption(repeatable('--group-by <dimensions>', 'dimensions of a node, or workload, or host; default role,app'))
+    .addOption(
+      repeatable('--group-by <dimensions>', 'dimensions of a node, or workload, host, process; default role,app'),
+    )
     .option('--min-bytes <n>', 'only edges with so many bytes, both ways', '0')
     .option('--min-count <n>', 'only edges that were seen so often', '0')
     .option('--min-duration <seconds>', 'only edges whose connections lasted so long, all together', '0')

@@ -6,12 +6,15 @@ import { clockFromUs } from '../text/time.js';
 import { displayWidth } from '../text/width.js';
 import { flowJson } from '../views/flow.js';
 import { endText, flowColumns, layoutFor, processText, seenText, whyText } from './columns.js';
+import { gapText } from './gap.js';
 import { flowLine } from './line.js';
 
-const clock = clockFromUs(sampleTimeUs);
+const nowMs = Number(sampleTimeUs / 1000n);
+const today = { now: () => nowMs, dated: false };
+const clock = clockFromUs(sampleTimeUs, nowMs);
 
 function table(room: number): string {
-  const { columns, widths, dropped } = layoutFor(room);
+  const { columns, widths, dropped } = layoutFor(room, today);
   const lines = [
     renderHeading(columns, widths, plain),
     ...[sampleFlow(), allowedFlow()].map((flow) =>
@@ -40,17 +43,39 @@ test('a narrow terminal cuts names and leaves out the least telling columns, and
 });
 
 test.each([95, 100, 120, 160, 200, 300])('every line fits %i columns', (room) => {
-  const { columns, widths } = layoutFor(room);
+  const { columns, widths } = layoutFor(room, today);
   expect(displayWidth(renderLine(columns, widths, sampleFlow(), plain, true))).toBeLessThanOrEqual(room);
   expect(columns.filter(({ dropOrder }) => dropOrder === 0)).toHaveLength(
-    flowColumns.filter(({ dropOrder }) => dropOrder === 0).length,
+    1 + flowColumns.filter(({ dropOrder }) => dropOrder === 0).length,
   );
 });
 
 test('the compact line is complete', () => {
-  expect(flowLine(sampleFlow(), plain).replace(clock, 'T')).toBe(
+  expect(flowLine(sampleFlow(), plain, nowMs).replace(clock, 'T')).toBe(
     'T blocked client{role=client}@10.0.0.1:40312 -> db{role=db,env=prod}@[2001:db8::2]:5432 tcp/5432 process=psql why=implicit-deny mode=enforce/outbound policy=v7 peer=exact host=a x3',
   );
+});
+
+test('lines of another day say which, in every form, and line up with those of today', () => {
+  const later = nowMs + 3 * 86_400_000;
+  const day = clockFromUs(sampleTimeUs, later);
+  expect(day).toMatch(/^03-01 \d\d:\d\d:\d\d$/);
+  const { columns, widths } = layoutFor(100, { now: () => later, dated: true });
+  const lines = [sampleFlow(), sampleFlow({ lastSeenUs: BigInt(later) * 1000n })].map((flow) =>
+    renderLine(columns, widths, flow, plain, true),
+  );
+  expect(lines[0]?.startsWith(`${day}  blocked`)).toBe(true);
+  expect(lines[1]?.indexOf('blocked')).toBe(lines[0]?.indexOf('blocked'));
+  expect(flowLine(sampleFlow(), plain, later).startsWith(`${day} blocked`)).toBe(true);
+  const gap = { count: 1n, beforeFilter: false, hop: 'ring', hostId: '', fromUs: sampleTimeUs, untilUs: sampleTimeUs };
+  expect(gapText(gap, later)).toContain(`, ${day}`);
+});
+
+test('an end whose name is not known is called by its id', () => {
+  const source = { workloadId: 'alpha/c0ffee', workloadName: '', ip: Buffer.from([10, 0, 0, 5]), port: 1 };
+  const flow = sampleFlow({ source });
+  expect(endText(flow.source)).toBe('alpha/c0ffee 10.0.0.5');
+  expect(flowLine(flow, plain, nowMs)).toContain(' alpha/c0ffee{}@10.0.0.5:1 -> ');
 });
 
 test('whyText names the rule, the implicit deny, or the reason', () => {

@@ -19,7 +19,7 @@ export function endText(end: FlowEnd | undefined): string {
   if (end === undefined) return '?';
   const labels = end.labels.length === 0 ? '' : `{${labelsText(end.labels)}}`;
   const address = ipText(end.ip) ?? '';
-  return [end.workloadName + labels, address].filter(Boolean).join(' ') || '?';
+  return [(end.workloadName || end.workloadId) + labels, address].filter(Boolean).join(' ') || '?';
 }
 
 /** Why the verdict came out as it did: the rule by name, "implicit-deny", or the reason. */
@@ -49,9 +49,21 @@ export function processText(flow: Flow): string {
   return own?.process || other?.process || '-';
 }
 
-/** Columns of `flows tail` and `flows list`: one line answers why a connection was let through or not. */
+/** What the time of a line depends on. */
+export interface Clock {
+  /** Unix milliseconds, asked for each line: times of another day have their date. */
+  now(): number;
+  /** Lines of other days are to be expected. */
+  dated: boolean;
+}
+
+function timeColumn({ now, dated }: Clock): FlowColumn {
+  const cell = (f: Flow) => clockFromUs(f.lastSeenUs, now());
+  return { title: 'TIME', width: dated ? 14 : 12, dropOrder: 0, cell, tone: () => 'dim' };
+}
+
+/** Columns of `flows tail` and `flows list` behind the time: one line answers why a connection was let through or not. */
 export const flowColumns: readonly FlowColumn[] = [
-  { title: 'TIME', width: 12, dropOrder: 0, cell: (f) => clockFromUs(f.lastSeenUs), tone: () => 'dim' },
   {
     title: 'VERDICT',
     width: 11,
@@ -78,10 +90,10 @@ export interface Layout {
 }
 
 /** Chooses columns and widths for `room` columns; Infinity: everything at its full width. */
-export function layoutFor(room: number): Layout {
+export function layoutFor(room: number, clock: Clock): Layout {
   const least = (columns: readonly FlowColumn[]) =>
     columns.reduce((sum, { width, shrinkTo }) => sum + (shrinkTo ?? width) + 2, -2);
-  let columns = flowColumns;
+  let columns: readonly FlowColumn[] = [timeColumn(clock), ...flowColumns];
   const dropped: string[] = [];
   while (least(columns) > room) {
     const next = columns.reduce((worst, column) => (column.dropOrder > worst.dropOrder ? column : worst));

@@ -12,17 +12,17 @@ const hops: Readonly<Record<string, string>> = {
   store: 'the controller could not store them',
 };
 
-/** A gap in one line: "12 flows missing here: kernel rings were full on host-a". */
-export function gapText(gap: FlowGap): string {
+/** A gap in one line: "12 flows missing here: kernel rings were full on host-a". `now` in Unix milliseconds. */
+export function gapText(gap: FlowGap, now: number): string {
   const why = hops[gap.hop] ?? `lost at ${gap.hop}`;
   const host = gap.hostId === '' ? '' : ` on ${gap.hostId}`;
   const vague = gap.beforeFilter ? ' (counted before the filter)' : '';
-  const when = gap.untilUs === 0n ? '' : `, ${span(gap)}`;
+  const when = gap.untilUs === 0n ? '' : `, ${span(gap, now)}`;
   return `${plural(gap.count, 'flow')} missing here: ${why}${host}${when}${vague}`;
 }
 
-function span({ fromUs, untilUs }: FlowGap): string {
-  const [from, until] = [clockFromUs(fromUs), clockFromUs(untilUs)];
+function span({ fromUs, untilUs }: FlowGap, now: number): string {
+  const [from, until] = [clockFromUs(fromUs, now), clockFromUs(untilUs, now)];
   return from === until ? from : `${from} to ${until}`;
 }
 

@@ -8,12 +8,12 @@ import { verdictTone } from '../views/verdict.js';
 import { confidenceWords, modeWords, verdictWords } from '../views/words.js';
 import { processText, seenText, whyText } from './columns.js';
 
-/** A flow in one dense line that cuts nothing: `-o compact`. */
-export function flowLine(flow: Flow, style: Style): string {
+/** A flow in one dense line that cuts nothing: `-o compact`. `now` in Unix milliseconds. */
+export function flowLine(flow: Flow, style: Style, now: number): string {
   const verdict = verdictWords.of(flow.verdict);
   const attempts = flow.attempts > 1 ? ` x${flow.attempts}` : '';
   const parts = [
-    clockFromUs(flow.lastSeenUs),
+    clockFromUs(flow.lastSeenUs, now),
     style(verdictTone(flow.verdict), verdict),
     sanitize(end(flow.source)),
     '->',
@@ -34,5 +34,5 @@ function end(end: FlowEnd | undefined): string {
   const ip = ipText(end.ip) ?? '?';
   const at = ip.includes(':') ? `[${ip}]:${end.port}` : `${ip}:${end.port}`;
   const labels = end.labels.map(({ dimension, value }) => `${dimension}=${value}`).join(',');
-  return `${end.workloadName || '?'}{${labels}}@${at}`;
+  return `${end.workloadName || end.workloadId || '?'}{${labels}}@${at}`;
 }

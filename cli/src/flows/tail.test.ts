@@ -115,6 +115,12 @@ test('the filter, history, sample and buffer reach the controller', async () => 
   expect(seen[0]).toMatchObject({ history: true, historyLimit: 7, sample: 3, buffer: 9, filter: { verdicts: [2, 3] } });
 });
 
+test('a tail that could never show anything is refused, with the command that is meant', async () => {
+  const terminal = await start(handlers(1n, []));
+  expect(await terminal.run('flows', 'tail', '--since', '2h', '--until', '1h')).toBe(2);
+  expect(terminal.stderr.text).toMatch(/Cannot follow flows: found --until 1h, which is over.*\n.*flows list/);
+});
+
 describe('when the controller goes away', () => {
   test('in the same run the tail resumes without a gap and without a duplicate', async () => {
     const seen: FollowFlowsRequest[] = [];

@@ -4,22 +4,29 @@ import { jsonLine } from '../text/json.js';
 import { renderHeading, renderLine } from '../text/table.js';
 import { duration } from '../text/time.js';
 import { flowJson } from '../views/flow.js';
-import { type Layout, layoutFor } from './columns.js';
+import { type Clock, type Layout, layoutFor } from './columns.js';
 import { type FieldPath, fieldsLine, pickFields } from './fields.js';
 import type { FollowEvent } from './follow.js';
 import { gapJson, gapText } from './gap.js';
 import { flowLine } from './line.js';
 
+/** Says which columns a terminal has no room for. */
+export function noRoomText(dropped: readonly string[]): string {
+  return `No room for ${dropped.join(', ')}: a wider terminal, --wide or -o compact shows them.`;
+}
+
 /** Writes the events of a tail in the chosen format: flows and gaps to standard output, notices to standard error. */
 export class TailWriter {
   readonly #printer: Printer;
   readonly #quiet: boolean;
+  readonly #clock: Clock;
   readonly #fields: readonly FieldPath[] | undefined;
   #layout: Layout | undefined;
 
   /** `fields`: of each flow these and no others; undefined: as the format has them. */
-  constructor(printer: Printer, quiet: boolean, fields?: readonly FieldPath[]) {
+  constructor(printer: Printer, clock: Clock, quiet: boolean, fields?: readonly FieldPath[]) {
     this.#printer = printer;
+    this.#clock = clock;
     this.#quiet = quiet;
     this.#fields = fields;
   }
@@ -30,10 +37,10 @@ export class TailWriter {
     if (this.#fields !== undefined) {
       return this.#printer.out(`${this.#fields.map((path) => path.join('.')).join('\t')}\n`);
     }
-    this.#layout = layoutFor(this.#printer.room);
+    this.#layout = layoutFor(this.#printer.room, this.#clock);
     const { columns, widths, dropped } = this.#layout;
     if (dropped.length > 0 && !this.#quiet) {
-      await this.#printer.note(`No room for ${dropped.join(', ')}: a wider terminal, --wide or -o compact shows them.`);
+      await this.#printer.note(noRoomText(dropped));
     }
     await this.#printer.out(`${renderHeading(columns, widths, this.#printer.style)}\n`);
   }
@@ -42,14 +49,14 @@ export class TailWriter {
     if (this.#printer.forPrograms) return this.#printer.out(`${jsonLine(eventJson(event, this.#fields))}\n`);
     if (event.type === 'flow') return this.#printer.out(`${this.#flow(event.flow)}\n`);
     if (event.type === 'gap')
-      return this.#printer.out(`${this.#printer.style('warn', `-- ${gapText(event.gap)} --`)}\n`);
+      return this.#printer.out(`${this.#printer.style('warn', `-- ${gapText(event.gap, this.#clock.now())} --`)}\n`);
     if (!this.#quiet) await this.#notice(event);
   }
 
   #flow(flow: Flow): string {
     const { style, room } = this.#printer;
     if (this.#fields !== undefined) return fieldsLine(flow, this.#fields);
-    if (this.#layout === undefined) return flowLine(flow, style);
+    if (this.#layout === undefined) return flowLine(flow, style, this.#clock.now());
     return renderLine(this.#layout.columns, this.#layout.widths, flow, style, room !== Number.POSITIVE_INFINITY);
   }
 

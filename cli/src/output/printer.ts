@@ -1,7 +1,8 @@
 import { type Io, write } from '../io.js';
-import { jsonLine, jsonText } from '../text/json.js';
+import { jsonLine, jsonLines, jsonListPieces, jsonText } from '../text/json.js';
+import { inPieces } from '../text/pieces.js';
 import type { Style } from '../text/style.js';
-import { type Column, renderCompact, renderTable } from '../text/table.js';
+import { type Column, renderCompact, tablePieces } from '../text/table.js';
 import { compactFields, type Field, renderFields } from './fields.js';
 import type { Format } from './format.js';
 
@@ -32,6 +33,7 @@ export class Printer {
   readonly errorStyle: Style;
   /** Columns that a line may take; Infinity where nothing may be cut. */
   readonly room: number;
+  #closed = false;
 
   constructor(io: Io, format: Format, style: Style, errorStyle: Style, room: number) {
     this.#io = io;
@@ -41,6 +43,11 @@ export class Printer {
     this.room = room;
   }
 
+  /** True once whoever read the results has gone: nobody wants more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** True when the result is for a program. */
   get forPrograms(): boolean {
     return this.format === 'json' || this.format === 'jsonl';
@@ -48,12 +55,11 @@ export class Printer {
 
   async list<T>(output: ListOutput<T>): Promise<void> {
     const { rows, columns } = output;
-    if (this.format === 'json')
-      return this.out(`${jsonText({ [output.name]: rows.map(output.json), ...output.extra })}\n`);
-    if (this.format === 'jsonl') return this.out(rows.map((row) => `${jsonLine(output.json(row))}\n`).join(''));
+    if (this.format === 'json') return this.pieces(jsonListPieces(output.name, rows, output.json, output.extra));
+    if (this.format === 'jsonl') return this.pieces(inPieces(rows, (some) => jsonLines(some.map(output.json))));
     if (rows.length === 0) return this.note(output.empty);
-    if (this.format === 'compact') return this.out(renderCompact(columns, rows));
-    return this.out(renderTable(columns, rows, this.style, this.room));
+    if (this.format === 'compact') return this.pieces(inPieces(rows, (some) => renderCompact(columns, some)));
+    return this.pieces(tablePieces(columns, rows, this.style, this.room));
   }
 
   async object({ json, fields }: ObjectOutput): Promise<void> {
@@ -72,7 +78,15 @@ export class Printer {
 
   /** Standard output, as is. */
   async out(text: string): Promise<void> {
-    if (text !== '') await write(this.#io.stdout, text);
+    if (text !== '' && !(await write(this.#io.stdout, text))) this.#closed = true;
+  }
+
+  /** Standard output, piece after piece as the reader takes them; ends with the reader. */
+  async pieces(texts: Iterable<string>): Promise<void> {
+    for (const text of texts) {
+      await this.out(text);
+      if (this.closed) return;
+    }
   }
 
   /** One line on standard error. */

@@ -1,3 +1,4 @@
+import { inPieces } from './pieces.js';
 import { sanitize } from './sanitize.js';
 import type { Style, Tone } from './style.js';
 import { displayWidth, pad, truncate } from './width.js';
@@ -47,28 +48,30 @@ export function fitWidths(
 
 /** A table with headings, cells lined up, at most `room` columns wide where cells may shrink (Infinity: never). */
 export function renderTable<T>(columns: readonly Column<T>[], rows: readonly T[], style: Style, room: number): string {
-  const cells = rows.map((row) => columns.map((column) => sanitize(column.cell(row))));
-  const natural = columns.map((column, index) =>
-    Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[index] ?? ''))),
-  );
+  return [...tablePieces(columns, rows, style, room)].join('');
+}
+
+/** renderTable() in pieces, in order: tables may be longer than one string. */
+export function* tablePieces<T>(
+  columns: readonly Column<T>[],
+  rows: readonly T[],
+  style: Style,
+  room: number,
+): Generator<string> {
+  const cellsOf = (row: T) => columns.map((column) => sanitize(column.cell(row)));
+  const natural = columns.map((column) => displayWidth(column.title));
+  for (const row of rows) {
+    for (const [index, cell] of cellsOf(row).entries())
+      natural[index] = Math.max(natural[index] ?? 0, displayWidth(cell));
+  }
   const widths = fitWidths(
     natural,
     columns.map((column) => column.shrinkTo),
     room,
   );
-  const lines = [
-    line(
-      columns,
-      widths,
-      columns.map((column) => column.title),
-      () => 'dim',
-      style,
-    ),
-  ];
-  for (const [index, row] of rows.entries()) {
-    lines.push(line(columns, widths, cells[index] ?? [], (column) => column.tone?.(row), style));
-  }
-  return `${lines.join('\n')}\n`;
+  yield `${renderHeading(columns, widths, style)}\n`;
+  const rendered = (row: T) => `${line(columns, widths, cellsOf(row), (column) => column.tone?.(row), style)}\n`;
+  yield* inPieces(rows, (some) => some.map(rendered).join(''));
 }
 
 /** One line of a table that streams: widths are known before the rows. Without `cut`, a longer cell moves the rest of its line. */

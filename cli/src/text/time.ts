@@ -12,10 +12,14 @@ export function isoFromUs(us: bigint): string | null {
   return `${whole.slice(0, -1)}${(us % 1000n).toString().padStart(3, '0')}Z`;
 }
 
-/** Local wall clock of a time in microseconds, "08:15:02.123". */
-export function clockFromUs(us: bigint): string {
+/** Local wall clock of a time in microseconds, "08:15:02.123"; on another day than `nowMs` (Unix milliseconds) "03-01 08:15:02". */
+export function clockFromUs(us: bigint, nowMs: number): string {
   const date = new Date(Number(us / 1000n));
   const two = (part: number) => part.toString().padStart(2, '0');
+  if (date.toDateString() !== new Date(nowMs).toDateString()) {
+    const day = `${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+    return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  }
   const millis = date.getMilliseconds().toString().padStart(3, '0');
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${millis}`;
 }

@@ -2,7 +2,7 @@ import type { FlowGraph, FlowGraphEdge, FlowGraphSums } from '@ringfence/proto/g
 import type { Label } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { gapJson } from '../flows/gap.js';
 import type { Column } from '../text/table.js';
-import { isoFromUs } from '../text/time.js';
+import { duration, isoFromUs } from '../text/time.js';
 import { labelsJson } from './labels.js';
 import { protocolText, serviceText } from './protocol.js';
 import { verdictWords } from './words.js';
@@ -40,14 +40,21 @@ export function graphColumns(graph: FlowGraph): Column<FlowGraphEdge>[] {
   const names = new Map(graph.nodes.map(({ id, labels }) => [id, nodeText(labels)]));
   const bytes = ({ sums }: FlowGraphEdge) => (sums?.bytesForward ?? 0n) + (sums?.bytesBack ?? 0n);
   return [
-    { title: 'FROM', cell: ({ source }) => names.get(source) ?? '' },
-    { title: 'TO', cell: ({ destination }) => names.get(destination) ?? '' },
+    { title: 'FROM', cell: ({ source }) => names.get(source) ?? '', shrinkTo: 12 },
+    { title: 'TO', cell: ({ destination }) => names.get(destination) ?? '', shrinkTo: 12 },
     { title: 'VERDICT', cell: ({ verdict }) => verdictWords.of(verdict) },
     { title: 'BYTES', cell: (edge) => String(bytes(edge)), align: 'right' },
     { title: 'COUNT', cell: ({ sums }) => String(sums?.count ?? 0n), align: 'right' },
-    { title: 'SERVICES', cell: servicesText },
-    { title: 'PROCESSES', cell: processesText },
-    { title: 'LAST', cell: ({ sums }) => isoFromUs(sums?.lastSeenUs ?? 0n) ?? '' },
+    { title: 'SERVICES', cell: servicesText, shrinkTo: 8 },
+    { title: 'PROCESSES', cell: processesText, shrinkTo: 9 },
+    { title: 'DURATION', cell: ({ sums }) => duration(Number((sums?.durationUs ?? 0n) / 1000n)), align: 'right' },
+    {
+      title: 'LAST',
+      cell: ({ sums }) =>
+        isoFromUs(sums?.lastSeenUs ?? 0n)
+          ?.slice(0, 19)
+          .concat('Z') ?? '',
+    },
   ];
 }
 
