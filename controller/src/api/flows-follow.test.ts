@@ -51,6 +51,19 @@ test('history and live join without gap or duplicate while records arrive', { ti
   flows.close();
 });
 
+test('of history as of live records one in so many is sent', { timeout: 30_000 }, async () => {
+  const flows = (await rf.agent('host-a')).openFlows();
+  await upload(flows, 1, 40);
+  const tail = new Tail(rf.admin.flows.follow(FollowFlowsRequest.fromPartial({ history: true, sample: 100 })));
+  await tail.until(() => tail.synced, 'synced');
+  expect(tail.rows.map(({ id }) => Number(id))).toEqual(Array.from({ length: 40 * 5 }, (_, i) => 100 * i + 1));
+  await upload(flows, 41, 50);
+  await tail.until(() => tail.rows.length >= 50 * 5, 'live rows');
+  expect(tail.rows.map(({ id }) => Number(id))).toEqual(Array.from({ length: 50 * 5 }, (_, i) => 100 * i + 1));
+  tail.close();
+  flows.close();
+});
+
 test('a reader that stands still is told exactly how many records it lost, and others lose none', {
   timeout: 30_000,
 }, async () => {

@@ -55,7 +55,7 @@ export function flowsService(options: FlowsOptions): FlowsServer {
       run(call, async (out) => {
         const { filter, limit } = call.request;
         const resolved = resolveFilter(filter, names);
-        await sendKept(out, resolved, limit || QUERY_DEFAULT, options, () => {});
+        await sendKept(out, resolved, { limit: limit || QUERY_DEFAULT, sample: 1 }, options, () => {});
         await sendSynced(out, archive);
       }),
     follow: (call) =>
@@ -80,7 +80,7 @@ export function flowsService(options: FlowsOptions): FlowsServer {
           remove = followers.add(follower);
         };
         try {
-          if (withHistory) await sendKept(out, resolved, historyLimit, options, join);
+          if (withHistory) await sendKept(out, resolved, { limit: historyLimit, sample: sample || 1 }, options, join);
           else join();
           await sendSynced(out, archive);
           while (!out.isEnded()) {
@@ -97,20 +97,27 @@ export function flowsService(options: FlowsOptions): FlowsServer {
   };
 }
 
-/** Sends the newest `limit` kept records that match, 0: all. `joined` is called when none is left out, also when the reader has gone. */
+/**
+ * Sends of the newest `limit` kept records that match, 0: all, one in `sample`. `joined` is called when none is left out, also when the
+ * reader has gone.
+ */
 async function sendKept(
   out: Out,
   filter: ResolvedFilter,
-  limit: number,
+  { limit, sample }: { readonly limit: number; readonly sample: number },
   { archive, ruleId }: FlowsOptions,
   joined: () => void,
 ): Promise<void> {
   let afterId = limit === 0 ? 0 : await archive.startOfNewest(filter, limit);
+  let passed = 0;
   // A query ends with what it was asked for, also while more arrives.
   for (let left = limit === 0 ? Number.MAX_SAFE_INTEGER : limit; !out.isEnded(); ) {
     const page: FlowPage = await archive.page({ filter, afterId, limit: PAGE_RECORDS }, joined);
     const records = page.records.slice(0, left);
-    await sendAmong(out, records, page.gaps, ruleId);
+    const skipped = passed;
+    const wanted = sample === 1 ? records : records.filter((_, index) => (skipped + index) % sample === 0);
+    await sendAmong(out, wanted, page.gaps, ruleId);
+    passed += records.length;
     left -= records.length;
     afterId = page.lastId;
     if (!page.more) return;
