@@ -10,6 +10,7 @@ import { PAGES } from './pages/index.js';
 import { StatusBar } from './status-bar.js';
 import { setAppearance, useIsDark } from './ui/appearance.js';
 import { Button } from './ui/controls.js';
+import { watchFocus } from './ui/focus.js';
 import { Icon } from './ui/icons.js';
 import { Empty, Failure, Loading } from './ui/states.js';
 import { Toasts, tellError } from './ui/toast.js';
@@ -22,6 +23,7 @@ export function Shell({ session, onSignedOut }: { readonly session: Session; rea
   const status = useResource('status', (signal) => call(Status.method.get, {}, signal), { everyMs: STATUS_EVERY_MS });
   const main = useRef<HTMLElement>(null);
   const [first, setFirst] = useState(true);
+  useEffect(watchFocus, []);
   useEffect(() => {
     document.title = page === undefined ? 'Ringfence' : `${page.title} · Ringfence`;
     // Whoever listens hears where he is; not on the first page, which begins at its begin.

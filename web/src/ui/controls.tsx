@@ -10,6 +10,7 @@ export interface ButtonProps {
   readonly kind?: 'primary' | 'danger' | 'plain' | 'link' | '';
   readonly small?: boolean;
   readonly pressed?: boolean;
+  /** It does nothing now, and keeps the focus: a button that was just used often cannot be used again at once. */
   readonly disabled?: boolean;
   readonly type?: 'button' | 'submit';
   readonly onClick?: (event: MouseEvent) => void;
@@ -24,8 +25,8 @@ export function Button(props: ButtonProps) {
       aria-label={label}
       title={label}
       aria-pressed={pressed}
-      disabled={disabled}
-      onClick={onClick}
+      aria-disabled={disabled ? true : undefined}
+      onClick={disabled ? undefined : onClick}
     >
       {icon && <Icon name={icon} />}
       {children}

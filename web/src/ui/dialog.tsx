@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { Button } from './controls.js';
+import { catchFocus } from './focus.js';
 
 export function Dialog(props: {
   readonly title: string;
@@ -19,6 +20,7 @@ export function Dialog(props: {
     dialog.current?.showModal();
     return () => {
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+      catchFocus();
     };
   }, []);
   return (

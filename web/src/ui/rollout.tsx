@@ -5,11 +5,13 @@ import { call } from '../api/client.js';
 import { reloadStanding } from '../api/resource.js';
 import type { PolicyRollout } from '../gen/ringfence/v1/admin_policy_pb.js';
 import { Button } from './controls.js';
+import { catchFocus } from './focus.js';
 import { tell, tellError } from './toast.js';
 
 export function RolloutBanner({ rollout, onEnded }: { readonly rollout: PolicyRollout; readonly onEnded: () => void }) {
   const { version, baseVersion, canary, hosts, hostsInForce } = rollout;
   const [busy, setBusy] = useState(false);
+  useEffect(() => catchFocus, []);
   const left = useSecondsUntil(Number(rollout.confirmByMs));
   const end = (work: () => Promise<unknown>, told: string) => {
     setBusy(true);
