@@ -1,10 +1,15 @@
 // Makes the draft the next version: what changes and whom it hits is shown first; a window takes it back by itself unless confirmed, and a
 // canary limits it to some workloads first.
+import { equals } from '@bufbuild/protobuf';
 import { useState } from 'preact/hooks';
 import { Policy } from '../api/admin.js';
 import { CallError, call } from '../api/client.js';
 import { reloadStanding, useResource } from '../api/resource.js';
-import type { DiffPolicyResponse, SimulatePolicyResponse } from '../gen/ringfence/v1/admin_policy_pb.js';
+import {
+  type DiffPolicyResponse,
+  DiffPolicyResponseSchema,
+  type SimulatePolicyResponse,
+} from '../gen/ringfence/v1/admin_policy_pb.js';
 import type { Problem } from '../gen/ringfence/v1/common_pb.js';
 import { CanaryField, canaryOf } from './canary.js';
 import { Button, Field, Select, TextInput } from './controls.js';
@@ -54,6 +59,17 @@ export function ProvisionDialog(props: {
     ]);
     return { diff, replay, inForce: now.version?.number ?? 0 };
   });
+  /** Somebody else changed the draft since its effect was shown: then that is shown anew first. */
+  const isStale = async () => {
+    if (rollbackTo !== undefined || effect.data === undefined) return false;
+    const now = await call(Policy.method.diff, { to: { ref: { case: 'draft', value: true } } });
+    if (equals(DiffPolicyResponseSchema, now, effect.data.diff)) return false;
+    effect.reload();
+    setFailed(
+      'Cannot provision the draft: somebody changed it since it was shown. What it changes now stands above: look again.',
+    );
+    return true;
+  };
   const provision = async () => {
     setBusy(true);
     setFailed('');
@@ -63,6 +79,7 @@ export function ProvisionDialog(props: {
       ? { rollout: { confirmWithinMs: Number(window), ...(canary.selector && { canary: canary.selector }) } }
       : {};
     try {
+      if (await isStale()) return;
       const answer =
         rollbackTo === undefined
           ? await call(Policy.method.provision, { note, expectedVersion: effect.data?.inForce ?? 0, ...rollout })
