@@ -1,6 +1,6 @@
 // The storage interface of flow records: what ingest writes to and readers ask. Two implementations: MemoryArchive (the ring of this
-// process) and DuckArchive (on disk, in a worker thread). Calls are answered in the order in which they were made: that order is
-// what joins history and live records without a gap or a duplicate.
+// process) and DuckArchive (on disk, in a worker thread). Batches are settled in the order in which they were handed
+// over, pages are answered between them: that is what joins history and live records without a gap or a duplicate.
 import type { FlowFilter } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import type { LossCounters } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { FlowBlock, FlowEndInfo } from '../block.js';

@@ -1,4 +1,4 @@
-// The archive on disk, as the main thread sees it: requests to the worker, answers in their order.
+// The archive on disk, as the main thread sees it: requests to the worker, and its answers.
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';

@@ -111,6 +111,11 @@ export class FlowKeeper {
     if (this.#waiting.oldestMs !== undefined) await this.#store(Number.POSITIVE_INFINITY, 0);
   }
 
+  /** Resolves when the database has done what it was asked to do before. */
+  async free(): Promise<void> {
+    await this.#under;
+  }
+
   /** Asks the database, once everything that was taken so far is in it. */
   async ask<T>(question: (database: FlowDatabase) => Promise<T>): Promise<T> {
     await this.settle();
@@ -157,9 +162,17 @@ export class FlowKeeper {
       if (batches.length === 0) return true;
       const stored = await this.#database.tryCommit(batches, this.#nowMs, () => this.#waiting.settle(true));
       if (!stored) this.#waiting.settle(false);
-      if (stored) this.#journal?.release(this.#database.storedSerial);
+      if (stored) this.#release();
       return stored;
     });
+  }
+
+  #release(): void {
+    try {
+      this.#journal?.release(this.#database.storedSerial);
+    } catch {
+      // A file that cannot be removed now is for the next process: it knows that all of it is stored.
+    }
   }
 
   async #alone<T>(work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
-// What the main thread and the store's worker say to each other. Answers come in the order of the requests.
+// What the main thread and the store's worker say to each other. Batches are settled in their order; what questions wait
+// for: serving.ts.
 import type { FlowEndInfo } from '../block.js';
 import type { Gap, KeptGap } from '../gaps.js';
 import type {
