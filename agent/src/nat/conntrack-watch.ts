@@ -16,10 +16,15 @@ import { WallClock } from '../flows/clock.js';
 import { LatestFile } from '../store/latest-file.js';
 import type { Timers } from '../timers.js';
 import type { FoundWorkload } from '../workloads/found-workload.js';
-import { DestinationTranslationBook, isKeptDestination, type KeptDestination } from './destination-translations.js';
+import {
+  DestinationTranslationBook,
+  isKeptDestination,
+  type KeptDestination,
+  type SeenDestination,
+} from './destination-translations.js';
 import { localAddresses } from './local-addresses.js';
 import { type SeenTranslation, SourceTranslationBook } from './source-translations.js';
-import { BATCH_ROWS_MAX, TranslationTable } from './translation-table.js';
+import { BATCH_ROWS_MAX, destinationKey, sourceKey, TranslationTable } from './translation-table.js';
 
 export interface ConntrackWatchOptions {
   /** The host translates for others: its own workloads are not all that counts. */
@@ -71,15 +76,18 @@ export class ConntrackWatch {
     const { now } = ports.timers;
     const kept = readKept(options.file);
     this.#kept = new LatestFile(options.file);
-    const isOpen = (inside: string, outside: string) => this.#table.hasSource(latin(inside), latin(outside));
-    this.#book = new SourceTranslationBook({ gateway: options.gateway, now, isOpen }, kept.pairs);
-    this.#destinations = new DestinationTranslationBook(
-      {
-        now,
-        isOpen: (seen) => this.#table.hasDestination({ ...seen, address: latin(seen.address), to: latin(seen.to) }),
-      },
-      kept.destinations,
-    );
+    const openSources = () => {
+      const open = this.#table.sources();
+      return (inside: string, outside: string) => open.has(sourceKey(latin(inside), latin(outside)));
+    };
+    const openDestinations = () => {
+      const open = this.#table.destinations();
+      return (seen: SeenDestination) =>
+        open.has(destinationKey({ ...seen, address: latin(seen.address), to: latin(seen.to) }));
+    };
+    const { gateway } = options;
+    this.#book = new SourceTranslationBook({ gateway, now, openNow: openSources }, kept.pairs);
+    this.#destinations = new DestinationTranslationBook({ now, openNow: openDestinations }, kept.destinations);
     this.#table = new TranslationTable({
       rowsMax: options.rowsMax,
       toWallUs: (ns) => this.#clock.toWallUs(ns),

@@ -17,7 +17,12 @@ const MINUTE = 60_000;
 function rig(before: readonly KeptDestination[] = []) {
   const clock = { now: 1000 };
   const open = new Set<string>();
-  const book = new DestinationTranslationBook({ now: () => clock.now, isOpen: ({ to }) => open.has(to) }, before);
+  const asked = { looks: 0 };
+  const openNow = () => {
+    asked.looks += 1;
+    return ({ to }: SeenDestination) => open.has(to);
+  };
+  const book = new DestinationTranslationBook({ now: () => clock.now, openNow }, before);
   book.setLocal([hex(GATEWAY)], [hex('172.17.0.2')]);
   const outside = new Set([hex('198.51.100.9')]);
   const seen = (to: string, toPort: number, address = GATEWAY, port = 9080, protocol = 6): SeenDestination => ({
@@ -32,7 +37,7 @@ function rig(before: readonly KeptDestination[] = []) {
         (each) =>
           `${each.protocol} ${formatAddress(mappedAddress(each.address))}:${each.port} → ${formatAddress(mappedAddress(each.to))}:${each.toPort}`,
       );
-  return { book, clock, open, note, seen, told, changed: () => book.changed(outside) };
+  return { book, clock, open, note, seen, told, changed: () => book.changed(outside), asked };
 }
 
 describe('DestinationTranslationBook', () => {
@@ -146,5 +151,18 @@ describe('DestinationTranslationBook', () => {
     for (let port = 1; port <= MAPPINGS_MAX + 7; port += 1) note('10.1.0.2', port, GATEWAY, port);
     expect(told()).toHaveLength(MAPPINGS_MAX);
     expect(book.untold).toBe(7);
+  });
+
+  it('looks at what is open once, however many are idle; one that finds no room is counted once, and gets in when there is some', () => {
+    const { book, note, told, changed, clock, asked } = rig();
+    for (let port = 1; port <= MAPPINGS_MAX; port += 1) note('10.1.0.2', port, GATEWAY, port);
+    clock.now += 25 * 60 * MINUTE;
+    for (let connection = 0; connection < 5; connection += 1) note('10.1.0.3', 80, GATEWAY, 60_000);
+    expect([asked.looks, book.untold]).toEqual([0, 1]);
+    expect(changed()).toBe(false);
+    expect([asked.looks, told()]).toEqual([1, []]);
+    note('10.1.0.3', 80, GATEWAY, 60_000);
+    expect([changed(), book.untold]).toEqual([true, 0]);
+    expect(told()).toEqual(['6 198.51.100.1:60000 → 10.1.0.3:80']);
   });
 });

@@ -26,8 +26,8 @@ export interface KeptDestination extends SeenDestination {
 export interface DestinationTranslationsOptions {
   /** Unix milliseconds. */
   readonly now: () => number;
-  /** A connection that took it is open. */
-  readonly isOpen: (seen: SeenDestination) => boolean;
+  /** Looks once at all that is open: whether a connection that took the way is among it. */
+  readonly openNow: () => (seen: SeenDestination) => boolean;
 }
 
 /** Mappings that are held. */
@@ -62,7 +62,11 @@ export class DestinationTranslationBook {
   readonly #mappings = new Map<string, Mapping>();
   #own: ReadonlySet<string> = new Set();
   #others: ReadonlySet<string> = new Set();
-  #leftOut = 0;
+  readonly #leftOut = new Set<string>();
+  /** What counts, and with which addresses; undefined: to be found anew. */
+  #found: { readonly outside: ReadonlySet<string>; readonly targets: readonly Target[] } | undefined;
+  /** The same as of when it was last told. */
+  #toldOf: readonly Target[] | undefined;
   #told = '';
 
   /** `before`: what an earlier run kept. */
@@ -79,6 +83,7 @@ export class DestinationTranslationBook {
   setLocal(own: Iterable<string>, others: Iterable<string>): void {
     this.#own = new Set(own);
     this.#others = new Set(others);
+    this.#found = undefined;
   }
 
   /** A connection that was going to an address and port went to another. `listed`: it was open already, since nobody knows when. */
@@ -88,11 +93,13 @@ export class DestinationTranslationBook {
     const key = mappingKey(seen);
     const mapping = this.#mappings.get(key);
     if (mapping === undefined) {
-      if (this.#mappings.size >= MAPPINGS_MAX) this.#sweep();
+      // Room is made by `changed`, not here: this is called for every connection.
       if (this.#mappings.size >= MAPPINGS_MAX) {
-        this.#leftOut += 1;
+        if (this.#leftOut.size < MAPPINGS_MAX) this.#leftOut.add(key);
         return;
       }
+      this.#leftOut.delete(key);
+      this.#found = undefined;
       const target = { seen, seenMs: now };
       this.#mappings.set(key, {
         targets: new Map([[targetKey(seen), target]]),
@@ -110,6 +117,7 @@ export class DestinationTranslationBook {
     }
     // Of two that are open nobody knows which began first; what was known before the dump stands.
     if (listed && !mapping.listed) return;
+    this.#found = undefined;
     // So many within TURN_MS take turns, whether or not one has been seen twice.
     const crowded = known === undefined && mapping.targets.size >= TARGETS_MAX;
     if (crowded) forgetQuietest(mapping);
@@ -120,12 +128,13 @@ export class DestinationTranslationBook {
     mapping.listed = listed;
   }
 
-  /** True when it differs from what this returned last. */
+  /** True when it differs from what this returned last. Gives up what is idle; cheap while nothing comes and goes. */
   changed(outside: ReadonlySet<string>): boolean {
     this.#sweep();
-    const told = this.#counting(outside)
-      .map(({ seen }) => `${mappingKey(seen)} ${targetKey(seen)}`)
-      .join();
+    const targets = this.#counting(outside);
+    if (targets === this.#toldOf) return false;
+    this.#toldOf = targets;
+    const told = targets.map(({ seen }) => `${mappingKey(seen)} ${targetKey(seen)}`).join();
     if (told === this.#told) return false;
     this.#told = told;
     return true;
@@ -149,7 +158,7 @@ export class DestinationTranslationBook {
 
   /** Mappings that were seen and are not told: several targets take turns, or no room. */
   get untold(): number {
-    return this.#leftOut + [...this.#mappings.values()].filter(({ ambiguous }) => ambiguous).length;
+    return this.#leftOut.size + [...this.#mappings.values()].filter(({ ambiguous }) => ambiguous).length;
   }
 
   /** For the next run. What is ambiguous is learned again. */
@@ -159,8 +168,9 @@ export class DestinationTranslationBook {
       .map(({ current: { seen, seenMs } }) => ({ ...seen, seenMs }));
   }
 
-  #counting(outside: ReadonlySet<string>): Target[] {
-    return [...this.#mappings]
+  #counting(outside: ReadonlySet<string>): readonly Target[] {
+    if (this.#found?.outside === outside) return this.#found.targets;
+    const targets = [...this.#mappings]
       .filter(([, { ambiguous, current }]) => {
         const { address, to } = current.seen;
         const isOurs = this.#own.has(address) || outside.has(address);
@@ -168,15 +178,22 @@ export class DestinationTranslationBook {
       })
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([, { current }]) => current);
+    this.#found = { outside, targets };
+    return targets;
   }
 
   #sweep(): void {
     const now = this.#options.now();
+    let isOpen: ((seen: SeenDestination) => boolean) | undefined;
     for (const [key, mapping] of this.#mappings) {
       if (mapping.targets.size > 1) this.#settle(mapping, now);
       else if (now - mapping.current.seenMs > IDLE_MS) {
-        if (this.#options.isOpen(mapping.current.seen)) mapping.current.seenMs = now;
-        else this.#mappings.delete(key);
+        isOpen ??= this.#options.openNow();
+        if (isOpen(mapping.current.seen)) mapping.current.seenMs = now;
+        else {
+          this.#mappings.delete(key);
+          this.#found = undefined;
+        }
       }
     }
   }
@@ -185,7 +202,9 @@ export class DestinationTranslationBook {
     for (const [key, target] of mapping.targets) {
       if (target !== mapping.current && now - target.seenMs > TURN_MS) mapping.targets.delete(key);
     }
-    if (mapping.targets.size === 1) mapping.ambiguous = false;
+    if (mapping.targets.size > 1) return;
+    mapping.ambiguous = false;
+    this.#found = undefined;
   }
 }
 

@@ -9,8 +9,12 @@ const hex = (text: string) => bytes(text).toString('hex');
 function rig(gateway: boolean, before: ConstructorParameters<typeof SourceTranslationBook>[1] = []) {
   const clock = { now: 1000 };
   const open = new Set<string>();
-  const isOpen = (inside: string, outside: string) => open.has(inside + outside);
-  const book = new SourceTranslationBook({ gateway, now: () => clock.now, isOpen }, before);
+  const asked = { looks: 0 };
+  const openNow = () => {
+    asked.looks += 1;
+    return (inside: string, outside: string) => open.has(inside + outside);
+  };
+  const book = new SourceTranslationBook({ gateway, now: () => clock.now, openNow }, before);
   book.setLocal([hex('192.0.2.10')], [hex('172.17.0.2'), hex('fd00::2')]);
   const note = (inside: string, outside: string) => book.note(latin(inside), latin(outside));
   const pairs = () =>
@@ -19,7 +23,7 @@ function rig(gateway: boolean, before: ConstructorParameters<typeof SourceTransl
       .translations.map((pair) =>
         [pair.inside, pair.outside].map((each) => formatAddress(mappedAddress(each))).join(' → '),
       );
-  return { book, clock, open, note, pairs };
+  return { book, clock, open, note, pairs, asked };
 }
 
 describe('SourceTranslationBook', () => {
@@ -87,5 +91,21 @@ describe('SourceTranslationBook', () => {
     for (let i = 0; i < PAIRS_MAX + 10; i += 1) note(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, '198.51.100.1');
     expect(book.report()).toMatchObject({ leftOut: 10 });
     expect(book.report().translations).toHaveLength(PAIRS_MAX);
+  });
+
+  it('looks at what is open once, however many pairs are idle, and not at all for a connection that finds no room', () => {
+    const many = rig(true);
+    for (let i = 0; i < PAIRS_MAX; i += 1) many.note(`10.9.${i >> 8}.${i & 255}`, '198.51.100.1');
+    many.clock.now += 25 * 3_600_000;
+    many.note('10.1.0.5', '198.51.100.1');
+    expect(many.asked.looks).toBe(0);
+    many.open.add(hex('10.9.0.1') + hex('198.51.100.1'));
+    many.book.changed();
+    expect(many.asked.looks).toBe(1);
+    expect(many.pairs()).toEqual(['10.9.0.1 → 198.51.100.1']);
+    // There is room again.
+    many.note('10.1.0.5', '198.51.100.1');
+    expect(many.book.report()).toMatchObject({ leftOut: 0 });
+    expect(many.book.changed()?.translations).toHaveLength(2);
   });
 });

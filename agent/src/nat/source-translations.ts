@@ -9,8 +9,8 @@ export interface SourceTranslationsOptions {
   readonly gateway: boolean;
   /** Unix milliseconds. */
   readonly now: () => number;
-  /** A connection from one address (hexadecimal) that left as the other is open. */
-  readonly isOpen: (inside: string, outside: string) => boolean;
+  /** Looks once at all that is open: whether a connection from one address (hexadecimal) that left as the other is among it. */
+  readonly openNow: () => (inside: string, outside: string) => boolean;
 }
 
 /** A pair as it is kept over restarts. Addresses are 32 hexadecimal digits, IPv4 mapped. */
@@ -36,6 +36,11 @@ export class SourceTranslationBook {
   #own: ReadonlySet<string> = new Set();
   #local: ReadonlySet<string> = new Set();
   readonly #leftOut = new Set<string>();
+  /** Keys that count, sorted; undefined: to be found anew. */
+  #counting: readonly string[] | undefined;
+  #outsides: ReadonlySet<string> = new Set();
+  /** The same as of when they were last told. */
+  #toldOf: readonly string[] | undefined;
   #told = '';
 
   /** `before`: what an earlier run kept. */
@@ -48,6 +53,7 @@ export class SourceTranslationBook {
   setLocal(own: Iterable<string>, others: Iterable<string>): void {
     this.#own = new Set(own);
     this.#local = new Set(others);
+    this.#counting = undefined;
   }
 
   /** A connection from `inside` left as `outside` (16 bytes each, latin1). */
@@ -58,24 +64,26 @@ export class SourceTranslationBook {
       known.seenMs = this.#options.now();
       return;
     }
+    // Room is made by `changed`, not here: this is called for every connection.
     if (this.#pairs.size >= PAIRS_MAX) {
-      this.#sweep();
-      if (this.#pairs.size >= PAIRS_MAX) {
-        if (this.#leftOut.size < PAIRS_MAX) this.#leftOut.add(key);
-        return;
-      }
+      if (this.#leftOut.size < PAIRS_MAX) this.#leftOut.add(key);
+      return;
     }
+    this.#leftOut.delete(key);
     this.#pairs.set(key, { seenMs: this.#options.now() });
+    this.#counting = undefined;
   }
 
-  /** The whole, when it differs from what this returned last. */
+  /** The whole, when it differs from what this returned last. Gives up what is idle; cheap while nothing comes and goes. */
   changed(): SourceTranslations | undefined {
     this.#sweep();
-    const report = this.report();
-    const told = this.#keys().join();
+    const keys = this.#keys();
+    if (keys === this.#toldOf) return undefined;
+    this.#toldOf = keys;
+    const told = keys.join();
     if (told === this.#told) return undefined;
     this.#told = told;
-    return report;
+    return this.report();
   }
 
   /** The whole: pairs of this host's workloads; at a gateway everybody's. */
@@ -87,9 +95,10 @@ export class SourceTranslationBook {
     });
   }
 
-  /** All addresses that were given, hexadecimal. */
+  /** All addresses that were given, hexadecimal; the same set while they are the same. */
   outsides(): ReadonlySet<string> {
-    return new Set(this.#keys().map((key) => key.slice(32)));
+    this.#keys();
+    return this.#outsides;
   }
 
   /** For the next run. */
@@ -97,8 +106,14 @@ export class SourceTranslationBook {
     return [...this.#pairs].map(([key, { seenMs }]) => ({ inside: key.slice(0, 32), outside: key.slice(32), seenMs }));
   }
 
-  #keys(): string[] {
-    return [...this.#pairs.keys()].filter((key) => this.#counts(key)).sort();
+  #keys(): readonly string[] {
+    if (this.#counting === undefined) {
+      this.#counting = [...this.#pairs.keys()].filter((key) => this.#counts(key)).sort();
+      const outsides = new Set(this.#counting.map((key) => key.slice(32)));
+      const same = outsides.size === this.#outsides.size && [...outsides].every((each) => this.#outsides.has(each));
+      if (!same) this.#outsides = outsides;
+    }
+    return this.#counting;
   }
 
   /** A workload of this host, or at a gateway anybody, that leaves under another address. One of the host's own addresses for another is none. */
@@ -110,12 +125,18 @@ export class SourceTranslationBook {
 
   #sweep(): void {
     const now = this.#options.now();
+    let isOpen: ((inside: string, outside: string) => boolean) | undefined;
     for (const [key, pair] of this.#pairs) {
+      if (now - pair.seenMs <= OTHERS_MS) continue;
       const inside = key.slice(0, 32);
       // A workload that went may come back under its address; what stays idle that long is asked for again by its next connection.
-      if (this.#local.has(inside) || this.#own.has(inside) || now - pair.seenMs <= OTHERS_MS) continue;
-      if (this.#options.isOpen(inside, key.slice(32))) pair.seenMs = now;
-      else this.#pairs.delete(key);
+      if (this.#local.has(inside) || this.#own.has(inside)) continue;
+      isOpen ??= this.#options.openNow();
+      if (isOpen(inside, key.slice(32))) pair.seenMs = now;
+      else {
+        this.#pairs.delete(key);
+        this.#counting = undefined;
+      }
     }
   }
 }

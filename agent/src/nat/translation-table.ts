@@ -102,28 +102,23 @@ export class TranslationTable {
     }
   }
 
-  /** True when an open connection from `inside` left as `outside`. Looks at all of them. */
-  hasSource(inside: string, outside: string): boolean {
-    return this.#some(
-      (records, at) =>
-        addressAt(records, at + CONNTRACK.source) === inside &&
-        addressAt(records, at + CONNTRACK.translatedSource) === outside,
+  /** Of the connections that are open: sourceKey of each. Looks at all of them. */
+  sources(): ReadonlySet<string> {
+    return this.#each((records, at) =>
+      sourceKey(addressAt(records, at + CONNTRACK.source), addressAt(records, at + CONNTRACK.translatedSource)),
     );
   }
 
-  /** True when an open connection took this way. Looks at all of them. */
-  hasDestination({ protocol, address, port, to, toPort }: DestinationAt): boolean {
-    return this.#some((records, at) => {
-      const open = destinationAt(records, at);
-      const same = open.protocol === protocol && open.port === port && open.toPort === toPort;
-      return same && open.address === address && open.to === to;
-    });
+  /** The same: destinationKey of each. */
+  destinations(): ReadonlySet<string> {
+    return this.#each((records, at) => destinationKey(destinationAt(records, at)));
   }
 
-  #some(is: (records: Buffer, at: number) => boolean): boolean {
+  #each(keyOf: (records: Buffer, at: number) => string): ReadonlySet<string> {
     const records = Buffer.from(this.#records.buffer, this.#records.byteOffset, this.#records.byteLength);
-    for (const row of this.#rows.values()) if (is(records, row * CONNTRACK.bytes)) return true;
-    return false;
+    const keys = new Set<string>();
+    for (const row of this.#rows.values()) keys.add(keyOf(records, row * CONNTRACK.bytes));
+    return keys;
   }
 
   /** Every open connection is told again. */
@@ -289,6 +284,15 @@ const PORTS = [
   ['translatedSourcePort', CONNTRACK.translatedSourcePort],
   ['translatedDestinationPort', CONNTRACK.translatedDestinationPort],
 ] as const;
+
+/** Of an address and what it becomes (16 bytes each, latin1). */
+export function sourceKey(inside: string, outside: string): string {
+  return inside + outside;
+}
+
+export function destinationKey({ protocol, address, port, to, toPort }: DestinationAt): string {
+  return `${address}${to}${protocol} ${port} ${toPort}`;
+}
 
 function destinationAt(records: Buffer, at: number): DestinationAt {
   return {
