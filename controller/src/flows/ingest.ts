@@ -9,6 +9,7 @@ import type { EndResolver } from './ends.js';
 import type { Followers } from './followers.js';
 import { type Gap, timesOf } from './gaps.js';
 import type { FlowHistory } from './history.js';
+import { Arrivals } from './ingest/arrivals.js';
 import { type StagedRows, Staging } from './ingest/staging.js';
 import { type TranslationSource, Translations } from './ingest/translations.js';
 import { HostFlowLedger, type HostLosses } from './losses.js';
@@ -85,12 +86,13 @@ export class FlowIngest {
    */
   async restore(nowUs: number): Promise<number> {
     const filter = FlowFilter.fromPartial({ sinceUs: BigInt(Math.max(0, nowUs - RESTORED_MS * 1000)) });
+    const into = [new Arrivals(), new Arrivals()] as const;
     let restored = 0;
     const newest = await this.#archive.startOfNewest(filter, RESTORED_MAX);
     let afterId = Math.max(newest, this.#archive.replaceableFrom - 1);
     for (;;) {
       const page = await this.#archive.page({ filter, afterId, limit: RESTORED_PAGE });
-      for (const record of page.records) this.#staging.restore(record, this.#nowMs());
+      for (const record of page.records) this.#staging.restore(record, into, this.#nowMs());
       restored += page.records.length;
       if (!page.more || restored >= RESTORED_MAX) return restored;
       afterId = page.lastId;

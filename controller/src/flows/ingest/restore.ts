@@ -3,7 +3,7 @@ import { Direction } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { FlowBlock } from '../block.js';
 import { VIEW } from '../stitch/row.js';
 import type { Observations } from '../stitch/types.js';
-import { Arrivals } from './arrivals.js';
+import type { Arrivals } from './arrivals.js';
 
 const ALIKE = ['protocol', 'kind', 'tcpFlags', 'attempts'] as const;
 const DECISION = ['verdict', 'reason', 'mode', 'rule', 'policyVersion'] as const;
@@ -17,26 +17,30 @@ const FAR_COLUMNS = [
   ...(['farPid', 'farLocalPort', 'farRemotePort', 'farServicePort'] as const),
 ];
 
-/** The views of a row, each at place 0. */
+/** Where the two views of a row stand, one row after the other: a block is far larger than a row. */
+export type RestoredInto = readonly [Arrivals, Arrivals];
+
+/** The views of a row, each at place 0 of a block of `into`, until the next row. */
 export function restoredViews(
   block: FlowBlock,
   index: number,
+  into: RestoredInto,
 ): { readonly near: Observations | undefined; readonly far: Observations | undefined } {
   const both = block.views[index] === (VIEW.inbound | VIEW.outbound);
   const inbound = block.direction[index] === Direction.DIRECTION_INBOUND;
-  const first = viewOf(block, index, false, both && block.decider[index] === Direction.DIRECTION_INBOUND);
+  const first = viewOf(block, index, into[0], false, both && block.decider[index] === Direction.DIRECTION_INBOUND);
   first.direction[0] = inbound ? Direction.DIRECTION_INBOUND : Direction.DIRECTION_OUTBOUND;
   first.confidence[0] = (both ? block.nearConfidence : block.confidence)[index] as number;
   if (!both) return inbound ? { near: undefined, far: first } : { near: first, far: undefined };
-  const second = viewOf(block, index, true, block.decider[index] !== Direction.DIRECTION_INBOUND);
+  const second = viewOf(block, index, into[1], true, block.decider[index] !== Direction.DIRECTION_INBOUND);
   second.direction[0] = Direction.DIRECTION_INBOUND;
   second.confidence[0] = block.farConfidence[index] as number;
   return { near: first, far: second };
 }
 
 /** `other`: this view is the one that did not decide. */
-function viewOf(block: FlowBlock, index: number, far: boolean, other: boolean): Arrivals {
-  const view = new Arrivals();
+function viewOf(block: FlowBlock, index: number, view: Arrivals, far: boolean, other: boolean): Arrivals {
+  view.reset();
   view.count = 1;
   for (const name of ALIKE) view[name][0] = block[name][index] as number;
   DECISION.forEach((name, place) => {

@@ -9,7 +9,7 @@ import { Stitcher } from '../stitch/stitcher.js';
 import type { StitchCounters, StitchOptions } from '../stitch/types.js';
 import type { BlockRange } from '../store/archive.js';
 import { Arrivals } from './arrivals.js';
-import { restoredViews } from './restore.js';
+import { type RestoredInto, restoredViews } from './restore.js';
 import type { Translations } from './translations.js';
 
 /** Rows that were written, and ids of those that go. */
@@ -80,9 +80,9 @@ export class Staging {
     return rows.staged();
   }
 
-  /** Takes up a row that is stored: what comes may still belong to it. */
-  restore({ block, index }: FlowRef, nowMs: number): void {
-    const { near, far } = restoredViews(block, index);
+  /** Takes up a row that is stored: what comes may still belong to it. `into` holds nothing afterwards that is needed. */
+  restore({ block, index }: FlowRef, into: RestoredInto, nowMs: number): void {
+    const { near, far } = restoredViews(block, index, into);
     this.#stitcher.restore(block.idAt(index), near, far, nowMs);
   }
 
