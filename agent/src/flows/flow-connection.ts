@@ -16,13 +16,20 @@ export async function runFlowConnection(
 ): Promise<void> {
   const { address, credentials, options } = channel.next();
   const client = new Client(address, credentials, options);
-  await new Promise<void>((resolve, reject) => {
-    client.waitForReady(Date.now() + 20_000, (error) => (error ? reject(error) : resolve()));
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  }).catch((error) => {
+  let giveUp = () => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      client.waitForReady(Date.now() + 20_000, (error) => (error ? reject(error) : resolve()));
+      giveUp = resolve;
+      signal.addEventListener('abort', giveUp);
+    });
+  } catch (error) {
     client.close();
     throw error;
-  });
+  } finally {
+    // The signal outlives every connection.
+    signal.removeEventListener('abort', giveUp);
+  }
   const stream = client.makeBidiStreamRequest(FlowUploadService.upload.path, same, FlowUploadAck.decode);
   const stop = () => stream.cancel();
   signal.addEventListener('abort', stop);
