@@ -1,6 +1,6 @@
 import { parseAddress } from '@ringfence/proto/address.js';
 import {
-  type AgentMessage,
+  AgentMessage,
   AgentStatus,
   Hello,
   Inventory,
@@ -26,6 +26,7 @@ function rig(start: { revision?: number; answer?: Applied; logins?: readonly str
   const applied: { terms: RolloutTerms; epoch: string; bindings: number }[] = [];
   const session = new SyncSession({
     send: (message: AgentMessage) => {
+      AgentMessage.encode(message).finish();
       const body = message.body;
       if (body?.$case === 'ack') sent.push(`ack ${body.value.revision}`);
       else if (body?.$case === 'nack')
@@ -208,5 +209,19 @@ describe('SyncSession', () => {
     await welcome(true);
     session.sendInventory(Inventory.create({}));
     expect(take()).toEqual(['inventory', 'status', 'inventory']);
+  });
+
+  it('refuses a revision beyond what it can count by its own number, in a message that can be sent', async () => {
+    const { session, welcome, update, take, inForce } = rig();
+    session.start();
+    await welcome(false);
+    take();
+    for (const revision of [2n ** 64n - 1n, 2n ** 53n + 1n]) {
+      await update({ revision, full: true });
+      expect(take()).toEqual([`nack ${revision} RF_UPDATE_INVALID`]);
+    }
+    await update({ revision: 3n, full: true });
+    expect(take()).toEqual(['ack 3']);
+    expect(inForce().revision).toBe(3);
   });
 });

@@ -54,7 +54,7 @@ export class SyncSession {
   #staged: StagedRevision | undefined;
   #terms: RolloutTerms = { confirmWithinMs: 0, confirmedPolicyVersion: 0 };
   /** Chunks of this revision are passed over: it was refused. */
-  #refusedRevision: number | undefined;
+  #refusedRevision: bigint | undefined;
 
   constructor(ports: SyncPorts) {
     this.#ports = ports;
@@ -140,22 +140,21 @@ export class SyncSession {
     if (this.#epoch === undefined) {
       throw new AgentError('RF_STREAM', 'Cannot read the controller: found an Update, wanted Welcome first');
     }
-    const revision = Number(wire.revision);
-    if (revision === this.#refusedRevision && !wire.full) return; // the rest of a revision that is refused already
+    if (wire.revision === this.#refusedRevision && !wire.full) return; // the rest of a revision that is refused already
     this.#refusedRevision = undefined;
     if (this.#mustBeFull && !wire.full && this.#staged === undefined) {
-      if (!wire.more) this.resync(`found a change to revision ${revision}, wanted a full state first`);
+      if (!wire.more) this.resync(`found a change to revision ${wire.revision}, wanted a full state first`);
       return;
     }
     let result: ReturnType<typeof applyUpdate>;
     try {
       result = applyUpdate(this.#ports.inForce(), this.#staged, updateFromWire(wire));
     } catch (error) {
-      return this.#nack(revision, 'RF_UPDATE_INVALID', messageOf(error), '');
+      return this.#nack(wire.revision, 'RF_UPDATE_INVALID', messageOf(error), '');
     }
     if (result.kind === 'refused') {
       if (result.code === 'RF_UPDATE_ORDER') return this.resync(result.message);
-      return this.#nack(revision, result.code, result.message, '');
+      return this.#nack(wire.revision, result.code, result.message, '');
     }
     const fresh = this.#staged === undefined || wire.full;
     this.#terms = {
@@ -168,14 +167,14 @@ export class SyncSession {
     }
     this.#staged = undefined;
     const applied = await this.#ports.apply(result.next, this.#epoch, this.#terms);
-    if (applied.kind === 'refused') return this.#nack(revision, applied.code, applied.message, applied.table);
+    if (applied.kind === 'refused') return this.#nack(wire.revision, applied.code, applied.message, applied.table);
     this.#mustBeFull = false;
     this.#ports.send({ body: { $case: 'ack', value: { revision: wire.revision } } });
   }
 
-  #nack(revision: number, code: string, message: string, table: string): void {
+  #nack(revision: bigint, code: string, message: string, table: string): void {
     this.#staged = undefined;
     this.#refusedRevision = revision;
-    this.#ports.send({ body: { $case: 'nack', value: { revision: BigInt(revision), code, message, table } } });
+    this.#ports.send({ body: { $case: 'nack', value: { revision, code, message, table } } });
   }
 }
