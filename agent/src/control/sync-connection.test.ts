@@ -17,6 +17,7 @@ import { makeAuthority, type TestAuthority } from '../testing/test-authority.js'
 import { ControllerChannel } from './controller-channel.js';
 import { checkCredentials, writeCredentials } from './credentials.js';
 import { runSyncConnection } from './sync-connection.js';
+import type { SyncSession } from './sync-session.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'rfag-sync-'));
 let authority: TestAuthority;
@@ -47,6 +48,7 @@ function connect(stateDir: string, signal = new AbortController()) {
   let inForce: Instructions = emptyInstructions();
   const established = vi.fn();
   const sessions: boolean[] = [];
+  let current: SyncSession | undefined;
   const ended = runSyncConnection(
     new ControllerChannel(stateDir, address),
     {
@@ -62,12 +64,15 @@ function connect(stateDir: string, signal = new AbortController()) {
         return { kind: 'ok' };
       },
       onWelcome: () => {},
-      onSession: (session) => sessions.push(session !== undefined),
+      onSession: (session) => {
+        sessions.push(session !== undefined);
+        current = session;
+      },
     },
     established,
     signal.signal,
   );
-  return { ended, established, sessions, signal };
+  return { ended, established, sessions, signal, session: () => current };
 }
 
 describe('runSyncConnection', () => {
@@ -104,6 +109,27 @@ describe('runSyncConnection', () => {
       stream.write({ body: { $case: 'update', value: Update.create({ revision: 1n }) } });
     };
     await expect(connect(join(directory, 'mine')).ended).rejects.toThrow(/wanted Welcome first/);
+  });
+
+  it('holds one status at most for a controller that does not read, and ends when other messages pile up', async () => {
+    serve = (stream) => {
+      stream.on('error', () => {});
+      stream.write({ body: { $case: 'welcome', value: { hostId: 'h1', epoch: 'e', resumed: true } } });
+    };
+    const { ended, session } = connect(join(directory, 'mine'));
+    const end = vi.fn();
+    ended.catch(end);
+    const deadline = { timeout: 30_000, interval: 10 };
+    await vi.waitFor(() => expect(session()?.open).toBe(true), deadline);
+    const name = 'n'.repeat(4000);
+    const long = AgentStatus.create({ conditions: [{ code: name, severity: '', title: '', text: '', sinceMs: 0n }] });
+    for (let i = 0; i < 10_000; i += 1) session()?.sendStatus(long);
+    const delta = Inventory.create({ removed: [name] });
+    await vi.waitFor(() => {
+      for (let i = 0; i < 100; i += 1) session()?.sendInventory(delta);
+      expect(end).toHaveBeenCalled();
+    }, deadline);
+    await expect(ended).rejects.toThrow(/found 1025 messages that it does not read/);
   });
 
   it('does not show a certificate of a foreign authority, and refuses a controller of one', async () => {

@@ -9,6 +9,9 @@ export interface SyncConnectionPorts extends Omit<SyncPorts, 'send'> {
   readonly onSession: (session: SyncSession | undefined) => void;
 }
 
+/** Messages that may wait for a controller that does not read, before the connection counts as lost. */
+const WAITING_MAX = 1024;
+
 /** Connects and serves the stream; settles when it has ended. For Reconnector. */
 export async function runSyncConnection(
   channel: ControllerChannel,
@@ -21,9 +24,17 @@ export async function runSyncConnection(
   const stream = client.sync();
   const stop = () => stream.cancel();
   signal.addEventListener('abort', stop);
+  let fail: (error: Error) => void = () => {};
   const session = new SyncSession({
     ...ports,
-    send: (message: AgentMessage) => stream.write(message),
+    send: (message: AgentMessage) => {
+      // The next status says all that this one would.
+      if (message.body?.$case === 'status' && stream.writableNeedDrain) return;
+      stream.write(message);
+      if (stream.writableLength <= WAITING_MAX) return;
+      const found = `${stream.writableLength} messages that it does not read`;
+      fail(new AgentError('RF_STREAM', `Cannot go on with the controller at ${address}: found ${found}`));
+    },
     onWelcome: (hostId) => {
       established();
       ports.onWelcome(hostId);
@@ -31,6 +42,7 @@ export async function runSyncConnection(
   });
   try {
     await new Promise<void>((resolve, reject) => {
+      fail = reject;
       stream.on('error', (error: Error) => reject(error));
       stream.on('end', () => resolve());
       // One message at a time: a full state is applied before the next message is even read.
