@@ -3,6 +3,7 @@ import { addressHex, parsePrefix, prefixCovers } from '@ringfence/proto/address.
 import { WorkloadKind } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import type { WorkloadRecord } from '../store/records.js';
 import type { FlowEndInfo } from './block.js';
+import { HostNames } from './host-names.js';
 
 /** What the resolver asks about. */
 export interface EndSource {
@@ -38,6 +39,8 @@ export class EndResolver {
   readonly #source: EndSource;
   /** Newest snapshot per workload: records of one workload and version share one object. */
   readonly #snapshots = new Map<string, { readonly version: number; readonly info: FlowEndInfo }>();
+  /** Workloads and identities that hosts speak of and nobody knows. */
+  readonly #strangers = new HostNames();
   #asked = 0;
 
   constructor(source: EndSource) {
@@ -50,10 +53,11 @@ export class EndResolver {
     return this.#source.version?.() ?? this.#asked;
   }
 
-  /** The reporting end. A workload that is no longer known keeps its id. */
+  /** The reporting end. A workload that is no longer known keeps its id; of a host that names too many such, they are nameless. */
   local(workloadId: string, hostId: string, identity: number): FlowEndInfo {
     const record = this.#source.workload(workloadId);
     if (record !== undefined) return this.#snapshot(record);
+    if (!this.#strangers.admits(hostId, `${workloadId} ${identity}`)) return { ...NOBODY, hostId };
     return { workloadId, workloadName: '', hostId, labels: {}, identity };
   }
 
@@ -85,6 +89,7 @@ export class EndResolver {
     const members = this.#source.workloadsOf(identity).slice(0, MEMBERS_MAX);
     const records = members.flatMap((id) => this.#source.workload(id) ?? []);
     const [member] = records;
+    if (member === undefined && !this.#strangers.admits(hostId, ` ${identity}`)) return NOBODY;
     return member !== undefined && records.length === 1 ? this.#snapshot(member) : unnamed(identity, records);
   }
 

@@ -5,12 +5,13 @@ import { BLOCK_RECORDS, type FlowBlock, UNKNOWN_END } from './block.js';
 import { aligned32, copyFixed, copyUint64 } from './decode.js';
 import type { FlowHistory } from './history.js';
 
-/** Writes all records of a checked batch into blocks, each with room when it is asked for. */
+/** Writes all records of a checked batch into blocks, each with room when it is asked for. `processName` is what a process is called there. */
 export function stageBatch(
   history: Pick<FlowHistory, 'writable'>,
   hostId: string,
   columns: FlowColumns,
   { ends, local, remote }: BatchEnds,
+  processName: (name: string) => string = (name) => name,
 ): void {
   const processes = aligned32(columns.processRef);
   for (let start = 0; start < columns.count; ) {
@@ -20,7 +21,7 @@ export function stageBatch(
     copyColumns(block, at, columns, start, count);
     block.reporter.fill(block.stringRef(hostId), at, at + count);
     copyRefs(processes, start, count, block.process, at, columns.strings.length, (ref) =>
-      block.stringRef(columns.strings[ref] ?? ''),
+      block.stringRef(processName(columns.strings[ref] ?? '')),
     );
     const endRef = (ref: number) => block.endRef(ends[ref] ?? UNKNOWN_END);
     copyRefs(local, start, count, block.local, at, ends.length, endRef);

@@ -3,6 +3,7 @@ import type { FlowColumns } from '@ringfence/proto/gen/ringfence/v1/flows.js';
 import type { BatchEnds } from '../batch-ends.js';
 import { BLOCK_RECORDS, type FlowBlock } from '../block.js';
 import type { FlowHistory, FlowRef } from '../history.js';
+import { HostNames, OTHER_PROCESS } from '../host-names.js';
 import { stageBatch } from '../stage.js';
 import { writeRow } from '../stitch/row.js';
 import { Stitcher } from '../stitch/stitcher.js';
@@ -25,6 +26,7 @@ export class Staging {
   readonly #translations: Translations;
   readonly #stitcher: Stitcher;
   readonly #arrivals = new Arrivals();
+  readonly #processes = new HostNames();
   readonly #onRecords: (block: FlowBlock, from: number, to: number) => void;
 
   /** `onRecords` sees every record as it came. */
@@ -64,7 +66,9 @@ export class Staging {
       return arrivals;
     };
     arrivals.reset();
-    stageBatch({ writable }, hostId, columns, ends);
+    stageBatch({ writable }, hostId, columns, ends, (name) =>
+      name === '' || this.#processes.admits(hostId, name) ? name : OTHER_PROCESS,
+    );
     stitch();
     arrivals.reset();
     this.#stitcher.expire(nowMs);
