@@ -52,6 +52,8 @@ export class Datapath {
   readonly #start: DatapathStatus['start'];
   #generation: number;
   #desired: DesiredState | undefined;
+  /** Of its endpoints, by number. */
+  #netns: ReadonlyMap<number, string | undefined> = new Map();
   #dirty = false;
   #reattached = 0;
   /** What other ABIs left pinned was looked for, and is gone. */
@@ -189,6 +191,7 @@ export class Datapath {
     maps.endFlush();
     for (const table of TABLES) if (table !== 'rf_endpoints') this.#writers[table].settle(desired.tables[table]);
     this.#desired = desired;
+    this.#netns = new Map(desired.endpoints.map(({ number, netns }) => [number, netns]));
     // Both have judged until now: what either forbids did not pass.
     if (!this.#alone) this.#pins.removeOthers();
     this.#alone = true;
@@ -337,7 +340,7 @@ export class Datapath {
   }
 
   #netnsOf(endpoint: number): string | undefined {
-    return this.#desired?.endpoints.find((e) => e.number === endpoint)?.netns;
+    return this.#netns.get(endpoint);
   }
 
   #endpointStatus(): EndpointStatus[] {
@@ -345,8 +348,9 @@ export class Datapath {
     const { interfaces, cgroupHooks, endpoints } = this.#desired;
     const running = this.#attachments.running(interfaces, cgroupHooks);
     const broken = this.#attachments.broken(interfaces, cgroupHooks);
+    const byWorkload = Map.groupBy(interfaces, ({ localId }) => localId);
     return endpoints.map((endpoint) => {
-      const own = interfaces.filter((i) => i.localId === endpoint.localId);
+      const own = byWorkload.get(endpoint.localId) ?? [];
       const attachments = own.length > 0 ? own.flatMap((i) => running.get(i.name) ?? []) : (running.get('') ?? []);
       const lacking = broken.filter((name) =>
         own.length > 0 ? own.some((i) => name.startsWith(`tc_${i.ifindex}_`)) : name.startsWith('cg_'),

@@ -187,6 +187,15 @@ describe('FlowAggregator', () => {
     expect(aggregator.size).toBe(1);
   });
 
+  it('does not report the cuts that a sweep tells: it has closed their sockets', () => {
+    const { aggregator, ingest, take, cuts } = rig();
+    const flags = EVENT_FLAG.CUT | EVENT_FLAG.SWEPT;
+    ingest({}, { kind: KIND.verdict, timeNs: 2e9, verdict: 2, reason: 9, policyVersion: 2, flags });
+    aggregator.flush(3e9);
+    expect(take().map((r) => r.verdict)).toEqual([2, 1]);
+    expect(cuts).toEqual([]);
+  });
+
   it('begins another record when the decision changes inside an interval, and reports the cut', () => {
     const { aggregator, ingest, take, cuts } = rig();
     ingest(

@@ -34,6 +34,7 @@ export interface AggregatorPorts {
   readonly toWallUs: (monotonicNs: number) => number;
   /** Takes each batch as it is complete. Its columns are used again after the call. */
   readonly onBatch: (batch: RecordBatch) => void;
+  /** A ring told of a connection that was cut. */
   readonly onCut: (cut: CutConnection) => void;
   /** A better name than the kernel's for a process; absent: none. */
   readonly nameProcess?: (pid: number, comm: string) => string;
@@ -160,7 +161,9 @@ export class FlowAggregator {
   #ingestOne(words: Uint32Array, bytes: Uint8Array, w: number, b: number): void {
     const kind = bytes[b + BYTE.kind] as number;
     const flags = bytes[b + BYTE.flags] as number;
-    if (flags & EVENT_FLAG.CUT) this.#ports.onCut(cutConnection(words, bytes, w, b));
+    // A sweep has closed the sockets of what it cut.
+    if ((flags & (EVENT_FLAG.CUT | EVENT_FLAG.SWEPT)) === EVENT_FLAG.CUT)
+      this.#ports.onCut(cutConnection(words, bytes, w, b));
     const deny = kind === EventKind.EVENT_KIND_DENY;
     const key = this.#key;
     for (let i = 0; i < 8; i++) key[i] = words[w + WORD.local + i] as number;
