@@ -63,15 +63,13 @@ export function buildGraph(rows: readonly GraphRow[], shape: GraphShape): FlowGr
     const sums = list.reduce<Sums>((sum, service) => add(sum, service.sums), FlowGraphSums.fromPartial({}));
     return { source, destination, services: list, sums, verdict: worst(list) };
   });
-  const kept = all
-    .filter(
-      ({ sums }) =>
-        sums.bytesForward + sums.bytesBack >= shape.minBytes &&
-        sums.count >= shape.minCount &&
-        sums.durationUs >= shape.minDurationUs,
-    )
-    .sort(byBytes)
-    .slice(0, shape.limit);
+  const wanted = all.filter(
+    ({ sums }) =>
+      sums.bytesForward + sums.bytesBack >= shape.minBytes &&
+      sums.count >= shape.minCount &&
+      sums.durationUs >= shape.minDurationUs,
+  );
+  const kept = choose(wanted, shape.limit);
   const keys = [...new Set(kept.flatMap(({ source, destination }) => [source, destination]))].sort();
   const ids = new Map(keys.map((key, index) => [key, index + 1]));
   const edges: FlowGraphEdge[] = kept.map((edge) => ({
@@ -86,6 +84,19 @@ export function buildGraph(rows: readonly GraphRow[], shape: GraphShape): FlowGr
     edgesLeftOut: all.length - kept.length,
     records: BigInt(Math.round(records)),
   });
+}
+
+/** Most bytes first. What was refused carries next to nothing: it has half of the places before volume decides. */
+function choose<T extends { readonly sums: Sums; readonly verdict: number }>(edges: readonly T[], limit: number): T[] {
+  const sorted = [...edges].sort(byBytes);
+  if (sorted.length <= limit) return sorted;
+  const refused = sorted.filter(({ verdict }) => verdict !== Verdict.VERDICT_ALLOWED);
+  const chosen = new Set(refused.slice(0, Math.ceil(limit / 2)));
+  for (const edge of sorted) {
+    if (chosen.size >= limit) break;
+    chosen.add(edge);
+  }
+  return sorted.filter((edge) => chosen.has(edge));
 }
 
 function addRow(services: Map<string, Views>, row: GraphRow): void {

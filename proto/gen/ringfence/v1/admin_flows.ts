@@ -191,7 +191,7 @@ export interface FlowGraphRequest {
   minCount: bigint;
   /** Edges whose connections lasted shorter, all together, are left out. Microseconds. */
   minDurationUs: bigint;
-  /** Edges at most, those with most bytes; 0 means 1000, 20000 at most. */
+  /** Edges at most, those with most bytes, half of them kept for what was refused; 0 means 1000, 20000 at most. */
   limit: number;
   /** Verdicts as another policy would give them; not set: as they were. */
   judge: FlowJudge | undefined;

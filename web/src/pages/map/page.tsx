@@ -332,7 +332,8 @@ function Trail(props: {
         {map.data !== undefined
           ? `${plural(data.nodes.length, 'node')}, ${plural(data.edges.length, 'connection')}, ${shortCount(data.records)} records`
           : map.error === undefined && 'loading …'}
-        {data.leftOut > 0 && `; ${count(data.leftOut)} connections with the least volume are left out`}
+        {data.leftOut > 0 &&
+          `; ${count(data.leftOut)} connections are left out, allowed ones with the least volume first`}
       </span>
       {data.gaps.length > 0 && <Missing gaps={data.gaps} />}
       <span class="grow" />

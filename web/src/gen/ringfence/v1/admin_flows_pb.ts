@@ -461,7 +461,7 @@ export type FlowGraphRequest = Message<"ringfence.v1.FlowGraphRequest"> & {
   minDurationUs: bigint;
 
   /**
-   * Edges at most, those with most bytes; 0 means 1000, 20000 at most.
+   * Edges at most, those with most bytes, half of them kept for what was refused; 0 means 1000, 20000 at most.
    *
    * @generated from field: uint32 limit = 6;
    */
