@@ -104,6 +104,9 @@ test.each([
     milliseconds['every workload: sort the table'] = await interaction(page, () =>
       page.getByRole('button', { name: 'Attempts' }).click(),
     );
+    // What decided is told of any edge, however many there are.
+    await page.getByRole('table', { name: 'Connections' }).locator('tbody button').first().click();
+    await page.getByTestId('details').getByRole('heading', { name: 'Decided by' }).waitFor();
     await page.goto(web('/workloads'));
     const rows = page.getByRole('table', { name: 'Workloads' }).locator('tbody button');
     await rows.first().waitFor();

@@ -9,7 +9,7 @@ import { address, ago, bytes, count, duration, service, time } from '../../ui/fo
 import { Labels } from '../../ui/labels.js';
 import { Loaded } from '../../ui/states.js';
 import { modeWord, reasonWords, VERDICT_WORDS, VerdictMark, verdictName } from '../../ui/verdict.js';
-import { endOfNode, recordsBetween } from './load.js';
+import { endOfNode, loadServices, recordsBetween } from './load.js';
 import { addSums, bytesOf, type MapData, type MapEdge, type MapNode, type Service, type Sums } from './model.js';
 import { labelsOfKey, type MapView, titleOf } from './view.js';
 
@@ -103,8 +103,9 @@ export function EdgeDetails({
 }) {
   const find = (key: string) => data.nodes.find((node) => node.key === key);
   const [source, target] = [find(edge.source), find(edge.target)];
+  const decided = useDecided(edge, source, target, view);
   if (source === undefined || target === undefined) return null;
-  const rules = deciders(edge);
+  const rules = deciders(decided);
   return (
     <Panel title={`${source.title} → ${target.title}`} kind="Connections" onClose={actions.onClose}>
       <div class="row">
@@ -135,7 +136,7 @@ export function EdgeDetails({
       <section>
         <h3>Services</h3>
         <ul class="plain-list">
-          {edge.services.map((each) => (
+          {decided.map((each) => (
             <ServiceRow key={`${each.protocol}/${each.port} ${each.verdict}`} {...each} />
           ))}
         </ul>
@@ -159,7 +160,7 @@ export function EdgeDetails({
 }
 
 /** Attempts by what decided them: the rule or, without one, the reason. Both ends may have decided the same ones: the fuller count. */
-function deciders({ services }: MapEdge): Map<string, number> {
+function deciders(services: readonly Service[]): Map<string, number> {
   const counts = new Map<string, Map<number, number>>();
   for (const { ruleId, reason, direction, count: n } of services.flatMap(({ decisions }) => decisions)) {
     const name = ruleId === '' ? reasonWords(reason) : ruleId;
@@ -167,6 +168,32 @@ function deciders({ services }: MapEdge): Map<string, number> {
     counts.set(name, byEnd.set(direction, (byEnd.get(direction) ?? 0) + n));
   }
   return new Map([...counts].map(([name, byEnd]) => [name, Math.max(...byEnd.values())]));
+}
+
+/** The services of an edge with what decided them, also where the map's own answer was about too many edges to say so. */
+function useDecided(
+  edge: MapEdge,
+  source: MapNode | undefined,
+  target: MapNode | undefined,
+  view: MapView,
+): readonly Service[] {
+  const needed =
+    source !== undefined &&
+    target !== undefined &&
+    ![source.kind, target.kind].includes('process') &&
+    edge.services.every(({ decisions }) => decisions.length === 0);
+  const asked = [edge.key, view.text, view.verdicts, view.draft, view.enforced, view.range ?? view.window];
+  const services = useResource(
+    needed ? `decided ${JSON.stringify(asked)}` : '',
+    async (signal) => (needed ? loadServices(source, target, view, Date.now(), signal) : []),
+    { keep: false },
+  );
+  const known = new Map((services.data ?? []).map((each) => [serviceName(each), each.decisions]));
+  return edge.services.map((each) => ({ ...each, decisions: known.get(serviceName(each)) ?? each.decisions }));
+}
+
+function serviceName({ protocol, port, verdict }: Service): string {
+  return `${protocol}/${port} ${verdict}`;
 }
 
 const KINDS = {

@@ -5,7 +5,16 @@ import { LabelRequirement_Operator } from '../../gen/ringfence/v1/admin_common_p
 import type { FlowGraph, FlowTimeline } from '../../gen/ringfence/v1/admin_flows_pb.js';
 import { Direction, Verdict } from '../../gen/ringfence/v1/common_pb.js';
 import type { EndInit, FilterInit } from './filter-text.js';
-import { EMPTY_MAP, foldGraph, joinMaps, type Labels, type MapData, type MapNode, withBefore } from './model.js';
+import {
+  EMPTY_MAP,
+  foldGraph,
+  joinMaps,
+  type Labels,
+  type MapData,
+  type MapNode,
+  type Service,
+  withBefore,
+} from './model.js';
 import { groupKeyOf, labelsOfKey, type MapView, OUTSIDE, spanOf, timesOf, titleOf } from './view.js';
 
 /** Edges of one answer: more than this cannot be told apart, and cannot be drawn while one waits. */
@@ -149,6 +158,20 @@ export function recordsBetween(source: MapNode, target: MapNode, view: MapView, 
     source: both(filter.source, endOfNode(source, view.by)),
     destination: both(filter.destination, endOfNode(target, view.by)),
   };
+}
+
+/** The services of one edge with what decided them: an answer about many edges leaves that out. */
+export async function loadServices(
+  source: MapNode,
+  target: MapNode,
+  view: MapView,
+  nowMs: number,
+  signal: AbortSignal,
+): Promise<readonly Service[]> {
+  const filter = recordsBetween(source, target, view, nowMs);
+  const judge = view.draft ? { judge: { asEnforced: view.enforced } } : {};
+  const graph = await call(Flows.method.graph, { filter, groupBy: [], ...judge }, signal);
+  return foldGraph(graph, () => source).edges.flatMap(({ services }) => services);
 }
 
 /** The view's records as they come, whenever they began. */
