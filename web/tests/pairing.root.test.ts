@@ -166,6 +166,9 @@ test('workloads are cut off by label after a preview; what does not exist is ref
   await dialog().getByText('RF_WORKLOAD_UNKNOWN').waitFor();
   await dialog().getByLabel('Reason').fill('odd');
   await expect.poll(() => button('Cut off').isDisabled()).toBe(true);
+  // Labels are read as everywhere else.
+  await dialog().getByRole('textbox', { name: /^What/ }).fill('role=* env!=staging');
+  await dialog().getByRole('link', { name: 'good' }).waitFor();
   await dialog().getByRole('textbox', { name: /^What/ }).fill('role=web env=prod');
   await dialog().getByRole('link', { name: 'good' }).waitFor();
   expect((await call(pairing, pairing.listQuarantines, {})).quarantines).toEqual([]);

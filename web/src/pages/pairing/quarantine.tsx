@@ -3,12 +3,12 @@ import { useState } from 'preact/hooks';
 import { Pairing } from '../../api/admin.js';
 import { call } from '../../api/client.js';
 import { type Resource, useResource } from '../../api/resource.js';
-import { LabelRequirement_Operator as Operator } from '../../gen/ringfence/v1/admin_common_pb.js';
 import type { QuarantineInfo, QuarantineResponse } from '../../gen/ringfence/v1/admin_pairing_pb.js';
 import { linkTo, setQuery } from '../../location.js';
 import { ActionDialog } from '../../ui/confirm.js';
 import { Button, Field, TextInput } from '../../ui/controls.js';
 import { ago, count, plural, time } from '../../ui/format.js';
+import { readSelector } from '../../ui/selector.js';
 import { Section } from '../../ui/side-panel.js';
 import { Empty, Loaded } from '../../ui/states.js';
 import { type Column, Table } from '../../ui/table.js';
@@ -109,21 +109,11 @@ export function QuarantineTab({
   );
 }
 
-const LABEL = /^([A-Za-z0-9][\w./-]*)=(.+)$/;
-
-/** "role=web env=prod": whatever has these labels; anything else: one workload by id or name. */
+/** "role=web env!=dev loc=*", as everywhere else: whatever has these labels; anything else: one workload by id or name. */
 function targetOf(text: string) {
-  const words = text.split(/\s+/).filter((word) => word !== '');
-  const labels = words.map((word) => LABEL.exec(word));
-  if (words.length > 0 && labels.every((label) => label !== null)) {
-    const requirements = labels.map((label) => ({
-      dimension: label?.[1] ?? '',
-      operator: Operator.IN,
-      values: [label?.[2] ?? ''],
-    }));
-    return { selector: { requirements } };
-  }
-  return { workloads: words };
+  const { requirements, others } = readSelector(text);
+  if (requirements.length > 0 && others.length === 0) return { selector: { requirements } };
+  return { workloads: text.split(/\s+/).filter((word) => word !== '') };
 }
 
 function QuarantineDialog(props: { readonly what: string; readonly onClose: () => void; readonly onDone: () => void }) {
