@@ -145,6 +145,10 @@ export class Journal {
       // An entry that is not whole ends the file for who reads it.
     }
     this.#closeFile();
+    if (file.lastSerial !== 0) return;
+    // Nothing in it was ever taken: a disk that refuses each write is not filled with beginnings of files.
+    this.#files.pop();
+    fs.rmSync(file.path, { force: true });
   }
 
   #closeFile(): void {
