@@ -27,7 +27,10 @@ export const exitCodeMeanings: readonly (readonly [ExitCode, string])[] = [
   [ExitCode.notFound, 'Something that was named does not exist: workload, host, version, token, file.'],
   [ExitCode.denied, 'The controller does not let this certificate do that.'],
   [ExitCode.conflict, 'Something changed or exists already: wrong expected version, id taken, wrong state.'],
-  [ExitCode.fault, 'The controller or this program failed in a way it should not.'],
+  [
+    ExitCode.fault,
+    'The controller or this program failed in a way it should not, or the results could not be written.',
+  ],
 ];
 
 /** The parts of a failure, in the order they are shown. */

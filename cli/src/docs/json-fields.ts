@@ -2,6 +2,7 @@
 // is written.
 
 import { AuditEntry } from '@ringfence/proto/gen/ringfence/v1/admin_audit.js';
+import { FlowGap, FlowGraph } from '@ringfence/proto/gen/ringfence/v1/admin_flows.js';
 import { Host } from '@ringfence/proto/gen/ringfence/v1/admin_hosts.js';
 import { Dimension, Dimension_ValueCount, IdentityInfo } from '@ringfence/proto/gen/ringfence/v1/admin_labels.js';
 import { NatMapping } from '@ringfence/proto/gen/ringfence/v1/admin_nat.js';
@@ -28,9 +29,13 @@ import { WebSession } from '@ringfence/proto/gen/ringfence/v1/admin_web.js';
 import { Workload, WorkloadMemberships } from '@ringfence/proto/gen/ringfence/v1/admin_workloads.js';
 import { Problem } from '@ringfence/proto/gen/ringfence/v1/common.js';
 import { Flow } from '@ringfence/proto/gen/ringfence/v1/flows.js';
+import { gapJson } from '../flows/gap.js';
+import { TailSummary } from '../flows/summary.js';
+import { eventJson } from '../flows/writer.js';
 import { auditJson } from '../views/audit.js';
 import { explainJson } from '../views/explain.js';
 import { flowJson } from '../views/flow.js';
+import { graphJson } from '../views/flow-graph.js';
 import { hostJson } from '../views/host.js';
 import { dimensionJson, identityJson } from '../views/label-space.js';
 import { membershipsJson } from '../views/memberships.js';
@@ -57,6 +62,8 @@ const address = { ip: Buffer.from([10, 0, 0, 1]) };
 const end = { labels: [label], ip: address.ip };
 const rule = RuleInfo.fromPartial({});
 const decision = { considered: [{ rule }] };
+const summary = new TailSummary(0);
+summary.count(Flow.fromPartial({ verdict: 1 }));
 const explained = { labels: [label], ipLists: ['list'] };
 
 /** What each kind of thing looks like in JSON, by its name in the documentation. */
@@ -115,6 +122,19 @@ const samples: Readonly<Record<string, object>> = {
     Dimension.fromPartial({ permitted: ['x'], used: [Dimension_ValueCount.fromPartial({})] }),
   ),
   'flow (`flows`, `type: flow`)': flowJson(Flow.fromPartial({ source: end, destination: end, views: [{}] })),
+  'gap (`gaps`, `type: gap`)': gapJson(FlowGap.fromPartial({})),
+  '`flows list`, beside its `flows`': { gaps: ['x'], kept: 0, historyDropped: 0 },
+  '`type: synced`': eventJson({ type: 'synced', kept: 0n, historyDropped: 0n }),
+  '`type: lost`': eventJson({ type: 'lost', why: '', waitMs: 0 }),
+  '`type: back`': eventJson({ type: 'back', complete: true }),
+  '`type: summary`': { type: 'summary', ...summary.json(0) },
+  '`flows graph`': graphJson(
+    FlowGraph.fromPartial({
+      nodes: [{ labels: [label] }],
+      edges: [{ services: [{ processes: ['x'], decisions: [{}] }] }],
+      gaps: [{}],
+    }),
+  ),
   'rule (`rules`)': ruleJson(rule),
   'version (`versions`)': versionJson(PolicyVersion.fromPartial({})),
   'space (`spaces`)': spaceJson(SpaceInfo.fromPartial({})),

@@ -95,9 +95,18 @@ test('a graph gives way to a narrow terminal, shows durations, and says what no 
   const labels = [{ dimension: 'role', value: 'a-role-with-a-rather-long-name-for-a-label' }];
   const processes = ['nginx', 'postgres', 'java', 'node', 'python3'];
   const sums = { bytesForward: 10n, count: 2n, durationUs: 125_000_000n, lastSeenUs: 1_772_352_902_123_456n };
+  const decisions = [{ direction: 1, reason: 3, count: 2n }];
   graph = FlowGraph.fromPartial({
     nodes: [{ id: 1, labels }, { id: 2 }],
-    edges: [{ source: 1, destination: 2, verdict: 1, sums, services: [{ protocol: 6, port: 443, processes, sums }] }],
+    edges: [
+      {
+        source: 1,
+        destination: 2,
+        verdict: 1,
+        sums,
+        services: [{ protocol: 6, port: 443, processes, sums, decisions }],
+      },
+    ],
     edgesLeftOut: 1,
   });
   const { out, err } = await ringfence(100, 'flows', 'graph', '--group-by', 'role,bogus');
@@ -105,6 +114,13 @@ test('a graph gives way to a narrow terminal, shows durations, and says what no 
   expect(Math.max(...lines.map(displayWidth))).toBeLessThanOrEqual(100);
   expect(lines[0]).toMatch(/^FROM +TO +VERDICT +BYTES +COUNT +SERVICES +PROCESSES +DURATION +LAST$/);
   expect(lines[1]).toMatch(/ 2m5s {2}2026-03-01T08:15:02Z$/);
+  expect(JSON.parse((await ringfence(undefined, 'flows', 'graph', '-o', 'json')).out)).toMatchObject({
+    edges: [
+      {
+        services: [{ decisions: [{ direction: 'inbound', reason: 'implicit-deny', rule: 0, ruleId: null, count: 2 }] }],
+      },
+    ],
+  });
   expect(err).toBe(
     '1 edge is left out: below a threshold, or beyond --limit.\nNo end of these flows has bogus. Next: ringfence dimension list.\n',
   );

@@ -5,7 +5,7 @@ import type { Column } from '../text/table.js';
 import { duration, isoFromUs } from '../text/time.js';
 import { labelsJson } from './labels.js';
 import { protocolText, serviceText } from './protocol.js';
-import { verdictWords } from './words.js';
+import { directionWords, reasonWords, verdictWords } from './words.js';
 
 /** Services that a line of the table names. */
 const servicesShown = 4;
@@ -26,6 +26,13 @@ export function graphJson(graph: FlowGraph): object {
         port: service.port,
         verdict: verdictWords.of(service.verdict),
         processes: service.processes,
+        decisions: service.decisions.map((decision) => ({
+          direction: directionWords.of(decision.direction),
+          reason: reasonWords.of(decision.reason),
+          rule: decision.rule,
+          ruleId: decision.ruleId || null,
+          count: decision.count,
+        })),
         ...sumsJson(service.sums),
       })),
     })),
