@@ -72,6 +72,20 @@ test('what waited for a database that is gone is counted as lost, once, and told
   expect((await opened('b', PATIENT, 'another')).keeper.status().lost).toBe(0);
 });
 
+test('bytes on disk are those of all files from the first batch on', async () => {
+  const { keeper } = await first(PATIENT);
+  const onDisk = (names: RegExp) =>
+    readdirSync(join(dir, 'a'))
+      .filter((name) => names.test(name))
+      .reduce((sum, name) => sum + statSync(join(dir, 'a', name)).size, 0);
+  expect(await keeper.append([message(1, 5000, 1)], NOW_MS)).toBe(true);
+  expect(onDisk(/journal/)).toBeGreaterThan(100_000);
+  expect(keeper.status().bytes).toBeGreaterThanOrEqual(onDisk(/journal|wal/));
+  await keeper.ask((database) => database.page(everything));
+  expect(onDisk(/wal/)).toBeGreaterThan(100_000);
+  expect(keeper.status().bytes).toBeGreaterThanOrEqual(onDisk(/journal|wal/));
+});
+
 test('a row that is replaced while it waits is never stored; who asks sees each connection once', async () => {
   const { keeper } = await first(PATIENT);
   expect(await keeper.append([message(1, 10, 1)], NOW_MS)).toBe(true);

@@ -5,6 +5,7 @@
 //                 │ disk full                                        ▲ replaced here: never stored
 //                 ▼                                                  │
 //               lost, counted                    a process that died: read from the journal, what the database has not
+import { statSync } from 'node:fs';
 import type { FlowEndInfo } from '../block.js';
 import type { ArchiveStatus, RunMark } from './archive.js';
 import { FlowDatabase } from './database.js';
@@ -131,7 +132,10 @@ export class FlowKeeper {
   status(): ArchiveStatus {
     const status = this.#database.status();
     const kept = Math.max(0, status.kept + this.#waiting.net);
-    return { ...status, kept, problem: status.problem || this.#problem };
+    // What is safe and not in the database's own file yet is most of it, for the first hour.
+    const log = statSync(`${this.#settings.file}.wal`, { throwIfNoEntry: false })?.size ?? 0;
+    const bytes = status.bytes + log + (this.#journal?.bytes ?? 0);
+    return { ...status, kept, bytes, problem: status.problem || this.#problem };
   }
 
   async close(): Promise<void> {
