@@ -59,6 +59,7 @@ export class DuckArchive implements FlowArchive {
   #pending = 0;
   #status: ArchiveStatus;
   #dead: Error | undefined;
+  #closed = false;
 
   /** Opens or makes the file. Rejects with what is wrong with it. */
   static async open(options: DuckArchiveOptions): Promise<DuckArchive> {
@@ -70,12 +71,15 @@ export class DuckArchive implements FlowArchive {
     });
     const opened = await new Promise<Opened>((resolve, reject) => {
       worker.once('error', (error) => reject(new Error(`Cannot open flow store ${file}: ${messageOf(error)}`)));
+      worker.once('exit', (code) =>
+        reject(new Error(`Cannot open flow store ${file}: found its thread ended (${code})`)),
+      );
       worker.once('message', (answer: StoreAnswer) => {
         if (answer.type === 'opened') resolve(answer.opened);
         else reject(new Error(`Cannot open flow store ${file}: found answer ${answer.type}`));
       });
     });
-    worker.removeAllListeners('error');
+    for (const event of ['error', 'exit']) worker.removeAllListeners(event);
     return new DuckArchive(worker, opened, options);
   }
 
@@ -88,6 +92,9 @@ export class DuckArchive implements FlowArchive {
     this.#status = opened.status;
     worker.on('message', (answer: StoreAnswer) => this.#onAnswer(answer));
     worker.on('error', (error) => this.#onDeath(error instanceof Error ? error : new Error(String(error))));
+    worker.on('exit', (code) =>
+      this.#onDeath(new Error(`Cannot keep flow records: found the store's thread ended (${code})`)),
+    );
     this.#tick = setInterval(() => this.#send({ type: 'tick', nowMs: options.now() }), TICK_MS);
     this.#tick.unref();
   }
@@ -178,6 +185,7 @@ export class DuckArchive implements FlowArchive {
   async close(): Promise<void> {
     clearInterval(this.#tick);
     if (this.#dead === undefined) await this.#ask((call) => ({ type: 'close', call }));
+    this.#closed = true;
     await this.#worker.terminate();
   }
 
@@ -251,6 +259,7 @@ export class DuckArchive implements FlowArchive {
   }
 
   #onDeath(error: Error): void {
+    if (this.#closed || this.#dead !== undefined) return;
     this.#dead = error;
     const waiting = this.#settling.splice(0);
     const lost = waiting.reduce((sum, { records }) => sum + records, 0);
