@@ -111,3 +111,18 @@ test('a clock that is wrong for a moment, at the start or later, costs no histor
   expect(second.status()).toMatchObject({ kept: 0, dropped: 100 });
   await second.close();
 });
+
+test('a host whose clock says 1970, or another century, does not stretch the time that there is to look at', async () => {
+  const database = await opened();
+  expect(database.oldestUs()).toBe(0);
+  for (const [sequence, startUs] of [0, START_MS * 1000, 2 ** 53 - 1e8].entries()) {
+    const place = { firstId: 1 + sequence * 100, sequence: BigInt(sequence + 1), count: 100, startUs };
+    expect(await database.commit([syntheticBatch(place)], START_MS + sequence * HOUR_MS)).toBe(true);
+    // An hour of packets from far ahead begins no later than it ends.
+    expect(database.oldestUs()).toBe((START_MS - 24 * HOUR_MS) * 1000);
+  }
+  const other = await opened({ file: join(dir, 'other.duckdb') });
+  const ahead = syntheticBatch({ firstId: 1, sequence: 1n, count: 100, startUs: 2 ** 53 - 1e8 });
+  expect(await other.commit([ahead], START_MS)).toBe(true);
+  expect(other.oldestUs()).toBe((START_MS + HOUR_MS) * 1000);
+});

@@ -60,10 +60,17 @@ export class Hours {
     return first === undefined ? this.maxId + 1 : Math.max(first.minId, ...open.map(({ rolledId }) => rolledId + 1));
   }
 
-  /** First packet of the oldest record, Unix microseconds; 0: none. */
+  /**
+   * First packet of the oldest record, Unix microseconds; 0: none. Of a host whose clock says another day nothing can be told by packets: no
+   * record counts as more than a day older, or newer, than the hour in which it came.
+   */
   get oldestUs(): number {
     const kept = this.#parts.filter(({ rows }) => rows > 0);
-    return kept.reduce((oldest, { minFirstUs }) => (oldest === 0 ? minFirstUs : Math.min(oldest, minFirstUs)), 0);
+    const begins = kept.map(({ hour, minFirstUs }) => {
+      const [from, until] = [hour - HOURS_PER_DAY, hour + 1].map((each) => each * HOUR_MS * 1000) as [number, number];
+      return Math.min(Math.max(minFirstUs, from), until);
+    });
+    return begins.length === 0 ? 0 : Math.min(...begins);
   }
 
   /** Reads what there is. */

@@ -1,5 +1,6 @@
 // The store's thread ends by itself, without a word.
 import type { EventEmitter } from 'node:events';
+import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test, vi } from 'vitest';
@@ -32,6 +33,7 @@ function open(onDeath: (error: Error) => void) {
   return { archive, thread: threads.made.at(-1) as EventEmitter };
 }
 
+afterAll(() => rmSync(join(tmpdir(), 'rf-thread-end'), { recursive: true, force: true }));
 beforeEach(() => {
   threads.made.length = 0;
 });
