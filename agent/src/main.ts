@@ -1,4 +1,5 @@
 // The agent process: argv in, exit code out. Commands: run (default), detach, enroll. The wiring is in agent.ts.
+import '@ringfence/proto/node-abi.js';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -1,5 +1,6 @@
 // The controller process: reads argv and the environment, starts everything, stops on SIGTERM and SIGINT.
 // Exit codes: 0 stopped as asked; 1 could not start; 2 wrong command line.
+import '@ringfence/proto/node-abi.js';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { destination, pino } from 'pino';
 import { ConfigError, type ControllerConfig, readConfig, USAGE } from './config.js';
