@@ -41,7 +41,8 @@ const HUES = [
 const RANK: Readonly<Record<VerdictName, number>> = { unknown: 0, allowed: 1, would: 2, blocked: 3 };
 const LANE_GAP = 1.5;
 
-export function buildGraph(data: MapData, placeOf: (key: string) => Point, colors: Colors): DrawnGraph {
+/** `scale`: of sizes, from `scaleOf`. */
+export function buildGraph(data: MapData, placeOf: (key: string) => Point, colors: Colors, scale = 1): DrawnGraph {
   const graph: DrawnGraph = new MultiDirectedGraph();
   const weights = new Map<string, number>();
   for (const { source, target, sums } of data.edges) {
@@ -49,7 +50,7 @@ export function buildGraph(data: MapData, placeOf: (key: string) => Point, color
   }
   const clusters = [...new Set(data.nodes.map(({ cluster }) => cluster))].sort();
   for (const node of data.nodes) {
-    const size = nodeSize(node, weights.get(node.key) ?? 0, data.nodes.length);
+    const size = scale * nodeSize(node, weights.get(node.key) ?? 0, data.nodes.length);
     graph.addNode(node.key, {
       ...placeOf(node.key),
       size,

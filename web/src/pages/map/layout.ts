@@ -12,6 +12,13 @@ export interface Point {
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 const RING_GAP = 2.4;
 
+/** A picture of so many pixels, the mean of both sides, draws nodes in their full size; a smaller one smaller, down to half. */
+const FULL_PX = 720;
+
+export function scaleOf(width: number, height: number): number {
+  return Math.max(0.5, Math.min(1, Math.sqrt(width * height) / FULL_PX));
+}
+
 /** Positions by node key. `known`: where nodes stood before. */
 export function layOut(data: MapData, known: ReadonlyMap<string, Point>): Map<string, Point> {
   const { nodes } = data;

@@ -6,7 +6,7 @@ import type { NodeDisplayData } from 'sigma/types';
 import { buildGraph, type DrawnGraph, type NodeAttributes, type StrandAttributes } from './build-graph.js';
 import { type Colors, faded, readColors } from './colors.js';
 import { PatternedEdgeProgram } from './edge-program.js';
-import { layOut, type Point } from './layout.js';
+import { layOut, type Point, scaleOf } from './layout.js';
 import { EMPTY_MAP, type MapData, type MapEdge } from './model.js';
 import { clear, drawLabel, drawRings, drawTitles, type LabelData, type NodePlace, pageFont } from './overlay.js';
 
@@ -86,7 +86,9 @@ export class Picture {
       ({ cluster }) => cluster,
     );
     this.#islands = new Map([...members].map(([cluster, nodes]) => [cluster, nodes.map(({ key }) => key)]));
-    this.#graph = buildGraph(data, (key) => this.#stretched(this.#positions.get(key) ?? { x: 0, y: 0 }), this.#colors);
+    const { clientWidth, clientHeight } = this.#container;
+    const placeOf = (key: string) => this.#stretched(this.#positions.get(key) ?? { x: 0, y: 0 });
+    this.#graph = buildGraph(data, placeOf, this.#colors, scaleOf(clientWidth, clientHeight));
     if (!this.#isLaidOut()) return;
     const pointable = data.edges.length <= POINTABLE_EDGES_MAX;
     if (this.#sigma?.getSetting('enableEdgeEvents') !== pointable) this.#start(pointable);

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { LabelRequirement_Operator } from '../../gen/ringfence/v1/admin_common_pb.js';
 import { address } from '../../ui/format.js';
 import { readFilterText } from './filter-text.js';
+import { scaleOf } from './layout.js';
 import { recordsBetween, recordsToFollow } from './load.js';
 import type { MapEdge, MapNode, Service } from './model.js';
 import { withBefore } from './model.js';
@@ -131,4 +132,10 @@ test('address: RFC 5952, as everywhere else', () => {
     '::1',
     '1::',
   ]);
+});
+
+test('scaleOf: nodes are smaller in a small picture, so that they stay apart, and never larger than full', () => {
+  expect(
+    [scaleOf(2400, 1400), scaleOf(1200, 600), scaleOf(600, 300), scaleOf(100, 100)].map((n) => n.toFixed(2)),
+  ).toEqual(['1.00', '1.00', '0.59', '0.50']);
 });
