@@ -88,6 +88,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports)
 	Export<ExecBounded>(env, exports, "execBounded");
 
 	Export<DestroySocket>(env, exports, "destroySocket");
+	Export<DestroySockets>(env, exports, "destroySockets");
 
 	Export<ListInterfaces>(env, exports, "listInterfaces");
 	Export<NetnsIdOfProcess>(env, exports, "netnsIdOfProcess");

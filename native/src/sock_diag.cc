@@ -94,12 +94,11 @@ bool IsConnection(const struct inet_diag_msg &found, const Tuple &tuple)
  * up by its hash; UDP by a filtered walk, since the kernel's single lookup takes unconnected sockets and swaps the
  * ends.
  */
-bool DestroyIn(const Tuple &tuple, uint8_t family)
+bool DestroyIn(Netlink &diag, const Tuple &tuple, uint8_t family)
 {
 	bool tcp = tuple.protocol == IPPROTO_TCP;
 	struct inet_diag_sockid id = {};
 	bool there = false;
-	Netlink diag(NETLINK_SOCK_DIAG, "sock_diag");
 	Request find = MakeRequest(tuple, family, SOCK_DIAG_BY_FAMILY, tcp ? 0 : NLM_F_DUMP);
 	int err = diag.Ask(&find, sizeof(find), [&](struct nlmsghdr *message) {
 			      if (there || message->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
@@ -127,7 +126,61 @@ bool DestroyIn(const Tuple &tuple, uint8_t family)
 	return true;
 }
 
+bool Destroy(Netlink &diag, const Tuple &tuple)
+{
+	if (IsMapped(tuple.local) && IsMapped(tuple.remote) && DestroyIn(diag, tuple, AF_INET))
+		return true;
+	return DestroyIn(diag, tuple, AF_INET6);
+}
+
+/* One of many, packed: both addresses, both ports (little-endian), the protocol, three bytes of nothing. */
+constexpr size_t kPackedBytes = 40;
+
+Tuple Unpack(const uint8_t *packed)
+{
+	Tuple tuple = {};
+	memcpy(tuple.local.data(), packed, 16);
+	memcpy(tuple.remote.data(), packed + 16, 16);
+	memcpy(&tuple.local_port, packed + 32, 2);
+	memcpy(&tuple.remote_port, packed + 34, 2);
+	tuple.protocol = packed[36];
+	return tuple;
+}
+
+bool IsWhole(const Tuple &tuple)
+{
+	return (tuple.protocol == IPPROTO_TCP || tuple.protocol == IPPROTO_UDP) && tuple.local_port != 0 &&
+	       tuple.remote_port != 0;
+}
+
 } // namespace
+
+Napi::Value DestroySockets(const Napi::CallbackInfo &info)
+{
+	Bytes packed = ArgBytes(info, 0, "sockets");
+	std::string netns = ArgString(info, 1, "netns");
+	if (packed.size % kPackedBytes != 0)
+		throw Fault("RF_ARGUMENT", "Cannot close sockets: found " + std::to_string(packed.size) +
+						   " bytes, wanted a multiple of " + std::to_string(kPackedBytes));
+	uint32_t destroyed = 0;
+	std::string problem;
+	InNetns(netns, [&] {
+		Netlink diag(NETLINK_SOCK_DIAG, "sock_diag");
+		for (size_t at = 0; at < packed.size; at += kPackedBytes) {
+			Tuple tuple = Unpack(packed.data + at);
+			try {
+				if (IsWhole(tuple) && Destroy(diag, tuple))
+					destroyed++;
+			} catch (const Fault &fault) {
+				problem = fault.message();
+			}
+		}
+	});
+	auto result = Napi::Object::New(info.Env());
+	result.Set("destroyed", Num(info.Env(), destroyed));
+	result.Set("problem", problem);
+	return result;
+}
 
 Napi::Value DestroySocket(const Napi::CallbackInfo &info)
 {
@@ -150,10 +203,8 @@ Napi::Value DestroySocket(const Napi::CallbackInfo &info)
 	tuple.remote_port = static_cast<uint16_t>(remote_port);
 	bool done = false;
 	InNetns(netns, [&] {
-		if (IsMapped(tuple.local) && IsMapped(tuple.remote))
-			done = DestroyIn(tuple, AF_INET);
-		if (!done)
-			done = DestroyIn(tuple, AF_INET6);
+		Netlink diag(NETLINK_SOCK_DIAG, "sock_diag");
+		done = Destroy(diag, tuple);
 	});
 	return Napi::Boolean::New(info.Env(), done);
 }

@@ -208,6 +208,8 @@ export interface Binding {
     remotePort: number,
     netns: string,
   ): boolean;
+  /** 40 bytes each: local and remote address, local and remote port (little-endian), protocol, 3 of nothing. */
+  destroySockets(packed: Uint8Array, netns: string): { destroyed: number; problem: string };
 
   // src/interfaces.cc
   listInterfaces(): NetInterface[];

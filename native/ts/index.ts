@@ -17,6 +17,7 @@ export type { SocketTuple } from './kernel.js';
 export {
   cgroupId,
   destroySocket,
+  destroySockets,
   effectiveCapabilities,
   ensureBpffs,
   interfaceIndex,

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   cgroupId,
   destroySocket,
+  destroySockets,
   effectiveCapabilities,
   ensureBpffs,
   interfaceIndex,
@@ -219,6 +220,34 @@ describe('destroySocket', () => {
     expect(destroySocket({ ...tuple, netns: netns.path })).toBe('destroyed');
     expect((await last)[0].trim()).toBe('accepted ECONNABORTED');
     if (child.exitCode === null) await once(child, 'exit');
+  });
+
+  test('many at once: what is there is closed, what is not, or is no whole tuple, keeps none of them open', async () => {
+    const server = createServer((socket) => socket.on('error', () => {}));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const clients = Array.from({ length: 3 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    await Promise.all(clients.map((client) => once(client, 'connect')));
+    const tupleOf = (localPort: number) => ({
+      ...{ protocol: 'tcp' as const, localAddress: LOOPBACK4, localPort, remoteAddress: LOOPBACK4, remotePort: port },
+    });
+    const [first, second, third] = clients.map((client) => tupleOf(client.localPort ?? 0));
+    if (!first || !second || !third) throw new Error('no clients');
+    const many = [
+      first,
+      { ...first, localPort: 0 },
+      { ...first, localPort: 1 },
+      { ...second, protocol: 'udp' as const },
+    ];
+    expect(destroySockets([...many, second], netns.path)).toEqual({ destroyed: 0, problem: '' });
+    const closed = clients.slice(0, 2).map((client) => new Promise((resolve) => client.once('close', resolve)));
+    expect(destroySockets([...many, second])).toEqual({ destroyed: 2, problem: '' });
+    await Promise.all(closed);
+    expect(destroySocket(third)).toBe('destroyed');
+    expect(destroySockets([])).toEqual({ destroyed: 0, problem: '' });
+    thrownBy(() => destroySockets([first], '/proc/self/none'), 'RF_NETNS');
+    server.close();
   });
 
   test('half a tuple is refused', () => {

@@ -1,6 +1,6 @@
 // The sweep over conntrack and the closing of local sockets of connections that policy now forbids.
 import { EVENT_BYTES, EVENT_COLUMNS, EventColumns, EventFlag } from '@ringfence/bpf';
-import { type BpfMap, type BpfProgram, destroySocket, NativeError } from '@ringfence/native';
+import { type BpfMap, type BpfProgram, destroySocket, destroySockets, NativeError } from '@ringfence/native';
 import type { SocketOf, SweepResult } from './types.js';
 
 const TCP = 6;
@@ -8,7 +8,9 @@ const UDP = 17;
 
 /** Runs the iterator over rf_flows; its records. */
 export function sweepRecords(program: BpfProgram, flows: BpfMap): Uint8Array {
-  return program.iterate({ map: flows });
+  // Each flow is told once at most. What lies beyond the bound would be lost: the program has marked it as told.
+  const most = Math.max(64 << 20, 2 * EVENT_BYTES * flows.info.maxEntries);
+  return program.iterate({ map: flows, maxBytes: Math.min(most, 2 ** 32 - 1) });
 }
 
 /** Sockets of the connections that a batch of records says were cut. */
@@ -45,17 +47,27 @@ export function closeSocket(socket: SocketOf, netns: string | undefined): 'destr
   }
 }
 
-/** Closes what a sweep cut, as far as this kernel can; the programs drop the packets of the rest. */
+/**
+ * Closes what a sweep cut, as far as this kernel can; the programs drop the packets of the rest. All of one network namespace together: a
+ * workload that is quarantined may have thousands.
+ */
 export function closeCut(records: Uint8Array, netnsOf: (endpoint: number) => string | undefined): SweepResult {
   const sockets = cutSockets(records);
+  const known = sockets.filter(({ protocol }) => protocol === TCP || protocol === UDP);
   let socketsDestroyed = 0;
   let why = '';
-  for (const socket of sockets) {
+  for (const [netns, those] of Map.groupBy(known, ({ endpoint }) => netnsOf(endpoint))) {
     try {
-      if (closeSocket(socket, netnsOf(socket.endpoint)) === 'destroyed') socketsDestroyed += 1;
+      const { destroyed, problem } = destroySockets(
+        those.map((socket) => ({ ...socket, protocol: socket.protocol === TCP ? 'tcp' : 'udp' })),
+        netns,
+      );
+      socketsDestroyed += destroyed;
+      if (problem !== '') why = problem;
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
-      why = error.message;
+      // A namespace that is gone took its sockets with it.
+      if (error.code !== 'RF_NETNS') why = error.message;
     }
   }
   return { events: records.length / EVENT_BYTES, revoked: sockets.length, socketsDestroyed, socketProblem: why };
