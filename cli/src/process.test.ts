@@ -1,7 +1,8 @@
 // The command as its own process: signals, closed pipes, the wrapper.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -128,6 +129,20 @@ test('a full disk under the results is an error in the shape of all errors', asy
   const [code] = await once(child, 'close');
   expect(err).toMatch(/^error: Cannot write the results: ENOSPC[^\n]*\[RF_CLI_OUTPUT\]\n$/);
   expect(code).toBe(7);
+});
+
+test('a controller that takes the connection and says nothing does not keep the command after its timeout', async () => {
+  const mute = createServer(() => {}).listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const address = mute.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const context = JSON.parse(await readFile(env.RINGFENCE_CONTEXT ?? '', 'utf8')) as object;
+  const file = `${env.RINGFENCE_CONTEXT}.mute`;
+  await writeFile(file, JSON.stringify({ ...context, address: `127.0.0.1:${port}` }));
+  const { child, output } = start('status', '--timeout', '1', '--context', file);
+  const [code] = await once(child, 'close');
+  mute.close();
+  expect([code, output.err]).toEqual([3, expect.stringContaining('[RF_CLI_TIMEOUT]')]);
 });
 
 test('the wrapper works through a symbolic link', async () => {

@@ -10,6 +10,7 @@ const hops: Readonly<Record<string, string>> = {
   spool: "the agent's disk spool was full",
   history: 'history no longer keeps them',
   store: 'the controller could not store them',
+  refused: 'the controller could not read them',
 };
 
 /** A gap in one line: "12 flows missing here: kernel rings were full on host-a". `now` in Unix milliseconds. */

@@ -70,6 +70,7 @@ export async function serveMetrics(listen: ListenAddress, options: StatusOptions
     lossTotal.set({ hop: 'deny_ring' }, Number(loss?.deniesRingDropped ?? 0n));
     lossTotal.set({ hop: 'agent' }, Number(loss?.agentDropped ?? 0n));
     lossTotal.set({ hop: 'spool' }, Number(loss?.spoolDropped ?? 0n));
+    lossTotal.set({ hop: 'refused' }, Number(loss?.recordsRefused ?? 0n));
     lossTotal.set({ hop: 'store' }, Number(status.flows?.storeLost ?? 0n));
     lossTotal.set({ hop: 'history' }, Number(status.flows?.historyDropped ?? 0n));
     lossTotal.set({ hop: 'subscriber' }, Number(status.flows?.followerDropped ?? 0n));

@@ -54,3 +54,9 @@ test('EndResolver on loopback of a host with services: by identity the one, with
 test.each(['128.0.0.1', '126.255.255.255', '::2'])('EndResolver does not take %s for loopback', (at) => {
   expect(resolver(host).remote(address(at), 0, 'h')).toMatchObject({ workloadId: '', hostId: '' });
 });
+
+test('EndResolver lets no host report in the name of another one’s workload', () => {
+  const ends = resolver(host, container, elsewhere);
+  expect(ends.local('h/c', 'h', 2)).toMatchObject({ workloadId: 'h/c', hostId: 'h', labels: { role: 'web' } });
+  expect(ends.local('h/c', 'g', 2)).toEqual({ workloadId: '', workloadName: '', hostId: 'g', labels: {}, identity: 0 });
+});

@@ -53,10 +53,13 @@ export class EndResolver {
     return this.#source.version?.() ?? this.#asked;
   }
 
-  /** The reporting end. A workload that is no longer known keeps its id; of a host that names too many such, they are nameless. */
+  /**
+   * The reporting end. A workload that is no longer known keeps its id; of a host that names too many such, they are nameless, and so is
+   * what is on another host: nobody reports in its name.
+   */
   local(workloadId: string, hostId: string, identity: number): FlowEndInfo {
     const record = this.#source.workload(workloadId);
-    if (record !== undefined) return this.#snapshot(record);
+    if (record !== undefined) return record.hostId === hostId ? this.#snapshot(record) : { ...NOBODY, hostId };
     if (!this.#strangers.admits(hostId, `${workloadId} ${identity}`)) return { ...NOBODY, hostId };
     return { workloadId, workloadName: '', hostId, labels: {}, identity };
   }

@@ -119,7 +119,7 @@ test('history keeps about its bound, drops the oldest and counts them', () => {
   expect(oldest?.block.firstId).toBe(3 * BLOCK_RECORDS + 1);
 });
 
-test('contradictory columns are refused with the column, counted, and leave nothing', () => {
+test('contradictory columns are refused with the column, a gap, and in nobody’s way', () => {
   const { ingest, history } = parts();
   const good = flowColumns(rows(2));
   const cases: [Partial<typeof good>, string][] = [
@@ -131,24 +131,32 @@ test('contradictory columns are refused with the column, counted, and leave noth
     [{ processRef: Buffer.from(Uint32Array.of(0, 99).buffer) }, 'string 99 in column processRef, wanted below 2'],
     [{ strings: ['', 'x'.repeat(2000)] }, '2000 characters in string 1'],
   ];
+  let sequence = 0n;
   for (const [change, wanted] of cases) {
     const flows = { ...good, ...change };
+    sequence += 1n;
     expect(columnsProblem(flows), wanted).toContain(wanted);
-    expect(ingest.take('h', { run: RUN, sequence: 1n, flows, loss: undefined, translations: undefined })).toMatchObject(
-      { taken: false },
-    );
+    const message = { run: RUN, sequence, flows, loss: undefined, translations: undefined };
+    expect(ingest.take('h', message)).toMatchObject({
+      taken: true,
+      sequence,
+      refused: expect.stringContaining(wanted),
+    });
   }
+  // Five of two records, one of three, one of 70,000.
+  expect(ingest.losses('h')).toMatchObject({ recordsRefused: 70_013n, recordsReceived: 0n });
   expect(
     ingest.take('h', { run: Buffer.alloc(3), sequence: 1n, flows: good, loss: undefined, translations: undefined }),
   ).toMatchObject({
     taken: false,
   });
   expect(history.status().kept).toBe(0);
-  // The number was not used up: the agent may send it again, put right.
-  expect(ingest.take('h', { run: RUN, sequence: 1n, flows: good, loss: undefined, translations: undefined })).toEqual({
+  sequence += 1n;
+  expect(ingest.take('h', { run: RUN, sequence, flows: good, loss: undefined, translations: undefined })).toEqual({
     taken: true,
-    sequence: 1n,
+    sequence,
   });
+  expect(history.status().kept).toBe(2);
 });
 
 test('losses add up over runs and hosts, and what is newly lost goes to live tails once', () => {

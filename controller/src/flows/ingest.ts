@@ -28,8 +28,8 @@ const RESTORED_PAGE = 16_384;
 
 /** What came of a batch. */
 export type IngestOutcome =
-  /** `sequence`: everything up to it is here, and safe once settled. */
-  | { readonly taken: true; readonly sequence: bigint }
+  /** `sequence`: everything up to it is here, and safe once settled. `refused`: why its records are lost, completing "found …". */
+  | { readonly taken: true; readonly sequence: bigint; readonly refused?: string }
   /** Why it never can be taken, a sentence fragment that completes "found …". */
   | { readonly taken: false; readonly problem: string };
 
@@ -119,7 +119,8 @@ export class FlowIngest {
   }
 
   /**
-   * Takes one batch of `hostId`. A batch that came before is acknowledged and counted, not taken again. `settled` is called when everything
+   * Takes one batch of `hostId`. A batch that came before is acknowledged and counted, not taken again; so is one whose records contradict
+   * themselves, which would come again for ever and hold up all behind it: they are a gap. `settled` is called when everything
    * up to the outcome's sequence is stored, or counted as lost; live tails get the records then, in order of arrival.
    */
   take(hostId: string, message: FlowUploadMessage, settled: () => void = () => {}): IngestOutcome {
@@ -128,20 +129,21 @@ export class FlowIngest {
     const run = message.run.toString('latin1');
     const columns = message.flows;
     const window = ledger.window(run);
-    const problem = columns === undefined ? undefined : columnsProblem(columns);
-    if (problem !== undefined) {
-      ledger.losses.recordsRefused += BigInt(columns?.count ?? 0);
-      return { taken: false, problem };
-    }
+    const refused = columns === undefined ? undefined : columnsProblem(columns);
     if (!window.take(message.sequence)) {
       ledger.losses.recordsDuplicate += BigInt(columns?.count ?? 0);
       this.#archive.barrier(settled);
       return { taken: true, sequence: window.highest };
     }
     const lost = message.loss === undefined ? [] : [...ledger.onCounters(run, message.loss)];
-    const times = lost.length === 0 ? UNKNOWN_TIMES : timesOf(columns);
+    const times = lost.length === 0 || refused !== undefined ? UNKNOWN_TIMES : timesOf(columns);
     const gaps = lost.map(([hop, count]): Gap => ({ hop, hostId, count, ...times }));
-    const records = columns !== undefined && columns.count > 0 ? columns : undefined;
+    if (refused !== undefined) {
+      const count = columns?.count ?? 0;
+      ledger.losses.recordsRefused += BigInt(count);
+      gaps.push({ hop: 'refused', hostId, count, ...UNKNOWN_TIMES });
+    }
+    const records = refused === undefined && columns !== undefined && columns.count > 0 ? columns : undefined;
     const staged =
       records === undefined
         ? NOTHING
@@ -153,7 +155,7 @@ export class FlowIngest {
       this.#settled(staged, stored, hostId);
       settled();
     });
-    return { taken: true, sequence: window.highest };
+    return { taken: true, sequence: window.highest, ...(refused !== undefined && { refused }) };
   }
 
   /** Counters of a host; undefined when it never sent anything. */

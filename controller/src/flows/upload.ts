@@ -113,6 +113,10 @@ export class FlowUpload {
       this.#refuse(stream, outcome.problem);
       return;
     }
+    if (outcome.refused !== undefined) {
+      const { refused: problem } = outcome;
+      this.#options.log.warn({ hostId: stream.peer.name, problem }, 'refused the records of a flow batch');
+    }
     sequence = outcome.sequence;
     // Settled within the call, before the sequence was known.
     if (safe) acknowledge();
