@@ -49,4 +49,9 @@ const io: Io = {
     return interrupt.signal;
   },
 };
-process.exitCode = await run(process.argv.slice(2), io);
+const code = await run(process.argv.slice(2), io);
+process.exitCode = code;
+// gRPC leaves a connection open whose peer never answered; what is done ends when all of it is written, whatever is open.
+setInterval(() => {
+  if (process.stdout.writableLength + process.stderr.writableLength === 0) process.exit(code);
+}, 100).unref();
