@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { listLimitDefault } from '../filter/list-limit.js';
 import { selectorSyntax } from '../filter/selector-syntax.js';
 import type { Define } from './groups.js';
 import { repeatable } from './options.js';
@@ -7,9 +8,6 @@ import { repeatable } from './options.js';
 export const verdicts = ['allowed', 'blocked', 'would-block'];
 export const modes = ['visibility', 'test', 'enforce'];
 export const directions = ['inbound', 'outbound'];
-
-/** Flows that `flows list` shows where nothing else is asked for. */
-export const listLimitDefault = '1000';
 
 function filters(command: Command): Command {
   for (const [prefix, which] of [
