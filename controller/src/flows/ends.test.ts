@@ -59,4 +59,10 @@ test('EndResolver lets no host report in the name of another one’s workload', 
   const ends = resolver(host, container, elsewhere);
   expect(ends.local('h/c', 'h', 2)).toMatchObject({ workloadId: 'h/c', hostId: 'h', labels: { role: 'web' } });
   expect(ends.local('h/c', 'g', 2)).toEqual({ workloadId: '', workloadName: '', hostId: 'g', labels: {}, identity: 0 });
+  // Who is behind an address, the controller itself knows: also what is on no host.
+  const printer = { ...known('printer', Kind.WORKLOAD_KIND_UNMANAGED, 'client'), hostId: '' };
+  expect(resolver(printer).found('printer', '', 0)).toMatchObject({
+    workloadId: 'printer',
+    labels: { role: 'client' },
+  });
 });

@@ -60,8 +60,13 @@ export class EndResolver {
   local(workloadId: string, hostId: string, identity: number): FlowEndInfo {
     const record = this.#source.workload(workloadId);
     if (record !== undefined) return record.hostId === hostId ? this.#snapshot(record) : { ...NOBODY, hostId };
-    if (!this.#strangers.admits(hostId, `${workloadId} ${identity}`)) return { ...NOBODY, hostId };
-    return { workloadId, workloadName: '', hostId, labels: {}, identity };
+    return this.#stranger(workloadId, hostId, identity);
+  }
+
+  /** A workload that the controller itself found, on a host or on none. `hostId`, `identity`: of one that is no longer known. */
+  found(workloadId: string, hostId: string, identity: number): FlowEndInfo {
+    const record = this.#source.workload(workloadId);
+    return record === undefined ? this.#stranger(workloadId, hostId, identity) : this.#snapshot(record);
   }
 
   /**
@@ -94,6 +99,11 @@ export class EndResolver {
     const [member] = records;
     if (member === undefined && !this.#strangers.admits(hostId, ` ${identity}`)) return NOBODY;
     return member !== undefined && records.length === 1 ? this.#snapshot(member) : unnamed(identity, records);
+  }
+
+  #stranger(workloadId: string, hostId: string, identity: number): FlowEndInfo {
+    if (!this.#strangers.admits(hostId, `${workloadId} ${identity}`)) return { ...NOBODY, hostId };
+    return { workloadId, workloadName: '', hostId, labels: {}, identity };
   }
 
   #snapshot(record: WorkloadRecord): FlowEndInfo {

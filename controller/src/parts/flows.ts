@@ -50,7 +50,7 @@ export async function openFlows(
       behind: (hostId, ipHex) => distributor.topology.behind(hostId, ipHex),
       lately: (hostId, ipHex) => distributor.topology.lately(hostId, ipHex),
       version: () => distributor.version,
-      end: (id) => ends.local(id, id.split('/')[0] ?? '', distributor.identityOf(id)),
+      end: (id) => ends.found(id, id.split('/')[0] ?? '', distributor.identityOf(id)),
     },
     resolver: translations,
   });

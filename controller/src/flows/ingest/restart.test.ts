@@ -74,7 +74,7 @@ async function start(nowMs: () => number, wallMs: () => number = () => NOW_US / 
     workloadsOf: (identity) => identities.slice(identity, identity + 1),
   });
   const behind = (_hostId: string, hex: string) => (hex.endsWith('0a000001') ? ['a/client', 'a/other'] : []);
-  const end = (id: string) => ends.local(id, '', 0);
+  const end = (id: string) => ends.found(id, '', 0);
   const ingest = new FlowIngest({
     history: new MemoryHistory(10_000, archive.firstId),
     followers: new Followers(),
