@@ -73,9 +73,9 @@ test('what is refused while one signs out does not hide that; a new link in the 
   const page = await browser.page(REFUSED);
   await page.goto(await controller.link());
   await page.getByRole('button', { name: 'Sign out' }).waitFor();
-  // The session has ended at the controller; before that is told, the page's own polling is refused.
+  // The session has ended at the controller; before that is told, one of the calls that the page makes by itself is refused.
   await page.route('**/auth/sign-out', async (route) => {
-    const refused = page.waitForResponse((each) => each.status() === 401 && each.url().endsWith('.Status/Get'));
+    const refused = page.waitForResponse((each) => each.status() === 401);
     const response = await route.fetch();
     await refused;
     await route.fulfill({ response });
